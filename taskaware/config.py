@@ -1,0 +1,316 @@
+"""Every choice of an experiment as a frozen dataclass, validated, to and from JSON."""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from taskaware.errors import UsageError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What goes in and what must come out.
+
+    Speech translation is speech → translation, recognition speech → transcript, machine
+    translation text → translation.
+    """
+
+    name: str
+    source: Literal["speech", "text"]
+    target: Literal["transcript", "translation"]
+    metric: Literal["bleu", "wer"]
+    """The paper scores translations by BLEU and transcripts by WER (§3.2)."""
+    source_language: str = "en"
+    target_language: str = "de"
+    """Language of the translation; unused by a transcript."""
+    data: tuple[str, ...] = ()
+    """Folders written by ``taskaware prepare``; several are joined."""
+
+    @property
+    def output_language(self) -> str:
+        """The language of what must come out."""
+        return self.source_language if self.target == "transcript" else self.target_language
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiLMConfig:
+    """How the task vector modulates the model (paper eq. 6-7; ambiguities D1-D4)."""
+
+    placement: Literal["block_output", "residual_branch", "norm"] = "block_output"
+    """D1: each block's whole output, residual included (the letter of eq. 7); each residual
+    branch before it is added; or each branch's normed input (adaLN)."""
+    scale: Literal["one_plus", "direct"] = "one_plus"
+    """D2: γ = 1 + t[:d], or γ = t[:d] (the letter of eq. 6)."""
+    sharing: Literal["all_blocks", "per_stack", "per_block_offset"] = "all_blocks"
+    """D3: one γ, β for everything (the letter of eq. 6); one for the encoder side and one for
+    the decoder side; or one plus a learned offset a block, which starts at zero."""
+    init: Literal["task_distinct", "zero", "lecun"] = "task_distinct"
+    """How t starts. task_distinct: γ part 0, β part random, so confusable tasks differ from the
+    first step and γ^L stays 1. zero: exactly the identity when γ = 1 + t, for trained weights.
+    lecun: both parts random."""
+
+    def __post_init__(self):
+        """Raise UsageError on a γ that would start at zero and silence the model."""
+        ok = self.scale == "one_plus" or self.init == "lecun"
+        _require(ok, self, "init", "lecun when scale is direct, where γ has no 1 to start from")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TCNConfig:
+    """Shape of the implicit Task Characteristics Network (paper eq. 2-5; D5, D10-D12)."""
+
+    width: int = 128
+    """With 128 and d_ff 1024 under d_model 512 it has 0.99 M parameters, the paper's 1 M."""
+    d_ff: int = 1024
+    num_heads: int = 4
+    num_layers: int = 1
+    """Transformer blocks in TE, and again in TE_u."""
+    scaled: bool = False
+    """D10: divide the bi-directional attention's scores by √width; Luong's dot product does not."""
+    stop_gradient: bool = False
+    """D5: whether the frontends learn nothing from being looked at by the TCN."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The Transformer, its frontends and its conditioning (paper Table 8, multi modality)."""
+
+    d_model: int = 512
+    num_heads: int = 8
+    d_ff: int = 1024
+    encoder_layers: int = 12
+    decoder_layers: int = 12
+    norm: Literal["pre", "post"] = "pre"
+    """Norm before each branch plus one at the end of each stack, or after each residual."""
+    dropout: float = 0.1
+    mel_channels: int = 80
+    cnn_layers: int = 3
+    """Each halves time and frequency (paper §3.2)."""
+    cnn_channels: int = 64
+    """Not stated in the paper; it dominates the frontend's cost."""
+    conditioning: Literal["vanilla", "explicit", "implicit"] = "implicit"
+    """No task information; a one-hot task id (eq. 1); or an example of the task (eq. 2-5)."""
+    film: FiLMConfig = field(default_factory=FiLMConfig)
+    tcn: TCNConfig = field(default_factory=TCNConfig)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products' operands; sums, norms, γ, β and parameters stay float32."""
+    scan: bool = False
+    """Compile one block and loop over it: less to compile, the same numbers and parameters."""
+
+    def __post_init__(self):
+        """Raise UsageError on a shape that cannot be built."""
+        _require(self.d_model % self.num_heads == 0, self, "d_model", "a multiple of num_heads")
+        _require(self.d_model % 2 == 0, self, "d_model", "even, for sine and cosine positions")
+        _require(self.tcn.width % self.tcn.num_heads == 0, self, "tcn", "width % num_heads == 0")
+        _require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
+        for name in ("encoder_layers", "decoder_layers", "cnn_layers", "cnn_channels", "d_ff"):
+            _require(getattr(self, name) > 0, self, name, "positive")
+
+
+def paper_model(**changes: Any) -> Model:
+    """Return Table 8's model with eq. 6-7 to the letter, where the letter is stable.
+
+    Direct γ on whole block outputs compounds as γ^L in pre-norm blocks, so the blocks are
+    post-norm, as in the Transformer that the paper cites.
+    """
+    film = FiLMConfig(placement="block_output", scale="direct", sharing="all_blocks", init="lecun")
+    return dataclasses.replace(Model(norm="post", film=film), **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batching:
+    """How examples become batches of a bounded number of shapes (paper §2.3, D13, D16)."""
+
+    size: int = 16
+    """Examples a task (unit examples), or tokens and frames a task (unit tokens)."""
+    unit: Literal["examples", "tokens"] = "examples"
+    """static: so many examples; dynamic: so many target tokens or, of speech, source positions,
+    whichever fills first, so that short examples come in larger batches."""
+    mixing: Literal["all_tasks", "one_task"] = "all_tasks"
+    """Every batch holds rows of every task, or of one task."""
+    alpha: float = 0.0
+    """Tasks are drawn with p ∝ n^alpha, n examples each: 0 is uniform, 1 proportional."""
+    buckets: int = 4
+    """Lengths are cut into so many buckets of equal mass; each is one compiled shape."""
+    max_seconds: float = 30.0
+    max_tokens: int = 256
+    """Longer examples are left out of training, and counted."""
+
+    def __post_init__(self):
+        """Raise UsageError on values out of range."""
+        for name in ("size", "buckets", "max_tokens", "max_seconds"):
+            _require(getattr(self, name) > 0, self, name, "positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Adam and its schedule (paper Table 8; TensorFlow Model Garden for the formula)."""
+
+    learning_rate: float = 2.0
+    """A factor: lr = factor · d_model^-0.5 · min(1, step/warmup) / √max(step, warmup)."""
+    warmup_steps: int = 16000
+    beta1: float = 0.9
+    beta2: float = 0.997
+    epsilon: float = 1e-9
+    clip_norm: float = 1.0
+    """Global norm of the gradient; 0 leaves it alone."""
+    label_smoothing: float = 0.1
+    accumulate: int = 1
+    """Batches whose gradients are averaged before one update."""
+
+    def __post_init__(self):
+        """Raise UsageError on values out of range."""
+        _require(self.learning_rate > 0, self, "learning_rate", "positive")
+        _require(self.warmup_steps > 0, self, "warmup_steps", "positive")
+        _require(self.accumulate > 0, self, "accumulate", "positive")
+        _require(0 <= self.label_smoothing < 1, self, "label_smoothing", "in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """Beam search (values of the code whose parameters Table 8 lists; D15)."""
+
+    beam_size: int = 4
+    length_penalty: float = 0.6
+    """α of ((5 + length) / 6)^α, by which a hypothesis' log probability is divided."""
+    extra_length: int = 50
+    """At most so many tokens more than the source has positions."""
+    examples: int = 16
+    """Training examples whose task vectors are averaged before decoding (D7)."""
+
+    def __post_init__(self):
+        """Raise UsageError on values out of range."""
+        for name in ("beam_size", "extra_length", "examples"):
+            _require(getattr(self, name) > 0, self, name, "positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """All that a run depends on."""
+
+    tasks: tuple[Task, ...]
+    tokenizer: str
+    """A SentencePiece model written by ``taskaware vocab``."""
+    model: Model = field(default_factory=Model)
+    batching: Batching = field(default_factory=Batching)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    decoding: Decoding = field(default_factory=Decoding)
+    steps: int = 600_000
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 1000
+    validate_every: int = 0
+    """Steps between losses on the validation split; 0 for none."""
+    mesh_data: int = -1
+    """Devices over which the batch's rows are split; -1: all that mesh_model leaves."""
+    mesh_model: int = 1
+    """Devices over which each large parameter is split."""
+
+    def __post_init__(self):
+        """Raise UsageError on an experiment that cannot be run."""
+        names = [task.name for task in self.tasks]
+        _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
+        for name in ("steps", "log_every", "save_every", "mesh_model"):
+            _require(getattr(self, name) > 0, self, name, "positive")
+
+    def task(self, name: str) -> Task:
+        """Return the task of that name, or raise UsageError with the nearest one."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        names = [task.name for task in self.tasks]
+        raise UsageError(
+            f"unknown task {name!r}: this experiment has {', '.join(names)}{nearest(name, names)}"
+        )
+
+
+def _require(ok: bool, config: Any, name: str, expected: str) -> None:
+    if not ok:
+        raise UsageError(
+            f"{type(config).__name__}.{name}: expected {expected}, found {getattr(config, name)!r}"
+        )
+
+
+def to_json(config: Any) -> str:
+    """Write any configuration of this module as JSON that ``from_json`` reads back equal."""
+    return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(cls: type, text: str, where: str) -> Any:
+    """Read a configuration; an unknown key, a wrong type or a value out of range is a UsageError.
+
+    Args:
+        cls: the dataclass expected.
+        text: JSON.
+        where: the file's name, for messages.
+    """
+    try:
+        data = json.loads(text, object_pairs_hook=_refuse_duplicates)
+    except ValueError as error:
+        raise UsageError(f"{where}: not valid JSON ({error})") from None
+    return _build(cls, data, where)
+
+
+def load(cls: type, path: str | Path) -> Any:
+    """Read a configuration file written by ``to_json``."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot read the configuration ({error})") from None
+    return from_json(cls, text, str(path))
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"key {key!r} stands twice")
+    return dict(pairs)
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Turn parsed JSON into ``kind``: dataclass, Literal, tuple[X, ...], X | None, or a scalar."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: expected an object, found {value!r}")
+        hints = typing.get_type_hints(kind)
+        for key in value:
+            if key not in hints:
+                known = tuple(hints)
+                raise UsageError(
+                    f"{where}: unknown key {key!r}; known are {', '.join(known)}"
+                    f"{nearest(key, known)}"
+                )
+        for f in dataclasses.fields(kind):
+            required = f.default is f.default_factory is dataclasses.MISSING
+            if required and f.name not in value:
+                raise UsageError(f"{where}: key {f.name!r} is missing")
+        built = {key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
+        try:
+            return kind(**built)  # pyright: ignore[reportCallIssue]
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+    if origin is Literal:
+        if value not in args:
+            choices = [str(arg) for arg in args]
+            raise UsageError(
+                f"{where}: expected one of {', '.join(choices)}, found {value!r}"
+                f"{nearest(str(value), choices)}"
+            )
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UsageError(f"{where}: expected a list, found {value!r}")
+        return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _build(args[0], value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
+    return value

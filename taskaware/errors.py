@@ -1,0 +1,26 @@
+"""The two ways a command can fail; the command line turns each into one line and an exit code."""
+
+
+class UsageError(ValueError):
+    """What the user gave cannot be used: bad input, configuration or folder, or a missing extra.
+
+    The message is one line: what, where, what was expected, what was found, what to do.
+    The command line prints it and exits with 2.
+    """
+
+
+class RunError(RuntimeError):
+    """A run that had begun cannot go on; the command line prints the line and exits with 1."""
+
+
+def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known word most like ``word``, or nothing.
+
+    Example:
+        >>> nearest("stt", ["st", "asr", "mt"])
+        "; did you mean 'st'?"
+    """
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
