@@ -1,0 +1,12 @@
+"""FiLM and Task Characteristics Networks: JAX and Flax, and no other folder of this package."""
+
+from taskaware.modulation.film import FiLM as FiLM
+from taskaware.modulation.film import Modulation as Modulation
+from taskaware.modulation.film import Places as Places
+from taskaware.modulation.film import TCNParam as TCNParam
+from taskaware.modulation.film import film as film
+from taskaware.modulation.film import modulate as modulate
+from taskaware.modulation.tcn import ExplicitTCN as ExplicitTCN
+from taskaware.modulation.tcn import ImplicitTCN as ImplicitTCN
+from taskaware.modulation.tcn import bidirectional_attention as bidirectional_attention
+from taskaware.modulation.tcn import derangement as derangement
