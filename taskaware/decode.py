@@ -1,0 +1,173 @@
+"""Greedy and beam search over any ``next_logits``, each one compiled loop."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from taskaware.dims import EOS, PAD
+
+NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Any], tuple[Array, Any]]
+"""(tokens_BW, position, cache) → (logits_BWV, cache). The first token is PAD, whose embedding is
+zero. The cache's leaves have axes B and W first, as the search picks among beams."""
+
+_NEVER = -1e9
+
+
+class Hypotheses(NamedTuple):
+    """One token sequence a row, ended by EOS where it fits, then padding, and its score."""
+
+    tokens_BT: Int[Array, "B T"]
+    score_B: Float[Array, " B"]
+
+
+def length_penalty(length: Array | int, alpha: float) -> Array | float:
+    """Return ((5 + length) / 6)^α, which divides a hypothesis' log probability (Wu et al. 2016).
+
+    Example:
+        >>> length_penalty(7, 1.0)
+        2.0
+    """
+    return ((5.0 + length) / 6.0) ** alpha
+
+
+def greedy(next_logits: NextLogits, cache: Any, num_rows: int, max_length: int) -> Hypotheses:
+    """Take the likeliest token at each position until every row has ended.
+
+    Args:
+        next_logits: the model, one position at a time.
+        cache: what it starts from, for one beam.
+        num_rows: B.
+        max_length: T; a row that has not ended by then is cut.
+
+    Returns:
+        Tokens, and the sum of their log probabilities.
+    """
+
+    def unfinished(state):
+        position, _, _, done_B, _ = state
+        return (position < max_length) & ~done_B.all()
+
+    def extend(state):
+        position, tokens_BT, score_B, done_B, cache = state
+        logits_BWV, cache = next_logits(_last(tokens_BT, position)[:, None], position, cache)
+        log_p_BV = jax.nn.log_softmax(logits_BWV[:, 0])
+        token_B = jnp.where(done_B, PAD, jnp.argmax(log_p_BV, -1)).astype(jnp.int32)
+        score_B = score_B + jnp.where(done_B, 0, log_p_BV.max(-1))
+        return (
+            position + 1,
+            tokens_BT.at[:, position].set(token_B),
+            score_B,
+            done_B | (token_B == EOS),
+            cache,
+        )
+
+    tokens_BT = jnp.full((num_rows, max_length), PAD, jnp.int32)
+    start = (jnp.int32(0), tokens_BT, jnp.zeros(num_rows), jnp.zeros(num_rows, bool), cache)
+    _, tokens_BT, score_B, _, _ = lax.while_loop(unfinished, extend, start)
+    return Hypotheses(tokens_BT, score_B)
+
+
+class _Beams(NamedTuple):
+    """The search's state: hypotheses still growing, the best ended ones, and the cache."""
+
+    position: Int[Array, ""]
+    alive_BWT: Int[Array, "B W T"]
+    alive_BW: Float[Array, "B W"]  # log probability
+    ended_BWT: Int[Array, "B W T"]
+    ended_BW: Float[Array, "B W"]  # log probability over length penalty; _NEVER where empty
+    cache: Any
+
+
+def beam_search(
+    next_logits: NextLogits,
+    cache: Any,
+    num_rows: int,
+    max_length: int,
+    *,
+    beam_size: int,
+    alpha: float,
+) -> Hypotheses:
+    """Return each row's best hypothesis among those that a beam finds.
+
+    At each position the 2 W best extensions are kept: those that end compete with the ended ones
+    so far, the W best of the others go on. A row stops when no growing hypothesis can beat its
+    worst ended one. A hypothesis cut at ``max_length`` competes as it is if none has ended.
+
+    Args:
+        next_logits: the model, one position at a time, for W beams.
+        cache: what it starts from.
+        num_rows: B.
+        max_length: T.
+        beam_size: W.
+        alpha: of the length penalty.
+
+    Returns:
+        Tokens, and log probability over length penalty.
+    """
+    most_penalty = length_penalty(max_length, alpha)
+
+    def unfinished(beams: _Beams) -> Bool[Array, ""]:
+        # Log probabilities only fall, and the largest penalty flatters them most.
+        hope_B = beams.alive_BW[:, 0] / most_penalty
+        return (beams.position < max_length) & (hope_B > beams.ended_BW.min(1)).any()
+
+    def extend(beams: _Beams) -> _Beams:
+        position = beams.position
+        logits_BWV, cache = next_logits(_last(beams.alive_BWT, position), position, beams.cache)
+        log_p_BWV = jax.nn.log_softmax(logits_BWV) + beams.alive_BW[..., None]
+        vocab_size = log_p_BWV.shape[-1]
+        best, flat = lax.top_k(
+            log_p_BWV.reshape(num_rows, -1), min(2 * beam_size, beam_size * vocab_size)
+        )
+        parent, token = flat // vocab_size, (flat % vocab_size).astype(jnp.int32)
+        grown = jnp.take_along_axis(beams.alive_BWT, parent[..., None], axis=1)
+        grown = grown.at[:, :, position].set(token)
+        ends = token == EOS
+
+        alive_BW, keep = lax.top_k(jnp.where(ends, _NEVER, best), beam_size)
+        keep_parent = jnp.take_along_axis(parent, keep, axis=1)
+        done = jnp.where(ends, best / length_penalty(position + 1, alpha), _NEVER)
+        ended_BW, pick = lax.top_k(jnp.concatenate([beams.ended_BW, done], axis=1), beam_size)
+        both = jnp.concatenate([beams.ended_BWT, grown], axis=1)
+        return _Beams(
+            position + 1,
+            jnp.take_along_axis(grown, keep[..., None], axis=1),
+            alive_BW,
+            jnp.take_along_axis(both, pick[..., None], axis=1),
+            ended_BW,
+            jax.tree.map(lambda leaf: _choose(leaf, keep_parent), cache),
+        )
+
+    shape = (num_rows, beam_size)
+    empty = jnp.full((*shape, max_length), PAD, jnp.int32)
+    first_only = jnp.where(jnp.arange(beam_size) == 0, 0.0, _NEVER)  # all beams start equal
+    start = _Beams(
+        jnp.int32(0),
+        empty,
+        jnp.broadcast_to(first_only, shape),
+        empty,
+        jnp.full(shape, _NEVER),
+        cache,
+    )
+    beams = lax.while_loop(unfinished, extend, start)
+    none_ended_B = beams.ended_BW[:, 0] <= _NEVER / 2
+    tokens_BT = jnp.where(none_ended_B[:, None], beams.alive_BWT[:, 0], beams.ended_BWT[:, 0])
+    score_B = jnp.where(none_ended_B, beams.alive_BW[:, 0] / most_penalty, beams.ended_BW[:, 0])
+    return Hypotheses(tokens_BT, score_B)
+
+
+def _last(tokens: Int[Array, "*rest T"], position: Int[Array, ""]) -> Int[Array, "*rest"]:
+    """Return the token before ``position``, or PAD at the start."""
+    before = lax.dynamic_index_in_dim(tokens, jnp.maximum(position - 1, 0), -1, keepdims=False)
+    return jnp.where(position == 0, PAD, before)
+
+
+def _choose(leaf: Array, beam_BW: Int[Array, "B W"]) -> Array:
+    """Reorder a cache leaf's beams."""
+    return jnp.take_along_axis(
+        leaf, beam_BW.reshape(*beam_BW.shape, *[1] * (leaf.ndim - 2)), axis=1
+    )

@@ -1,0 +1,1 @@
+"""The Transformer: frontends, blocks and the whole."""

@@ -1,0 +1,91 @@
+"""From log-mel frames and from tokens to the model's width (paper §2.1)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from taskaware.dims import PAD
+from taskaware.layers import Linear
+
+
+class StridedConv(nnx.Module):
+    """A 3×3 convolution of stride 2 in time and frequency, then ReLU.
+
+    Nine strided slices and one matrix product: on a CPU its gradient takes 1.6 times less time
+    than that of ``lax.conv``.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, dtype, rngs: nnx.Rngs):
+        self.kernel = Linear(9 * channels_in, channels_out, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "B time freq C"]) -> Float[Array, "B time2 freq2 F"]:
+        """Halve time and frequency, rounding up; what lies outside is zero."""
+        time, freq = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
+        x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
+        patches = [
+            x[:, t : t + 2 * time : 2, f : f + 2 * freq : 2] for t in range(3) for f in range(3)
+        ]
+        return jax.nn.relu(self.kernel(jnp.concatenate(patches, axis=-1)))
+
+
+class SpeechFrontend(nnx.Module):
+    """k convolutions of stride 2, then one linear map to the model's width.
+
+    A frames become ⌈A / 2^k⌉ positions. Frames beyond a row's length are zero before every
+    convolution, as the outside is, so padding changes nothing.
+    """
+
+    def __init__(
+        self,
+        mel_channels: int,
+        d_model: int,
+        *,
+        num_layers: int,
+        channels: int,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        self.convolutions = nnx.List(
+            [
+                StridedConv(channels if layer else 1, channels, dtype=dtype, rngs=rngs)
+                for layer in range(num_layers)
+            ]
+        )
+        height = -(-mel_channels // 2**num_layers)
+        self.project = Linear(height * channels, d_model, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, frames_BAC: Float[Array, "B A C"], length_B: Int[Array, " B"]
+    ) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
+        """Return positions and which of them are speech."""
+        mask = jnp.arange(frames_BAC.shape[1])[None] < length_B[:, None]
+        x = jnp.where(mask[:, :, None], frames_BAC, 0)[..., None]
+        for convolution in self.convolutions:
+            length_B = (length_B + 1) // 2
+            x = convolution(x)
+            mask = jnp.arange(x.shape[1])[None] < length_B[:, None]
+            x = jnp.where(mask[:, :, None, None], x, 0)
+        return self.project(x.reshape(*x.shape[:2], -1)), mask
+
+
+class TokenEmbedding(nnx.Module):
+    """One table for source tokens, target tokens and the output's softmax (paper §2.3)."""
+
+    def __init__(self, vocab_size: int, d_model: int, *, dtype, rngs: nnx.Rngs):
+        self.dtype = dtype
+        self.d_model = d_model
+        init = nnx.initializers.normal(d_model**-0.5)
+        self.table_VD = nnx.Param(init(rngs.params(), (vocab_size, d_model)))
+
+    def __call__(self, tokens: Int[Array, "*rest"]) -> Float[Array, "*rest D"]:
+        """Return the tokens' rows times √D; padding is zero (as in the code of Table 8)."""
+        rows = self.table_VD[...][tokens] * self.d_model**0.5
+        return jnp.where((tokens != PAD)[..., None], rows, 0)
+
+    def logits(self, y: Float[Array, "*rest D"]) -> Float[Array, "*rest V"]:
+        """Return each token's score: y · tableᵀ."""
+        flat = y.reshape(-1, self.d_model).astype(self.dtype)
+        table_VD = self.table_VD[...].astype(self.dtype)
+        scores = jnp.einsum("ND,VD->NV", flat, table_VD, preferred_element_type=jnp.float32)
+        return scores.reshape(*y.shape[:-1], -1)

@@ -1,0 +1,260 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from taskaware import decode
+from taskaware.config import FiLMConfig, Model, TCNConfig, paper_model
+from taskaware.dims import EOS, PAD, Batch, Speech
+from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN
+from taskaware.train.state import count_parameters
+
+SMALL = Model(
+    d_model=16,
+    num_heads=4,
+    d_ff=32,
+    encoder_layers=2,
+    decoder_layers=2,
+    cnn_channels=4,
+    dropout=0.0,
+    tcn=TCNConfig(width=8, d_ff=16, num_heads=2),
+    film=FiLMConfig(init="lecun"),
+)
+V = 11
+
+
+def model(conditioning="implicit", **changes):
+    config = dataclasses.replace(SMALL, conditioning=conditioning, **changes)
+    return build(config, V, 3, speech=True, seed=0)
+
+
+def batch(speech_rows=2, text_rows=2, frames=40, source=6, target=5, seed=0):
+    random = np.random.default_rng(seed)
+    rows = speech_rows + text_rows
+    length = random.integers(20, frames + 1, speech_rows)
+    target_BT = random.integers(3, V, (rows, target))
+    source_BS = random.integers(3, V, (text_rows, source))
+    for row in range(rows):
+        end = random.integers(2, target)
+        target_BT[row, end], target_BT[row, end + 1 :] = EOS, PAD
+    for row in range(text_rows):
+        end = random.integers(2, source)
+        source_BS[row, end], source_BS[row, end + 1 :] = EOS, PAD
+    values = random.normal(size=(speech_rows, frames, 80)).astype(np.float32)
+    return Batch(
+        Speech(jnp.asarray(values), jnp.asarray(length, jnp.int32)) if speech_rows else None,
+        jnp.asarray(source_BS, jnp.int32) if text_rows else None,
+        jnp.asarray(target_BT, jnp.int32),
+        jnp.asarray(random.integers(0, 3, rows), jnp.int32),
+    )
+
+
+def logits(model, batch, embedding_BZ="own", key=None):
+    embedded = model.embed(batch)
+    if isinstance(embedding_BZ, str):
+        embedding_BZ = model.task_embedding(embedded, batch.task_B)
+    return model(embedded, embedding_BZ, key).logits_BTV
+
+
+CONDITIONINGS = ("vanilla", "explicit", "implicit")
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+def test_padding_never_changes_a_score(conditioning):
+    m, b = model(conditioning), batch()
+    padded = Batch(
+        Speech(
+            jnp.pad(b.speech.frames_BAC, ((0, 0), (0, 24), (0, 0)), constant_values=9.0),
+            b.speech.length_B,
+        ),
+        jnp.pad(b.source_BS, ((0, 0), (0, 7))),
+        jnp.pad(b.target_BT, ((0, 0), (0, 3))),
+        b.task_B,
+    )
+    found, bare = logits(m, padded)[:, : b.target_BT.shape[1]], logits(m, b)
+    valid = np.asarray(b.target_BT != PAD)
+    np.testing.assert_allclose(found[valid], bare[valid], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("conditioning", ("vanilla", "explicit"))
+def test_a_score_depends_on_no_later_target(conditioning):
+    """By gradient: of position t's scores with respect to what is fed in at each position."""
+    m, b = model(conditioning), batch()
+    embedded = m.embed(b)
+    embedding = m.task_embedding(embedded, b.task_B)
+
+    def score(y_BTD, position):
+        return m(embedded._replace(y_BTD=y_BTD), embedding).logits_BTV[:, position].sum()
+
+    for position in range(b.target_BT.shape[1]):
+        reach = np.abs(jax.grad(score)(embedded.y_BTD, position)).max((0, 2))
+        assert (reach[position:] == 0).all()  # its own token is what it must predict
+        valid = np.asarray(b.target_BT != PAD).any(0)[:position]
+        assert (reach[:position][valid] > 0).all()
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+def test_a_mixed_batch_is_the_batches_of_each_modality(conditioning):
+    m, b = model(conditioning), batch()
+    both = logits(m, b)
+    speech = b._replace(source_BS=None, target_BT=b.target_BT[:2], task_B=b.task_B[:2])
+    text = b._replace(speech=None, target_BT=b.target_BT[2:], task_B=b.task_B[2:])
+    valid = np.asarray(b.target_BT != PAD)
+    np.testing.assert_allclose(logits(m, speech)[valid[:2]], both[:2][valid[:2]], atol=1e-4)
+    np.testing.assert_allclose(logits(m, text)[valid[2:]], both[2:][valid[2:]], atol=1e-4)
+
+
+def test_another_task_for_one_row_changes_that_row_alone():
+    m, b = model("explicit"), batch()
+    other = b._replace(task_B=b.task_B.at[1].set((b.task_B[1] + 1) % 3))
+    difference = np.abs(np.asarray(logits(m, other) - logits(m, b))).max((1, 2))
+    assert difference[1] > 1e-3
+    assert (difference[[0, 2, 3]] == 0).all()
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_identity_modulation_is_no_modulation_bit_for_bit(norm):
+    explicit = model("explicit", norm=norm, film=FiLMConfig(init="zero"))
+    vanilla = model("vanilla", norm=norm)
+    shared = nnx.state(explicit, nnx.Param)
+    del shared["tcn"]
+    nnx.update(vanilla, shared)
+    assert np.array_equal(logits(explicit, batch()), logits(vanilla, batch()))
+
+
+def test_there_is_a_place_after_each_frontend_and_at_each_block():
+    assert model(encoder_layers=3, decoder_layers=2).places.num_places == (1 + 3) + (1 + 2)
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_every_place_of_the_modulation_reaches_the_scores(place):
+    m, b = model("explicit", film=FiLMConfig(sharing="per_block_offset")), batch()
+    before = logits(m, b)
+    m.places.offset_LZ[...] = m.places.offset_LZ[...].at[place].set(0.5)
+    assert np.abs(np.asarray(logits(m, b) - before)).max() > 1e-3
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+@pytest.mark.parametrize("sharing", ["all_blocks", "per_block_offset"])
+def test_a_loop_over_blocks_gives_what_the_unrolled_stack_gives(conditioning, sharing):
+    film = FiLMConfig(init="lecun", sharing=sharing)
+    unrolled = model(conditioning, film=film, dropout=0.3)
+    looped = model(conditioning, film=film, dropout=0.3, scan=True)
+    b, key = batch(), jax.random.key(3)
+    np.testing.assert_allclose(logits(looped, b), logits(unrolled, b), atol=1e-5)
+    np.testing.assert_allclose(logits(looped, b, key=key), logits(unrolled, b, key=key), atol=1e-5)
+    assert jax.tree.structure(nnx.state(looped)) == jax.tree.structure(nnx.state(unrolled))
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_decoding_with_a_cache_gives_the_teacher_forced_scores(conditioning, norm):
+    m, b = model(conditioning, norm=norm), batch()
+    embedded = m.embed(b)
+    embedding = m.task_embedding(embedded, b.task_B)
+    expected = m(embedded, embedding).logits_BTV
+    memory = m.encode(embedded.x_BSD, embedded.mask_BS, embedding)
+    next_logits, cache = m.start_decoding(memory, embedding, 2, b.target_BT.shape[1])
+    token_B = jnp.zeros(4, jnp.int32)
+    for position in range(b.target_BT.shape[1]):
+        found, cache = next_logits(jnp.stack([token_B, token_B], 1), jnp.int32(position), cache)
+        for beam in range(2):
+            np.testing.assert_allclose(found[:, beam], expected[:, position], rtol=1e-4, atol=1e-4)
+        token_B = b.target_BT[:, position]
+
+
+def test_beams_keep_their_own_history_in_the_cache():
+    """What a beam search says of its best hypothesis is what teacher forcing says of it."""
+    m, b = model("explicit"), batch()
+    x_BSD, mask_BS = m.embed_source(b)
+    embedding = m.tcn(b.task_B)
+    memory = m.encode(x_BSD, mask_BS, embedding)
+    next_logits, cache = m.start_decoding(memory, embedding, 4, 7)
+    found = decode.beam_search(next_logits, cache, 4, 7, beam_size=4, alpha=0.0)
+    forced = b._replace(target_BT=found.tokens_BT)
+    log_p = jax.nn.log_softmax(logits(m, forced, embedding))
+    picked = jnp.take_along_axis(log_p, found.tokens_BT[..., None], -1)[..., 0]
+    expected = jnp.where(found.tokens_BT != PAD, picked, 0).sum(1)
+    # PAD inside a hypothesis is a token like any other to the search; leave such rows out.
+    ended = np.asarray(found.tokens_BT == EOS).any(1)
+    inside = [PAD in row[: row.index(EOS)] for row in found.tokens_BT.tolist() if EOS in row]
+    assert ended.any() and not any(inside)
+    np.testing.assert_allclose(found.score_B[ended], expected[ended], rtol=1e-4, atol=1e-4)
+
+
+def test_decoding_never_calls_the_tcn(monkeypatch):
+    m, b = model("implicit"), batch()
+    embedding = jnp.zeros((4, m.places.embedding_width))
+    monkeypatch.setattr(ImplicitTCN, "__call__", None)
+    memory = m.encode(*m.embed_source(b), embedding)
+    next_logits, cache = m.start_decoding(memory, embedding, 1, 4)
+    next_logits(jnp.zeros((4, 1), jnp.int32), jnp.int32(0), cache)
+
+
+def test_the_tcn_looks_at_frontends_that_no_task_has_modulated():
+    """Otherwise its input would depend on its output (D5)."""
+    m, b = model("implicit"), batch()
+    before = m.task_embedding(m.embed(b), b.task_B)
+    after = m.task_embedding(m.embed(b), (b.task_B + 1) % 3)
+    assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_stop_gradient_decides_whether_frontends_learn_through_the_tcn(stopped):
+    tcn = dataclasses.replace(SMALL.tcn, stop_gradient=stopped)
+    m, b = model("implicit", tcn=tcn), batch()
+    gradient = nnx.grad(lambda m: (m.task_embedding(m.embed(b), b.task_B) ** 2).sum())(m)
+    reach = float(jnp.abs(gradient["embedding"]["table_VD"][...]).max())
+    assert (reach == 0) is stopped
+
+
+def test_a_text_only_model_has_no_speech_frontend_and_unused_ones_get_no_gradient():
+    text = build(SMALL, V, 1, speech=False, seed=0)
+    assert "speech" not in nnx.to_pure_dict(nnx.state(text))
+    m, b = model("explicit"), batch(speech_rows=0)
+    gradient = nnx.grad(lambda m: logits(m, b).sum())(m)
+    assert all((np.asarray(leaf) == 0).all() for leaf in jax.tree.leaves(gradient["speech"]))
+
+
+def test_dropout_is_random_by_key_and_off_without():
+    m, b = model("explicit", dropout=0.5), batch()
+    one, same, other = (logits(m, b, key=jax.random.key(k)) for k in (0, 0, 1))
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+    assert np.array_equal(logits(m, b), logits(m, b))
+
+
+def test_bfloat16_stays_near_float32_and_keeps_float32_parameters():
+    exact, rounded = model("explicit"), model("explicit", dtype="bfloat16")
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(rounded))} == {jnp.dtype("float32")}
+    found, expected = logits(rounded, batch()), logits(exact, batch())
+    assert found.dtype == jnp.float32
+    # Eight bits of mantissa through four blocks: a few per cent of the scores' spread.
+    assert float(jnp.abs(found - expected).max()) < 0.1 * float(expected.std()) * 3
+    assert not np.array_equal(found, expected)
+
+
+def test_the_paper_s_model_has_the_parameters_counted_from_table_8():
+    def shapes(conditioning):
+        config = paper_model(conditioning=conditioning)
+        model = nnx.eval_shape(lambda: Seq2Seq(config, 32_000, 3, speech=True, rngs=nnx.Rngs(0)))
+        return nnx.state(model)
+
+    # PAPER.md §1.7: 12 + 12 blocks 63.1 M and 32k × 512 for the embedding.
+    encoder = 4 * (512 * 512 + 512) + 2 * 512 * 1024 + 1024 + 512 + 2 * 2 * 512
+    decoder = encoder + 4 * (512 * 512 + 512) + 2 * 512
+    cnn = (9 * 64 + 64) + 2 * (9 * 64 * 64 + 64) + 10 * 64 * 512 + 512
+    base = 12 * (encoder + decoder) + 32_000 * 512 + cnn
+    assert count_parameters(shapes("vanilla")) == base
+    assert 12 * (encoder + decoder) == pytest.approx(63.1e6, rel=0.002)
+    assert count_parameters(shapes("explicit")) == base + 3_072
+    assert count_parameters(shapes("implicit")) == base + 988_544
+
+
+def test_each_conditioning_has_its_tcn():
+    kinds = {name: type(model(name).tcn) for name in CONDITIONINGS}
+    assert kinds == {"vanilla": type(None), "explicit": ExplicitTCN, "implicit": ImplicitTCN}

@@ -1,0 +1,155 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from taskaware.decode import beam_search, greedy, length_penalty
+from taskaware.dims import EOS, PAD
+
+V, T = 4, 5
+
+
+def table_model(seed, rows=2):
+    """A next_logits whose scores depend on row, position and the two tokens before.
+
+    Its cache counts calls and remembers the token before the last, so a search that mixes up
+    beams gives other scores.
+    """
+    table = 2 * jax.random.normal(jax.random.key(seed), (rows, T, V, V, V))
+
+    def next_logits(tokens_BW, position, cache):
+        row = jnp.arange(rows)[:, None]
+        logits = table[row, position, cache["before"], tokens_BW]
+        return logits, {"before": tokens_BW}
+
+    def start(beams):
+        return {"before": jnp.zeros((rows, beams), jnp.int32)}
+
+    return np.asarray(table, np.float64), next_logits, start
+
+
+def log_p(table, row, tokens):
+    """Log probability of a token sequence, by the table alone."""
+    total, before, last = 0.0, PAD, PAD
+    for position, token in enumerate(tokens):
+        score = table[row, position, before, last]
+        total += score[token] - np.log(np.exp(score).sum())
+        before, last = last, token
+    return total
+
+
+def every_ended_sequence():
+    for length in range(T):
+        for head in itertools.product([t for t in range(V) if t != EOS], repeat=length):
+            yield (*head, EOS)
+
+
+def exhaustive(table, row, alpha):
+    """The best ended sequence of at most T tokens, by trying all."""
+    score = {
+        s: log_p(table, row, s) / length_penalty(len(s), alpha) for s in every_ended_sequence()
+    }
+    best = max(score, key=score.get)
+    return list(best), score[best]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beam_that_holds_everything_finds_what_exhaustive_search_finds(seed, alpha):
+    table, next_logits, start = table_model(seed)
+    wide = V**T
+    found = jax.jit(
+        lambda: beam_search(next_logits, start(wide), 2, T, beam_size=wide, alpha=alpha)
+    )()
+    for row in range(2):
+        tokens, score = exhaustive(table, row, alpha)
+        assert found.tokens_BT[row].tolist() == tokens + [PAD] * (T - len(tokens))
+        assert float(found.score_B[row]) == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_score_is_the_log_probability_of_the_tokens_over_the_penalty(seed):
+    table, next_logits, start = table_model(seed)
+    found = beam_search(next_logits, start(3), 2, T, beam_size=3, alpha=0.6)
+    for row in range(2):
+        tokens = found.tokens_BT[row].tolist()
+        if EOS in tokens:
+            tokens = tokens[: tokens.index(EOS) + 1]
+        expected = log_p(table, row, tokens) / length_penalty(len(tokens), 0.6)
+        assert float(found.score_B[row]) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_beam_of_one_is_greedy_search(seed):
+    """With α = 0: a penalty may prefer to end later, which greedy search cannot."""
+    _, next_logits, start = table_model(seed, rows=3)
+    wide = beam_search(next_logits, start(1), 3, T, beam_size=1, alpha=0.0)
+    one = greedy(next_logits, start(1), 3, T)
+    for row in range(3):
+        first = one.tokens_BT[row].tolist()
+        # A beam of one may also end at its second best token and keep that as a candidate.
+        if wide.tokens_BT[row].tolist() != first:
+            assert float(wide.score_B[row]) > float(one.score_B[row])
+
+
+def test_greedy_takes_the_likeliest_token_each_time():
+    table, next_logits, start = table_model(11)
+    found = greedy(next_logits, start(1), 2, T)
+    for row in range(2):
+        before, last, expected = PAD, PAD, []
+        for position in range(T):
+            token = int(table[row, position, before, last].argmax())
+            expected.append(token)
+            before, last = last, token
+            if token == EOS:
+                break
+        assert found.tokens_BT[row].tolist() == expected + [PAD] * (T - len(expected))
+        assert float(found.score_B[row]) == pytest.approx(log_p(table, row, expected), abs=1e-4)
+
+
+def test_wider_beams_never_score_worse_here():
+    """Not a law, but true of exact hypotheses' scores against the exhaustive optimum."""
+    for seed in range(4):
+        table, next_logits, start = table_model(seed)
+        for width in (1, 2, 8):
+            found = beam_search(next_logits, start(width), 2, T, beam_size=width, alpha=0.6)
+            for row in range(2):
+                if EOS in found.tokens_BT[row].tolist():
+                    assert float(found.score_B[row]) <= exhaustive(table, row, 0.6)[1] + 1e-4
+
+
+def test_a_model_that_never_ends_is_cut_at_the_maximum():
+    def next_logits(tokens_BW, position, cache):
+        scores = jnp.where(jnp.arange(V) == EOS, -1e6, jnp.arange(V, dtype=jnp.float32))
+        return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
+
+    for found in (
+        greedy(next_logits, {}, 2, T),
+        beam_search(next_logits, {}, 2, T, beam_size=2, alpha=0.6),
+    ):
+        assert found.tokens_BT.tolist() == [[V - 1] * T] * 2
+
+
+def test_a_search_stops_when_every_row_has_ended():
+    calls = []
+
+    def next_logits(tokens_BW, position, cache):
+        jax.debug.callback(lambda p: calls.append(int(p)), position)
+        ends = jnp.where(position >= 1, 50.0, -50.0)
+        scores = jnp.where(jnp.arange(V) == EOS, ends, 0.0)
+        return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
+
+    jax.block_until_ready(greedy(next_logits, {}, 2, 20))
+    jax.effects_barrier()
+    assert sorted(calls) == [0, 1]
+    calls.clear()
+    jax.block_until_ready(beam_search(next_logits, {}, 2, 20, beam_size=2, alpha=0.6))
+    jax.effects_barrier()
+    assert max(calls) < 4
+
+
+def test_length_penalty_is_wu_et_al_s_formula():
+    assert length_penalty(1, 0.6) == pytest.approx(1.0)
+    assert length_penalty(13, 0.6) == pytest.approx(3.0**0.6)

@@ -1,0 +1,41 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from taskaware.losses import smoothed_cross_entropy, stream_health
+
+LOGITS = 3 * jax.random.normal(jax.random.key(0), (2, 4, 7))
+TARGET = jnp.array([[1, 2, 3, 0], [6, 5, 4, 3]], jnp.int32)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_the_closed_form_equals_cross_entropy_against_smoothed_labels(smoothing):
+    labels = optax.smooth_labels(jax.nn.one_hot(TARGET, 7), smoothing)
+    expected = optax.softmax_cross_entropy(LOGITS, labels)
+    found = smoothed_cross_entropy(LOGITS, TARGET, smoothing)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_equal_scores_cost_the_logarithm_of_the_vocabulary():
+    found = smoothed_cross_entropy(jnp.zeros((1, 2, 7)), TARGET[:1, :2], 0.1)
+    np.testing.assert_allclose(found, np.log(7), rtol=1e-6)
+
+
+def test_the_gradient_is_softmax_minus_smoothed_labels():
+    found = jax.grad(lambda z: smoothed_cross_entropy(z, TARGET, 0.1).sum())(LOGITS)
+    expected = jax.nn.softmax(LOGITS) - optax.smooth_labels(jax.nn.one_hot(TARGET, 7), 0.1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_stream_health_of_hand_worked_streams():
+    mask = jnp.array([[True, True, False]])
+    even = jnp.array([[[3.0, -3.0], [3.0, 3.0], [99.0, 0.0]]])
+    rms, participation = stream_health(even, mask)
+    assert float(rms) == pytest.approx(3.0)
+    assert float(participation) == pytest.approx(1.0)
+    one_feature = jnp.array([[[2.0, 0.0], [2.0, 0.0], [0.0, 99.0]]])
+    rms, participation = stream_health(one_feature, mask)
+    assert float(rms) == pytest.approx(np.sqrt(2.0))
+    assert float(participation) == pytest.approx(0.5)
