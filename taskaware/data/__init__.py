@@ -1,0 +1,1 @@
+"""From corpora on disk to arrays: features, tokens, prepared corpora. Never imports jax."""

@@ -1,0 +1,153 @@
+"""Audio files of any format libsndfile reads, as 16 kHz mono int16, or one line saying why not."""
+
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+import soundfile
+from jaxtyping import Float32, Int16
+
+from taskaware.data.features import SAMPLE_RATE, WINDOW
+from taskaware.errors import UsageError
+
+MAX_SECONDS = 600.0
+"""Longest stretch read at once, so that a mistaken table does not fill the memory."""
+
+_TOLERANCE = 0.05
+"""Seconds by which a stretch may pass the end of its file, as corpora round their times."""
+_ADPCM = {0x0002: "Microsoft", 0x0011: "IMA"}
+
+
+def read_audio(
+    path: str | Path,
+    start: float = 0.0,
+    duration: float | None = None,
+    *,
+    sample_rate: int = SAMPLE_RATE,
+    resample: bool = False,
+) -> Int16[np.ndarray, " A"]:
+    """Read a file, or a stretch of it, as mono int16 samples.
+
+    Two channels are averaged. Samples other than 16-bit ones are scaled to that range, rounded
+    and clipped.
+
+    Args:
+        path: WAV, FLAC, Ogg, MP3, NIST SPHERE or what else libsndfile reads.
+        start: seconds from the beginning of the file.
+        duration: seconds; None reads to the end.
+        sample_rate: Hz of the result.
+        resample: whether a file of another rate is converted instead of refused.
+
+    Raises:
+        UsageError: the file is missing, empty, not audio or cut short; its rate differs, it has
+            more than two channels or samples that are not finite; the stretch leaves the file by
+            more than 0.05 s, is shorter than one frame of 25 ms or longer than ten minutes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        found = "something that is not a file" if path.exists() else "nothing there"
+        raise UsageError(f"{path}: expected an audio file, found {found}")
+    try:
+        _check_wav(path)
+        with soundfile.SoundFile(path) as sound:
+            rate = sound.samplerate
+            if rate != sample_rate and not resample:
+                raise UsageError(
+                    f"{path}: expected {sample_rate} Hz, found {rate} Hz; convert with --resample"
+                )
+            if sound.channels > 2:
+                raise UsageError(
+                    f"{path}: expected one or two channels, found {sound.channels}; mix them first"
+                )
+            signal_A = _read(path, sound, *_stretch(path, sound, start, duration))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the audio file ({error.strerror})") from None
+    # soundfile raises TypeError for a name that ends in .raw, which tells neither rate nor width.
+    except (soundfile.LibsndfileError, TypeError) as error:
+        reason = getattr(error, "error_string", "headerless samples").strip(" .")
+        raise UsageError(f"{path}: cannot read as audio ({reason}){_likely_cause(path)}") from None
+    if rate != sample_rate:
+        common = math.gcd(rate, sample_rate)
+        signal_A = scipy.signal.resample_poly(signal_A, sample_rate // common, rate // common)
+    return np.rint(signal_A * 32768.0).clip(-32768, 32767).astype(np.int16)
+
+
+def _check_wav(path: Path) -> None:
+    """Refuse a WAV that holds fewer samples than its header says, which libsndfile accepts."""
+    size = path.stat().st_size
+    if size == 0:
+        raise UsageError(f"{path}: expected an audio file, found an empty one")
+    with open(path, "rb") as file:
+        riff = file.read(12)
+        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+            return
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", head)
+            next_chunk = file.tell() + length + length % 2
+            if name == b"fmt ":
+                codec = int.from_bytes(file.read(2), "little")
+                if codec in _ADPCM:  # libsndfile's decoder of these is known to be unsafe.
+                    raise UsageError(
+                        f"{path}: expected PCM or float samples, found {_ADPCM[codec]} ADPCM;"
+                        " convert the file"
+                    )
+            elif name == b"data":
+                held = size - file.tell()
+                if length > held or (length == 0 and held > 0):
+                    raise UsageError(
+                        f"{path}: the header promises {length} bytes of samples, found {held};"
+                        " the file was cut short or never finished: fetch or convert it again"
+                    )
+                return
+            file.seek(next_chunk)
+
+
+def _stretch(
+    path: Path, sound: soundfile.SoundFile, start: float, duration: float | None
+) -> tuple[int, int]:
+    """Return the first sample of the stretch and the number of samples."""
+    rate, length = sound.samplerate, sound.frames / sound.samplerate
+    end = length if duration is None else start + duration
+    # Written so that NaN fails every one of them.
+    if not (0 <= start <= length and start <= end <= length + _TOLERANCE):
+        raise UsageError(
+            f"{path}: expected a stretch of its {length:.2f} s, found {start:.2f} s to {end:.2f} s;"
+            " correct start and duration"
+        )
+    first, last = round(start * rate), min(round(end * rate), sound.frames)
+    if (last - first) * SAMPLE_RATE < WINDOW * rate:
+        raise UsageError(
+            f"{path}: expected at least 0.025 s of audio, found {(last - first) / rate:.4f} s"
+        )
+    if last - first > MAX_SECONDS * rate:
+        raise UsageError(
+            f"{path}: expected at most {MAX_SECONDS:.0f} s of audio, found"
+            f" {(last - first) / rate:.0f} s; give start and duration"
+        )
+    return first, last - first
+
+
+def _read(
+    path: Path, sound: soundfile.SoundFile, first: int, count: int
+) -> Float32[np.ndarray, " A"]:
+    sound.seek(first)
+    # float32 holds 16-bit samples exactly, so that one path serves every encoding.
+    channels = sound.read(count, dtype="float32", always_2d=True)
+    if len(channels) < count:
+        raise UsageError(
+            f"{path}: the header promises {sound.frames} samples, found {first + len(channels)};"
+            " the file was cut short: fetch it again"
+        )
+    finite = np.isfinite(channels).all(axis=1)
+    if not finite.all():
+        at = (first + int(finite.argmin())) / sound.samplerate
+        raise UsageError(f"{path}: expected finite samples, found NaN or infinity at {at:.3f} s")
+    return channels.mean(axis=1)
+
+
+def _likely_cause(path: Path) -> str:
+    with open(path, "rb") as file:
+        start = file.read(64).lstrip()
+    return "; it begins like HTML: a failed download?" if start.startswith(b"<") else ""

@@ -1,0 +1,246 @@
+"""Batches of any mix of tasks, in a bounded number of shapes, by random access.
+
+Batch i is a pure function of (examples, Batching, seed, i): resuming is starting at i, and the
+same global batches come whatever the number of processes. Length buckets hold equal mass, and
+every block of K batches visits each of the K buckets once, in an order drawn for that block.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+import grain
+import numpy as np
+
+from taskaware.config import Batching
+from taskaware.data.tasks import TaskExamples
+from taskaware.dims import PAD, Batch, Speech
+
+_ENDLESS = 2**40
+_FRAME_STEP, _TOKEN_STEP = 64, 8
+"""Shapes are rounded up to these, so that similar data compile to the same program."""
+
+
+class Shape(NamedTuple):
+    """A bucket's padded lengths: frames, source tokens, target tokens."""
+
+    frames: int
+    source: int
+    target: int
+
+
+def task_probabilities(counts: Sequence[int], alpha: float) -> np.ndarray:
+    """Return p ∝ n^alpha over tasks of n examples each (paper §2.3; D13).
+
+    Example:
+        >>> task_probabilities([100, 300], 1.0).tolist()
+        [0.25, 0.75]
+        >>> task_probabilities([100, 300], 0.0).tolist()
+        [0.5, 0.5]
+    """
+    weight = np.asarray(counts, np.float64) ** alpha
+    return weight / weight.sum()
+
+
+class _MixedBatches:
+    """Batches with a fixed share of rows for each of some tasks, as a Grain source."""
+
+    def __init__(
+        self,
+        tasks: Sequence[tuple[int, TaskExamples]],
+        shares: np.ndarray,
+        batching: Batching,
+        multiple: int,
+        seed: int,
+        process: tuple[int, int],
+    ):
+        self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
+        order = [tasks.index(task) for task in self._tasks]
+        self._seed, self._process = seed, process
+        buckets = min(batching.buckets, *(len(examples) for _, examples in tasks))
+        members = [_equal_mass(examples, buckets) for _, examples in self._tasks]
+        self.shapes = [
+            _shape([(e, m[k]) for (_, e), m in zip(self._tasks, members, strict=True)])
+            for k in range(buckets)
+        ]
+        self.rows = [
+            _rows(shape, shares[order], len(tasks), batching, multiple) for shape in self.shapes
+        ]
+        self._streams = [
+            [
+                grain.MapDataset.source(member[k].tolist()).seed(_mix(seed, task, k)).shuffle().repeat()
+                for k in range(buckets)
+            ]
+            for (task, _), member in zip(self._tasks, members, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return _ENDLESS
+
+    def __getitem__(self, index) -> Batch:
+        block, turn = divmod(int(index), len(self.shapes))
+        bucket = np.random.default_rng((self._seed, block)).permutation(len(self.shapes))[turn]
+        start, step = self._process
+        chosen = []
+        for task, streams, rows in zip(self._tasks, self._streams, self.rows[bucket], strict=True):
+            at = range(block * rows, (block + 1) * rows)[start::step]
+            chosen.append((*task, [int(streams[bucket][i]) for i in at]))
+        return collate(chosen, self.shapes[bucket])
+
+
+def training_batches(
+    tasks: Sequence[TaskExamples],
+    batching: Batching,
+    *,
+    seed: int,
+    first: int = 0,
+    devices: int = 1,
+    process: tuple[int, int] = (0, 1),
+) -> Iterator[Batch]:
+    """Yield this process's part of every batch, endlessly, from number ``first`` on.
+
+    Args:
+        tasks: the experiment's tasks in order.
+        batching: sizes, mixing and buckets.
+        seed: of the order of examples.
+        first: batches already used.
+        devices: over which rows are split; each task's rows are a multiple of it.
+        process: (index, count) of this process.
+    """
+    dataset = _pipeline(tasks, batching, seed, devices, process)[first:]
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
+    return iter(dataset.to_iter_dataset(options))
+
+
+def batch_shapes(tasks: Sequence[TaskExamples], batching: Batching) -> list[Shape]:
+    """Return every bucket's shape over all tasks."""
+    probabilities = np.full(len(tasks), 1 / len(tasks))
+    return _MixedBatches(list(enumerate(tasks)), probabilities, batching, 1, 0, (0, 1)).shapes
+
+
+def fingerprint(
+    tasks: Sequence[TaskExamples], batching: Batching, seed: int, tokenizer_sha256: str
+) -> str:
+    """Return a digest of all that decides which examples come in which order."""
+    digest = hashlib.sha256()
+    settings = [asdict(batching), seed, tokenizer_sha256, [asdict(e.task) for e in tasks]]
+    for setting in settings[-1]:
+        setting.pop("data")  # a moved folder holds the same data
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    for examples in tasks:
+        for row in examples.rows:
+            digest.update(repr(tuple(row)).encode())
+    return digest.hexdigest()
+
+
+def evaluation_batches(
+    task_index: int,
+    examples: TaskExamples,
+    *,
+    size: int,
+    buckets: int = 2,
+    only: Sequence[int] | None = None,
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Yield (which examples, batch) over all examples once, or some, in few shapes.
+
+    The last batch of a bucket is filled up with its last example; the indices are of the rows
+    that count.
+    """
+    wanted = np.arange(len(examples.rows)) if only is None else np.asarray(only)
+    for members in _equal_mass(examples, min(buckets, len(wanted)), wanted):
+        shape = _shape([(examples, members)])
+        for start in range(0, len(members), size):
+            indices = members[start : start + size]
+            filled = [*indices, *[indices[-1]] * (size - len(indices))]
+            yield indices, collate([(task_index, examples, filled)], shape)
+
+
+def collate(chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]], shape: Shape) -> Batch:
+    """Join (task, its examples, which of them) into one batch; speech tasks come first."""
+    frames, source, target, task_of = [], [], [], []
+    for task, examples, indices in chosen:
+        for index in indices:
+            target.append(examples.target[index])
+            task_of.append(task)
+            if examples.source is None:
+                frames.append(examples.frames(index))
+            else:
+                source.append(examples.source[index])
+    speech = None
+    if frames:
+        frames_BAC = np.zeros((len(frames), shape.frames, frames[0].shape[1]), np.float32)
+        for row, values in enumerate(frames):
+            frames_BAC[row, : len(values)] = values
+        speech = Speech(frames_BAC, np.array([len(values) for values in frames], np.int32))
+    return Batch(
+        speech,
+        _pad(source, shape.source) if source else None,
+        _pad(target, shape.target),
+        np.array(task_of, np.int32),
+    )
+
+
+def _pipeline(tasks, batching, seed, devices, process):
+    probabilities = task_probabilities([len(examples) for examples in tasks], batching.alpha)
+    numbered = list(enumerate(tasks))
+    if batching.mixing == "all_tasks":
+        source = _MixedBatches(numbered, probabilities, batching, devices, seed, process)
+        return grain.MapDataset.source(source)
+    whole = np.ones(1)
+    single = [
+        grain.MapDataset.source(_MixedBatches([t], whole, batching, devices, seed, process))
+        for t in numbered
+    ]
+    return grain.MapDataset.mix(single, weights=probabilities.tolist())
+
+
+def _equal_mass(examples: TaskExamples, buckets: int, kept: np.ndarray | None = None):
+    """Cut examples, sorted by length, into buckets of equal numbers."""
+    kept = examples.kept if kept is None else kept
+    order = np.lexsort((examples.target.length[kept], examples.source_length[kept]))
+    return np.array_split(kept[order], buckets)
+
+
+def _shape(members: Sequence[tuple[TaskExamples, np.ndarray]]) -> Shape:
+    frames = source = target = 0
+    for examples, indices in members:
+        target = max(target, int(examples.target.length[indices].max()))
+        longest = int(examples.source_length[indices].max())
+        if examples.source is None:
+            frames = max(frames, longest)
+        else:
+            source = max(source, longest)
+    return Shape(
+        _round_up(frames, _FRAME_STEP),
+        _round_up(source, _TOKEN_STEP),
+        _round_up(target, _TOKEN_STEP),
+    )
+
+
+def _rows(
+    shape: Shape, shares: np.ndarray, num_tasks: int, batching: Batching, multiple: int
+) -> list[int]:
+    """Return how many rows each task has in a batch of one bucket."""
+    size = batching.size
+    if batching.unit == "tokens":
+        # A frame of the model stands for 8 of the audio, about as much work as a token.
+        size = size / max(shape.target, shape.source, shape.frames // 8)
+    wanted = shares * num_tasks * size
+    return [max(1, round(rows) // multiple) * multiple for rows in wanted]
+
+
+def _round_up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def _pad(sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
+    out = np.full((len(sequences), width), PAD, np.int32)
+    for row, tokens in enumerate(sequences):
+        out[row, : len(tokens)] = tokens
+    return out
+
+
+def _mix(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -1,0 +1,132 @@
+"""A task's examples: which rows of the prepared data it takes, as tokens and as audio."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from taskaware.config import Batching, Task
+from taskaware.data.corpora.base import PreparedCorpus, Row
+from taskaware.data.features import log_mel, normalize, num_frames
+from taskaware.data.tokenizer import Tokenizer
+from taskaware.dims import EOS
+from taskaware.errors import UsageError
+
+
+class TokenRows:
+    """Token sequences of many lengths in one array: 4 bytes a token, whatever their number."""
+
+    def __init__(self, sequences: Iterable[Sequence[int]]):
+        self.length = np.zeros(0, np.int32)
+        arrays = [np.asarray([*tokens, EOS], np.int32) for tokens in sequences]
+        self.length = np.array([len(array) for array in arrays], np.int32)
+        self._flat = np.concatenate(arrays) if arrays else np.zeros(0, np.int32)
+        self._start = np.concatenate([[0], np.cumsum(self.length, dtype=np.int64)])
+
+    def __getitem__(self, index: int) -> Int32[np.ndarray, " T"]:
+        """Return one sequence, EOS at its end."""
+        return self._flat[self._start[index] : self._start[index + 1]]
+
+
+class TaskExamples:
+    """All examples of a task in one split, ready to be batched.
+
+    Attributes:
+        task: whose examples they are.
+        rows: their texts and ids.
+        target: what must come out, as tokens.
+        source_length: frames of a speech source, tokens of a text source.
+        left_out: how many examples were too long, or too short for one frame.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        corpora: Sequence[PreparedCorpus],
+        split: str,
+        tokenizer: Tokenizer,
+        limits: Batching | None = None,
+    ):
+        self.task = task
+        self._place: list[tuple[PreparedCorpus, str, int]] = []
+        self.rows: list[Row] = []
+        for corpus in corpora:
+            for index, row in enumerate(corpus.rows(split)):
+                if serves(row, task):
+                    self._place.append((corpus, split, index))
+                    self.rows.append(row)
+        if not self.rows:
+            raise UsageError(
+                f"task {task.name!r}: no {task.source} example with a {task.target} "
+                f"({task.source_language} to {task.output_language}) in split {split!r} of "
+                f"{', '.join(task.data) or 'no folder'}; prepare such data or change the task"
+            )
+        self.target = TokenRows(map(tokenizer.encode, self.references()))
+        self.source = None
+        if task.source == "text":
+            self.source = TokenRows(tokenizer.encode(row.source_text) for row in self.rows)
+            self.source_length = self.source.length
+        else:
+            frames = [num_frames(row.num_samples) for row in self.rows]
+            self.source_length = np.array(frames, np.int32)
+        self.kept = np.arange(len(self.rows))
+        if limits is not None:
+            self.kept = self.kept[self._within(limits)]
+        self.left_out = len(self.rows) - len(self.kept)
+
+    def __len__(self) -> int:
+        """Return how many examples are not left out."""
+        return len(self.kept)
+
+    def references(self) -> list[str]:
+        """Return the text that must come out of each example."""
+        return [output_text(row, self.task) for row in self.rows]
+
+    def frames(self, index: int) -> Float32[np.ndarray, "frames C"]:
+        """Return a speech example's normalized log-mel frames."""
+        corpus, split, position = self._place[index]
+        return normalize(log_mel(corpus.audio(split, position)))
+
+    def _within(self, limits: Batching) -> np.ndarray:
+        longest = limits.max_seconds * 100 if self.task.source == "speech" else limits.max_tokens
+        ok = (self.target.length <= limits.max_tokens) & (self.source_length > 0)
+        ok &= self.source_length <= longest
+        if not ok.any():
+            raise UsageError(
+                f"task {self.task.name!r}: every example is longer than batching.max_seconds "
+                f"{limits.max_seconds:g} or batching.max_tokens {limits.max_tokens}; raise them"
+            )
+        return ok
+
+
+def load_tasks(
+    tasks: Sequence[Task], split: str, tokenizer: Tokenizer, limits: Batching | None = None
+) -> list[TaskExamples]:
+    """Load every task's examples of a split; a folder that several tasks share is opened once.
+
+    Raises:
+        UsageError: a folder is not prepared data, has no such split, or no example of a task.
+    """
+    opened = {folder: PreparedCorpus(folder) for task in tasks for folder in task.data}
+    return [
+        TaskExamples(task, [opened[folder] for folder in task.data], split, tokenizer, limits)
+        for task in tasks
+    ]
+
+
+def serves(row: Row, task: Task) -> bool:
+    """Return whether a row has the source and the output that a task needs."""
+    return (task.source == "text" or row.num_samples > 0) and serves_output(row, task)
+
+
+def serves_output(row: Row, task: Task) -> bool:
+    """Return whether a row has the output that a task needs, whatever its source."""
+    languages = row.source_language == task.source_language and (
+        task.target == "transcript" or row.target_language == task.target_language
+    )
+    return languages and bool(output_text(row, task))
+
+
+def output_text(row: Row, task: Task) -> str:
+    """Return the text that a task must make of a row."""
+    return row.source_text if task.target == "transcript" else row.target_text

@@ -1,0 +1,191 @@
+"""SentencePiece: one vocabulary for all tasks and languages."""
+
+import contextlib
+import hashlib
+import io
+import itertools
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import sentencepiece
+
+from taskaware.dims import EOS, PAD, UNK
+from taskaware.errors import UsageError
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | Path) -> None:
+    """Learn a vocabulary from all texts of all tasks and write it.
+
+    The vocabulary is byte-pair encoding: its merges are counted in whole numbers, so that the
+    same text gives the same vocabulary on every machine and number of threads, which the
+    floating-point sums of SentencePiece's unigram model do not. Every character of the texts has
+    a token of its own.
+
+    Args:
+        texts: sentences; those without a character are skipped.
+        vocab_size: tokens, among them padding 0, end of sequence 1 and unknown 2.
+        path: file to write; it appears whole or not at all.
+
+    Raises:
+        UsageError: there is no text, it supports only a smaller vocabulary or needs a larger one,
+            or the file cannot be written.
+
+    Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units".
+    """
+    with _whole_file(Path(path)) as file:
+        file.write(_train(texts, vocab_size))
+
+
+class Tokenizer:
+    """Turns text into token ids and back.
+
+    ``decode(encode(text))`` is the text in Unicode's form NFC, each run of white space made one
+    space, as long as the vocabulary knows its characters.
+
+    Attributes:
+        model: the model file's content, to be kept wherever the ids are.
+        sha256: of the model, in hexadecimal: equal if and only if the vocabularies are.
+        size: number of tokens.
+    """
+
+    def __init__(self, model: bytes, where: str = "tokenizer"):
+        """Build from the content of a model file.
+
+        Args:
+            model: what ``train_tokenizer`` wrote.
+            where: its origin, for messages.
+
+        Raises:
+            UsageError: it is not such a model.
+        """
+        try:
+            if not model:
+                raise RuntimeError
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError:
+            raise UsageError(
+                f"{where}: expected a SentencePiece model, found {len(model)} other or damaged"
+                " bytes; write it anew with taskaware vocab"
+            ) from None
+        processor = self._processor
+        special = processor.pad_id(), processor.eos_id(), processor.unk_id(), processor.bos_id()
+        if special != (PAD, EOS, UNK, -1):
+            raise UsageError(
+                f"{where}: expected the ids of padding, end, unknown and beginning to be"
+                f" {(PAD, EOS, UNK, -1)}, found {special}; write the model with taskaware vocab"
+            )
+        self.model = model
+        self.sha256 = hashlib.sha256(model).hexdigest()
+        self.size: int = processor.get_piece_size()
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read a model file; a missing or damaged one is a UsageError."""
+        try:
+            return cls(Path(path).read_bytes(), str(path))
+        except OSError as error:
+            raise UsageError(
+                f"{path}: cannot read the tokenizer ({error.strerror}); write one with taskaware"
+                " vocab"
+            ) from None
+
+    def encode(self, text: str) -> list[int]:
+        """Return the text's token ids, without an end of sequence.
+
+        Whatever the text holds, no id of padding or end of sequence comes out of it.
+
+        Raises:
+            UsageError: the text is not valid Unicode.
+        """
+        return self._processor.encode(_clean(text))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text up to the first end of sequence; padding is left out."""
+        kept = itertools.takewhile(lambda token: token != EOS, map(int, ids))
+        return self._processor.decode(list(kept))  # which leaves padding out by itself
+
+
+def _clean(text: str) -> str:
+    """Normalize text; the only place where that happens before the model sees it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"expected valid Unicode text, found lone surrogates: {text!r}") from None
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _train(texts: Iterable[str], vocab_size: int) -> bytes:
+    model = io.BytesIO()
+    failures: list[Exception] = []
+
+    def sentences() -> Iterator[str]:
+        # SentencePiece would turn an exception of the reader into a RuntimeError of its own.
+        try:
+            yield from (cleaned for text in texts if (cleaned := _clean(text)))
+        except Exception as error:
+            failures.append(error)
+
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=sentences(),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            pad_id=PAD,
+            eos_id=EOS,
+            unk_id=UNK,
+            bos_id=-1,
+            unk_surface="\u2047",
+            character_coverage=1.0,
+            max_sentence_length=2**30,  # bytes; longer texts would be left out without a word
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        if not failures:
+            raise UsageError(_explanation(str(error), vocab_size)) from None
+    if failures:
+        raise failures[0]
+    return model.getvalue()
+
+
+def _explanation(message: str, vocab_size: int) -> str:
+    if "sentences_.empty()" in message:
+        return "expected text to train a tokenizer on, found none"
+    if largest := re.search(r"too high.*<= (\d+)", message):
+        return (
+            f"expected a vocabulary of at most {largest[1]} tokens, which is all that the text"
+            f" supports, found {vocab_size}; lower the size or add text"
+        )
+    if smallest := re.search(r"required_chars. \d+ vs (\d+)", message):
+        return (
+            f"expected a vocabulary of at least {smallest[1]} tokens, one for each character of"
+            f" the text, found {vocab_size}; raise the size"
+        )
+    return f"cannot train a tokenizer with a vocabulary of {vocab_size} ({message})"
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its name only once it is complete."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(None, "Is a directory")
+        file = open(partial, "wb")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot write there ({error.strerror}); choose another path"
+        ) from None
+    try:
+        with file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

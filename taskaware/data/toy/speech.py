@@ -1,0 +1,167 @@
+"""Sentences read aloud by the synthesizer eSpeak NG, in many voices, the same on every run.
+
+The synthesizer is GPL-3 and comes with the extra ``synth``; nothing of it is shipped here.
+"""
+
+import _ctypes
+import ctypes
+import itertools
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int16
+from scipy.signal import resample_poly
+
+from taskaware.errors import UsageError, nearest
+
+# Variants that sound like a plain man or woman; whispering, croaking and joke voices are left out,
+# and so are the Klatt ones, whose noise comes from the process' shared random numbers.
+_TRAINING = (
+    *("f1", "f2", "f4", "f5", "Alicia", "belinda", "grandma", "linda", "steph"),
+    *("m1", "m2", "m3", "m5", "m6", "m7"),
+    *("adam", "Alex", "benjamin", "david", "Lee", "max", "Michael"),
+)
+_HELD_OUT = ("f3", "Annie", "aunty", "m4", "norbert", "robert")
+_RATES, _PITCHES = (170, 190, 215), (35, 50, 65)
+
+# From espeak-ng/speak_lib.h, version 1.52.
+_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
+_RATE, _VOLUME, _PITCH = 1, 2, 3
+_CHARACTERS, _UTF8 = 1, 1
+_HEADROOM = 70  # volume; at 100, the usual one, the loudest voices are clipped
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+_MARGIN = 800  # samples at 16 kHz: 50 ms of silence stay on either side
+_SILENCE = 32  # of 32768: the synthesizer's pauses are below
+
+_lock = threading.Lock()  # the synthesizer keeps its state in globals
+
+
+class Voice(NamedTuple):
+    """A voice of the synthesizer: a language and a variant, how fast and how high."""
+
+    name: str
+    """For example "en-us+f3"."""
+    rate: int
+    """Words a minute."""
+    pitch: int
+    """0 to 99, within the variant's own range; 50 is its usual one."""
+
+
+def training_voices() -> tuple[Voice, ...]:
+    """Return every training variant at three rates and three pitches."""
+    return _voices(_TRAINING)
+
+
+def held_out_voices() -> tuple[Voice, ...]:
+    """Return voices for validation and test, of variants that no training voice uses."""
+    return _voices(_HELD_OUT)
+
+
+def _voices(variants: tuple[str, ...]) -> tuple[Voice, ...]:
+    return tuple(
+        Voice(f"en-us+{variant}", rate, pitch)
+        for variant, rate, pitch in itertools.product(variants, _RATES, _PITCHES)
+    )
+
+
+def synthesize(text: str, voice: Voice) -> Int16[np.ndarray, " A"]:
+    """Read a text aloud; the same text and voice give the same samples anywhere.
+
+    Args:
+        text: what to say, in the voice's language.
+        voice: how to say it.
+
+    Returns:
+        Mono samples at 16 kHz, with 50 ms of silence before and after.
+
+    Raises:
+        UsageError: when the synthesizer is not installed, does not know the voice, or has
+            nothing to say.
+    """
+    with _lock:
+        sound, rate = _speak(text, voice)
+    if not np.any(np.abs(sound) > _SILENCE):
+        raise UsageError(f"speech: expected a text to read aloud, found {text!r}")
+    common = np.gcd(rate, 16000)
+    resampled = resample_poly(sound.astype(np.float64), 16000 // common, rate // common)
+    sound_A = np.clip(np.round(resampled), -32768, 32767).astype(np.int16)
+    loud = np.flatnonzero(np.abs(sound_A.astype(int)) > _SILENCE)
+    return sound_A[max(loud[0] - _MARGIN, 0) : loud[-1] + 1 + _MARGIN]
+
+
+def _speak(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " A"], int]:
+    """Return the synthesizer's own samples and their rate in Hz.
+
+    The library is loaded for one text and closed again: it never resets the tremor and the noise
+    of its voices, so only a freshly loaded one says the same text the same way twice.
+    """
+    library_path, data_path = _installed()
+    _check_variant(voice.name, data_path)
+    sound: list[bytes] = []
+
+    def keep(samples, count, _events) -> int:
+        if samples and count > 0:
+            sound.append(ctypes.string_at(samples, 2 * count))
+        return 0
+
+    callback = _CALLBACK(keep)  # must live as long as the library may call it
+    library = ctypes.CDLL(library_path)
+    try:
+        library.espeak_Initialize.argtypes = [
+            *(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
+        ]
+        library.espeak_SetSynthCallback.argtypes = [_CALLBACK]
+        library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+        library.espeak_Synth.argtypes = [
+            *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
+            *(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
+        ]
+        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path.encode(), _DONT_EXIT)
+        if rate <= 0:
+            raise UsageError(
+                f"speech: expected the synthesizer's data in {data_path}, found none it can "
+                'read; run: pip install --force-reinstall "taskaware[synth]"'
+            )
+        library.espeak_ng_SetRandSeed(0)
+        library.espeak_SetSynthCallback(callback)
+        if library.espeak_SetVoiceByName(voice.name.encode()) != 0:
+            raise UsageError(
+                f'speech: expected a voice such as "en-us+f3", found {voice.name!r}, whose '
+                "language the synthesizer does not know"
+            )
+        library.espeak_SetParameter(_RATE, voice.rate, 0)
+        library.espeak_SetParameter(_PITCH, voice.pitch, 0)
+        library.espeak_SetParameter(_VOLUME, _HEADROOM, 0)
+        line = text.encode()
+        library.espeak_Synth(line, len(line) + 1, 0, _CHARACTERS, 0, _UTF8, None, None)
+        library.espeak_Terminate()
+    finally:
+        _ctypes.dlclose(library._handle)
+    return np.frombuffer(b"".join(sound), np.int16), rate
+
+
+def _installed() -> tuple[str, str]:
+    """Return where the synthesizer's library and data are."""
+    try:
+        import espeakng_loader
+    except ImportError:
+        raise UsageError(
+            "speech: expected the speech synthesizer, found no package espeakng-loader; "
+            'run: pip install "taskaware[synth]"'
+        ) from None
+    return espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
+
+
+def _check_variant(name: str, data_path: str) -> None:
+    # The synthesizer itself replaces an unknown variant silently.
+    _, plus, variant = name.partition("+")
+    known = sorted(path.name for path in Path(data_path, "voices", "!v").iterdir())
+    if plus and variant not in known:
+        raise UsageError(
+            f'speech: expected a voice such as "en-us+f3", found {name!r}, an unknown variant'
+            f"{nearest(variant, known)}"
+        )

@@ -1,0 +1,188 @@
+import math
+import os
+import struct
+
+import numpy as np
+import pytest
+
+from taskaware.errors import UsageError
+
+soundfile = pytest.importorskip("soundfile")
+from taskaware.data.audio import read_audio  # noqa: E402
+
+RATE = 16000
+
+
+@pytest.fixture
+def samples():
+    return np.random.default_rng(0).integers(-32768, 32768, RATE).astype(np.int16)
+
+
+@pytest.fixture
+def wav(tmp_path, samples):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, samples, RATE)
+    return path
+
+
+def refusal(path, *args, **kwargs):
+    """The message with which a file is refused: one line that names it."""
+    with pytest.raises(UsageError) as error:
+        read_audio(path, *args, **kwargs)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "aiff"])
+def test_16_bit_samples_come_back_bit_by_bit(tmp_path, samples, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    result = read_audio(path)
+    assert result.dtype == np.int16
+    np.testing.assert_array_equal(result, samples)
+
+
+def test_float_samples_are_rounded_and_clipped(tmp_path):
+    path = tmp_path / "a.wav"
+    values = [0.0, 0.6 / 32768, -1.4 / 32768, 1.0, 1.5, -1.0, -2.0]
+    soundfile.write(path, np.array(values * 100), RATE, subtype="FLOAT")
+    expected = [0, 1, -1, 32767, 32767, -32768, -32768]
+    np.testing.assert_array_equal(read_audio(path), expected * 100)
+
+
+def test_two_channels_are_averaged(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.array([[100, 300], [-32768, 32766]] * 400, np.int16), RATE)
+    np.testing.assert_array_equal(read_audio(path), [200, -1] * 400)
+
+
+def test_more_channels_are_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros((800, 3)), RATE)
+    assert "found 3" in refusal(path)
+
+
+def test_a_stretch_is_cut_out_at_its_samples(wav, samples):
+    np.testing.assert_array_equal(read_audio(wav, 0.25, 0.5), samples[4000:12000])
+    np.testing.assert_array_equal(read_audio(wav, 0.9), samples[14400:])
+
+
+def test_a_stretch_may_pass_the_end_by_a_rounding(wav, samples):
+    np.testing.assert_array_equal(read_audio(wav, 0.5, 0.54), samples[8000:])
+
+
+@pytest.mark.parametrize(
+    ("start", "duration"),
+    [
+        *[(-0.1, None), (-0.1, 0.5), (1.01, None), (2.0, 0.5), (0.5, 0.56), (0.5, -0.1)],
+        *[(math.nan, None), (0.0, math.nan), (math.inf, None), (0.0, math.inf)],
+    ],
+)
+def test_a_stretch_outside_the_file_is_refused(wav, start, duration):
+    assert "expected a stretch of its 1.00 s" in refusal(wav, start, duration)
+
+
+def test_less_than_one_frame_is_refused(wav, tmp_path):
+    assert len(read_audio(wav, 0.5, 0.025)) == 400
+    assert "at least 0.025 s" in refusal(wav, 0.5, 0.0249)
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(399), RATE)
+    assert "found 0.0249 s" in refusal(short)
+
+
+def test_a_file_too_long_for_the_memory_is_refused_unread(tmp_path):
+    path = tmp_path / "a.wav"
+    size = 2 * RATE * 1200
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", size + 36, b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16,
+        b"data", size,
+    )  # fmt: skip
+    path.write_bytes(header)
+    os.truncate(path, size + 44)
+    assert "at most 600 s of audio, found 1200 s" in refusal(path)
+    assert len(read_audio(path, 1100.0, 2.0)) == 2 * RATE
+
+
+@pytest.mark.parametrize("keep", [44, 46, 200, 1000, 16000, 31000, 32042])
+def test_a_wav_cut_short_is_refused(wav, keep):
+    os.truncate(wav, keep)
+    assert f"promises 32000 bytes of samples, found {keep - 44}" in refusal(wav)
+
+
+@pytest.mark.parametrize("claim", [0, 2**31, 2**32 - 1])
+def test_a_wav_whose_header_was_never_finished_is_refused(wav, claim):
+    data = bytearray(wav.read_bytes())
+    data[40:44] = struct.pack("<I", claim)
+    wav.write_bytes(data)
+    assert f"promises {claim} bytes of samples, found 32000" in refusal(wav)
+
+
+def test_chunks_around_the_samples_are_skipped(wav, samples):
+    data = wav.read_bytes()
+    odd = b"note" + struct.pack("<I", 3) + b"abc\0"
+    wav.write_bytes(data[:36] + odd + data[36:] + odd)
+    np.testing.assert_array_equal(read_audio(wav), samples)
+    os.truncate(wav, 30000)
+    assert f"promises 32000 bytes of samples, found {30000 - 44 - 12}" in refusal(wav)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3"])
+def test_a_compressed_file_cut_short_is_refused(tmp_path, samples, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, samples, RATE)
+    os.truncate(path, path.stat().st_size // 2)
+    refusal(path)
+
+
+def test_an_unsafe_codec_is_refused(tmp_path, samples):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, samples, RATE, subtype="IMA_ADPCM")
+    assert "IMA ADPCM" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "found an empty one"),
+        (b"<!DOCTYPE html><html>not found</html>", "a failed download?"),
+        (b"just some text\n" * 40, "cannot read as audio"),
+        (b"RIFF\x10\0\0\0WAVE", "cannot read as audio"),
+        (b"RIFF", "cannot read as audio"),
+        (bytes(range(256)) * 20, "cannot read as audio"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["wav", "flac", "raw"])
+def test_what_is_not_audio_is_refused(tmp_path, content, expected, suffix):
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(content)
+    assert expected in refusal(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    assert "found nothing there" in refusal(tmp_path / "a.wav")
+    assert "not a file" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_not_finite_is_refused_with_its_time(tmp_path, bad):
+    values = np.zeros(RATE, np.float32)
+    values[12000] = bad
+    path = tmp_path / "a.wav"
+    soundfile.write(path, values, RATE, subtype="FLOAT")
+    assert "at 0.750 s" in refusal(path)
+    assert "at 0.750 s" in refusal(path, 0.5)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_another_rate_is_refused_unless_it_is_to_be_converted(tmp_path, rate):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate), rate)
+    assert f"expected 16000 Hz, found {rate} Hz; convert with --resample" in refusal(path)
+    result = read_audio(path, resample=True)
+    assert len(result) == RATE
+    expected = 16384 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    # Away from the ends, where the filter sees the silence outside.
+    assert np.abs(result - expected)[500:-500].max() < 0.01 * 16384
+    assert abs(len(read_audio(path, 0.5, 0.25, resample=True)) - 4000) <= 1

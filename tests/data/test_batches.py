@@ -1,0 +1,406 @@
+import functools
+import itertools
+import shutil
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from taskaware.config import Batching, Task
+from taskaware.data.batches import (
+    Shape,
+    batch_shapes,
+    evaluation_batches,
+    fingerprint,
+    task_probabilities,
+    training_batches,
+)
+from taskaware.data.corpora.base import NO_AUDIO, Example, prepare
+from taskaware.data.tasks import load_tasks
+from taskaware.data.tokenizer import Tokenizer, train_tokenizer
+
+ALL = Batching(size=4, buckets=3)
+SMALL = Batching(size=1, buckets=3)
+ONE = Batching(size=4, buckets=3, mixing="one_task")
+
+
+@pytest.fixture(scope="module")
+def tasks(corpus):
+    """Text first, so that the order of rows differs from the order of tasks."""
+    return load(corpus)
+
+
+def load(corpus, split="train", folder=None, tokenizer=None, **changes):
+    data = (str(folder or corpus.folder),)
+    mt = Task(name="mt", source="text", target="translation", metric="bleu", data=data)
+    st = replace(mt, name="st", source="speech")
+    asr = replace(st, name="asr", target="transcript", metric="wer")
+    changed = [replace(task, **changes) for task in (mt, st, asr)]
+    return load_tasks(changed, split, tokenizer or corpus.tokenizer)
+
+
+def take(count, tasks, batching, **options):
+    return list(itertools.islice(training_batches(tasks, batching, seed=3, **options), count))
+
+
+def leaves(batch):
+    """A batch's arrays, by name, those that are there."""
+    named = batch._asdict()
+    if (speech := named.pop("speech")) is not None:
+        named |= speech._asdict()
+    return {name: array for name, array in named.items() if array is not None}
+
+
+def assert_equal(found, expected):
+    assert leaves(found).keys() == leaves(expected).keys()
+    for name, array in leaves(expected).items():
+        np.testing.assert_array_equal(leaves(found)[name], array)
+
+
+def shape_of(batch):
+    frames = 0 if batch.speech is None else batch.speech.frames_BAC.shape[1]
+    source = 0 if batch.source_BS is None else batch.source_BS.shape[1]
+    return Shape(frames, source, batch.target_BT.shape[1])
+
+
+@functools.cache
+def index_of(examples):
+    """Where each target stands; no two are alike."""
+    known = {tuple(examples.target[i].tolist()): i for i in range(len(examples.rows))}
+    assert len(known) == len(examples.rows)
+    return known
+
+
+def examples_in(batch, tasks):
+    """The (task, example) of each row, recognized by its target."""
+    found = []
+    for task, target in zip(batch.task_B.tolist(), batch.target_BT.tolist(), strict=True):
+        tokens = tuple(target[: target.index(1) + 1])
+        found.append((task, index_of(tasks[task])[tokens]))
+    return found
+
+
+# What is in a batch.
+
+
+@pytest.mark.parametrize("batching", [ALL, ONE])
+def test_every_row_is_an_example_with_its_source_its_target_and_its_task(tasks, batching):
+    seen = set()
+    for batch in take(6, tasks, batching):
+        rows = examples_in(batch, tasks)
+        speech = [(task, i) for task, i in rows if task > 0]
+        text = [i for task, i in rows if task == 0]
+        assert rows[: len(speech)] == speech  # speech rows come first
+        for row, (task, i) in enumerate(speech):
+            frames = tasks[task].frames(i)
+            assert batch.speech.length_B[row] == len(frames)
+            np.testing.assert_array_equal(batch.speech.frames_BAC[row, : len(frames)], frames)
+            assert not batch.speech.frames_BAC[row, len(frames) :].any()
+        for row, i in enumerate(text):
+            tokens = tasks[0].source[i]
+            np.testing.assert_array_equal(batch.source_BS[row, : len(tokens)], tokens)
+            assert not batch.source_BS[row, len(tokens) :].any()
+        assert (batch.speech is None, batch.source_BS is None) == (not speech, not text)
+        seen.update(task for task, _ in rows)
+    assert seen == {0, 1, 2}
+
+
+def test_a_batch_of_one_task_holds_one_task(tasks):
+    for batch in take(9, tasks, ONE):
+        assert len(set(batch.task_B.tolist())) == 1
+        assert len(batch.task_B) == 4
+        assert (batch.speech is None) == (batch.source_BS is not None)
+
+
+def test_every_target_ends_with_an_end_and_only_padding_comes_after_it(tasks):
+    for batch in take(6, tasks, ALL):
+        for target in batch.target_BT:
+            end = target.tolist().index(1)
+            assert (target[:end] > 1).all()
+            assert not target[end + 1 :].any()
+
+
+def test_frames_are_float32_and_all_else_is_int32(tasks):
+    (batch,) = take(1, tasks, ALL)
+    kinds = {name: array.dtype for name, array in leaves(batch).items()}
+    assert kinds.pop("frames_BAC") == np.float32
+    assert set(kinds.values()) == {np.dtype(np.int32)}
+
+
+# Which batch comes when.
+
+
+@pytest.mark.parametrize("batching", [ALL, ONE])
+def test_batch_i_is_the_same_wherever_reading_began(tasks, batching):
+    whole = take(11, tasks, batching)
+    for first in (1, 4, 8):
+        for found, expected in zip(
+            take(3, tasks, batching, first=first), whole[first : first + 3], strict=True
+        ):
+            assert_equal(found, expected)
+
+
+def test_batches_are_the_same_from_examples_loaded_anew(corpus, tasks):
+    for found, expected in zip(take(5, load(corpus), ALL), take(5, tasks, ALL), strict=True):
+        assert_equal(found, expected)
+
+
+def test_another_seed_gives_another_order(tasks):
+    (first,) = take(1, tasks, ALL)
+    other = next(training_batches(tasks, ALL, seed=4))
+    assert examples_in(first, tasks) != examples_in(other, tasks)
+
+
+@pytest.mark.parametrize("batching", [ALL, ONE])
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_processes_share_a_batch_by_taking_each_tasks_rows_in_turn(tasks, batching, count):
+    """Row j of a task in the whole batch is row j // count of process j % count."""
+    whole = take(3, tasks, batching, devices=4)
+    parts = [take(3, tasks, batching, devices=4, process=(p, count)) for p in range(count)]
+    for number, batch in enumerate(whole):
+        rows = examples_in(batch, tasks)
+        for p in range(count):
+            part = parts[p][number]
+            assert shape_of(part) == shape_of(batch)
+            expected = []
+            for task in dict.fromkeys(batch.task_B.tolist()):
+                expected += [row for row in rows if row[0] == task][p::count]
+            assert examples_in(part, tasks) == expected
+            assert len(expected) * count == len(rows)
+
+
+@pytest.mark.parametrize("batching", [ALL, ONE, replace(ALL, alpha=1.0)])
+@pytest.mark.parametrize("devices", [1, 2, 8])
+def test_each_tasks_rows_can_be_split_over_the_devices(tasks, batching, devices):
+    for batch in take(4, tasks, batching, devices=devices):
+        assert all(rows % devices == 0 for rows in Counter(batch.task_B.tolist()).values())
+
+
+# Buckets.
+
+
+def test_200_batches_have_as_many_shapes_as_there_are_buckets(tasks):
+    shapes = Counter(map(shape_of, take(200, tasks, SMALL)))
+    assert set(shapes) == set(batch_shapes(tasks, SMALL))
+    assert len(shapes) == 3
+    assert all(66 <= times <= 67 for times in shapes.values())
+
+
+def test_batches_of_one_task_have_as_many_shapes_as_that_task_has_buckets(tasks):
+    shapes = {
+        (int(batch.task_B[0]), shape_of(batch)) for batch in take(40, tasks, replace(ONE, size=1))
+    }
+    assert Counter(task for task, _ in shapes) == {0: 3, 1: 3, 2: 3}
+
+
+def test_shapes_are_rounded_up_from_the_longest_of_their_bucket(tasks):
+    shapes = set(batch_shapes(tasks, ALL))
+    for shape in shapes:
+        assert (shape.frames % 64, shape.source % 8, shape.target % 8) == (0, 0, 0)
+    longest_source = max(len(tasks[0].source[i]) for i in range(len(tasks[0].rows)))
+    longest_frames = max(len(tasks[2].frames(i)) for i in range(len(tasks[2].rows)))
+    assert longest_source <= max(shape.source for shape in shapes) < longest_source + 8
+    assert longest_frames <= max(shape.frames for shape in shapes) < longest_frames + 64
+
+
+def test_every_block_of_batches_visits_each_bucket_once(tasks):
+    shapes = [shape_of(batch) for batch in take(30, tasks, SMALL)]
+    blocks = [tuple(shapes[first : first + 3]) for first in range(0, 30, 3)]
+    assert all(set(block) == set(shapes) for block in blocks)
+    assert len(set(blocks)) > 1  # in an order drawn for each block
+
+
+def test_every_example_comes_once_an_epoch_within_its_task_and_bucket(tasks):
+    drawn = {}
+    for batch in take(48, tasks, ALL):
+        for task, i in examples_in(batch, tasks):
+            drawn.setdefault((task, shape_of(batch)), []).append(i)
+    for task, examples in enumerate(tasks):
+        buckets = [set(order) for (of, _), order in drawn.items() if of == task]
+        assert sorted(i for bucket in buckets for i in bucket) == list(range(len(examples)))
+        sizes = [len(bucket) for bucket in buckets]
+        assert max(sizes) - min(sizes) <= 1
+        lengths = [[examples.source_length[i] for i in bucket] for bucket in buckets]
+        for shorter, longer in itertools.pairwise(sorted(lengths, key=min)):
+            assert max(shorter) <= min(longer)
+    for order in drawn.values():
+        epoch = len(set(order))
+        epochs = [order[first : first + epoch] for first in range(0, len(order) - epoch, epoch)]
+        assert len(epochs) >= 2
+        assert all(sorted(one) == sorted(epochs[0]) for one in epochs)
+        assert epochs[0] != epochs[1]
+
+
+def test_there_are_no_more_buckets_than_the_smallest_task_has_examples(corpus):
+    few = [load(corpus, target_language="tr")[1], load(corpus)[2]]
+    assert [len(examples) for examples in few] == [1, 28]
+    assert len(set(map(shape_of, take(5, few, replace(SMALL, buckets=4))))) == 1
+
+
+# Shares.
+
+
+@pytest.mark.parametrize(
+    ("counts", "alpha", "expected"),
+    [
+        ([1, 99], 0.0, [0.5, 0.5]),
+        ([1, 99], 1.0, [0.01, 0.99]),
+        ([1, 4, 9], 0.5, [1 / 6, 2 / 6, 3 / 6]),
+        ([7], 0.3, [1.0]),
+    ],
+)
+def test_tasks_are_drawn_by_the_power_of_their_size(counts, alpha, expected):
+    np.testing.assert_allclose(task_probabilities(counts, alpha), expected, rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def unequal(tmp_path_factory):
+    """Three text tasks of 80, 20 and 5 examples."""
+    folder = tmp_path_factory.mktemp("unequal")
+
+    def rows(language, count):
+        for i in range(count):
+            text = f"{language} {i:02d}"
+            yield Example(text, NO_AUDIO, "", f"en {i:02d}", text, "en", language, "c")
+
+    read = [lambda: rows("de", 80), lambda: rows("ro", 20), lambda: rows("tr", 5)]
+    prepare("unequal", lambda: {"train": read}, folder / "data")
+    train_tokenizer(["de ro tr en 0123456789"], 20, folder / "tokenizer")
+    one = Task(name="", source="text", target="translation", metric="bleu")
+    named = [
+        replace(one, name=language, target_language=language, data=(str(folder / "data"),))
+        for language in ("de", "ro", "tr")
+    ]
+    return load_tasks(named, "train", Tokenizer.load(folder / "tokenizer"))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [
+        (0.0, [35, 35, 35]),
+        (1.0, [80, 20, 5]),
+        (0.5, [60, 30, 15]),  # √80 : √20 : √5 = 4 : 2 : 1
+    ],
+)
+def test_batches_of_one_task_come_as_often_as_alpha_says(unequal, alpha, expected):
+    batching = Batching(size=1, buckets=1, mixing="one_task", alpha=alpha)
+    counts = Counter(int(batch.task_B[0]) for batch in take(105, unequal, batching))
+    assert [counts[task] for task in range(3)] == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "rows"),
+    [
+        (0.0, [14, 14, 14]),
+        (1.0, [32, 8, 2]),  # 42 rows in proportion 80 : 20 : 5
+        (0.5, [24, 12, 6]),  # 42 rows in proportion √80 : √20 : √5 = 4 : 2 : 1
+    ],
+)
+def test_batches_of_all_tasks_hold_the_rows_that_alpha_says(unequal, alpha, rows):
+    batching = Batching(size=14, buckets=2, alpha=alpha)
+    for batch in take(2, unequal, batching):
+        assert Counter(batch.task_B.tolist()) == dict(enumerate(rows))
+
+
+def test_a_small_task_has_a_row_in_every_batch(unequal):
+    for batch in take(3, unequal, Batching(size=2, buckets=2, alpha=3.0)):
+        assert set(batch.task_B.tolist()) == {0, 1, 2}
+
+
+# Sizes in tokens.
+
+
+@pytest.mark.parametrize("mixing", ["all_tasks", "one_task"])
+def test_a_batch_in_tokens_keeps_to_its_budget_but_for_rounding(tasks, mixing):
+    budget = 160
+    batching = Batching(size=budget, unit="tokens", buckets=3, mixing=mixing)
+    rows_of = {}
+    for batch in take(15, tasks, batching):
+        shape = shape_of(batch)
+        longest = max(shape.source, shape.target, shape.frames / 8)
+        for task, rows in Counter(batch.task_B.tolist()).items():
+            assert budget - longest / 2 <= rows * longest <= budget + longest / 2
+            rows_of.setdefault(task, {})[longest] = rows
+    assert set(rows_of) == {0, 1, 2}
+    for rows in rows_of.values():
+        assert len(rows) > 1
+        in_order = [rows[longest] for longest in sorted(rows)]
+        assert in_order == sorted(in_order, reverse=True)  # short examples, large batches
+        assert in_order[0] > in_order[-1]
+
+
+def test_an_example_longer_than_the_budget_comes_alone(tasks):
+    for batch in take(3, tasks, Batching(size=5, unit="tokens", buckets=1)):
+        assert Counter(batch.task_B.tolist()) == {0: 1, 1: 1, 2: 1}
+
+
+# Evaluation.
+
+
+@pytest.mark.parametrize("task", [0, 1])
+@pytest.mark.parametrize(("size", "buckets"), [(4, 2), (3, 1), (100, 2), (1, 3)])
+def test_evaluation_visits_every_example_once(tasks, task, size, buckets):
+    examples = tasks[task]
+    visited, shapes = [], set()
+    for indices, batch in evaluation_batches(task, examples, size=size, buckets=buckets):
+        rows = examples_in(batch, tasks)
+        assert len(rows) == size
+        fill = [(task, int(indices[-1]))] * (size - len(indices))
+        assert rows == [(task, int(i)) for i in indices] + fill
+        visited.extend(indices)
+        shapes.add(shape_of(batch))
+    assert sorted(visited) == list(range(len(examples.rows)))
+    assert len(shapes) <= buckets
+
+
+def test_evaluation_visits_what_training_leaves_out(corpus):
+    task = load(corpus)[1].task
+    limits = Batching(max_seconds=2.0, max_tokens=50)
+    (st,) = load_tasks([task], "extreme", corpus.tokenizer, limits)
+    assert len(st) < len(st.rows)
+    visited = [i for indices, _ in evaluation_batches(0, st, size=4) for i in indices]
+    assert sorted(visited) == list(range(len(st.rows)))
+
+
+def test_evaluation_may_be_of_some_examples_alone(tasks):
+    only = [9, 2, 40]
+    visited = [i for rows, _ in evaluation_batches(0, tasks[0], size=2, only=only) for i in rows]
+    assert sorted(visited) == sorted(only)
+
+
+# The fingerprint.
+
+
+def test_the_fingerprint_is_that_of_the_same_data_wherever_it_lies(corpus, tasks, tmp_path):
+    known = fingerprint(tasks, ALL, 3, corpus.tokenizer.sha256)
+    assert fingerprint(load(corpus), ALL, 3, corpus.tokenizer.sha256) == known
+    shutil.copytree(corpus.folder, tmp_path / "moved")
+    moved = load(corpus, folder=tmp_path / "moved")
+    assert moved[0].task.data != tasks[0].task.data
+    assert fingerprint(moved, ALL, 3, corpus.tokenizer.sha256) == known
+
+
+def test_the_fingerprint_changes_with_all_that_decides_which_batches_come(corpus, tasks, tmp_path):
+    sha256 = corpus.tokenizer.sha256
+    changed = load(corpus)
+    changed[0].rows[5] = changed[0].rows[5]._replace(target_text="another text")
+    longer = load(corpus)
+    longer[1].rows[5] = longer[1].rows[5]._replace(num_samples=9999)
+    train_tokenizer(["say read sag lies"], 20, tmp_path / "other")
+    other = Tokenizer.load(tmp_path / "other")
+    found = [
+        fingerprint(tasks, ALL, 3, sha256),
+        fingerprint(tasks, ALL, 4, sha256),
+        fingerprint(tasks, replace(ALL, size=5), 3, sha256),
+        fingerprint(tasks, replace(ALL, alpha=0.5), 3, sha256),
+        fingerprint(tasks, replace(ALL, buckets=2), 3, sha256),
+        fingerprint(tasks, ONE, 3, sha256),
+        fingerprint(tasks, ALL, 3, other.sha256),
+        fingerprint(changed, ALL, 3, sha256),
+        fingerprint(longer, ALL, 3, sha256),
+        fingerprint(tasks[:2], ALL, 3, sha256),
+        fingerprint(tasks[::-1], ALL, 3, sha256),
+        fingerprint(load(corpus, "test"), ALL, 3, sha256),
+    ]
+    assert len(set(found)) == len(found)

@@ -1,0 +1,163 @@
+import hashlib
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from taskaware.data.toy import grammar, speech
+from taskaware.data.toy.speech import Voice, held_out_voices, synthesize, training_voices
+from taskaware.errors import UsageError
+
+TEXT = "The old teacher does not see three red houses because the child is sleeping."
+PLAIN = Voice("en-us+f1", 190, 50)
+
+
+@pytest.fixture
+def synthesizer():
+    pytest.importorskip("espeakng_loader", reason="needs the extra synth")
+
+
+def variants(voices):
+    return {voice.name for voice in voices}
+
+
+def test_no_held_out_voice_was_heard_in_training():
+    assert len(variants(training_voices())) >= 20
+    assert len(variants(held_out_voices())) >= 4
+    assert not variants(training_voices()) & variants(held_out_voices())
+    assert len(set(training_voices())) == len(training_voices())
+
+
+@pytest.mark.synth
+def test_every_voice_sounds_unlike_the_others(synthesizer):
+    voices = {voice.name: voice for voice in training_voices() + held_out_voices()}
+    heard = {synthesize("Who opened the red door?", voice).tobytes() for voice in voices.values()}
+    assert len(heard) == len(voices)
+
+
+@pytest.mark.synth
+def test_speech_is_audible_and_not_clipped(synthesizer):
+    voices = {voice.name: voice for voice in training_voices() + held_out_voices()}
+    for voice in voices.values():
+        sound_A = synthesize(TEXT, voice).astype(int)
+        assert 3000 < np.abs(sound_A).max() < 32767, voice
+        assert np.sqrt(np.mean(sound_A**2)) > 300, voice
+
+
+@pytest.mark.synth
+def test_a_sentence_takes_a_plausible_time(synthesizer):
+    voices = training_voices()
+    seconds = [
+        len(synthesize(sentence.english, voices[7 * index % len(voices)])) / 16000
+        for index, sentence in enumerate(grammar.sentences(60, 0))
+    ]
+    assert min(seconds) > 0.8
+    assert max(seconds) < 6
+    assert 1.6 < np.mean(seconds) < 2.6
+
+
+@pytest.mark.synth
+def test_silence_around_the_speech_is_short(synthesizer):
+    loud = np.flatnonzero(np.abs(synthesize(TEXT, PLAIN).astype(int)) > 32)
+    assert loud[0] <= 800
+    assert len(synthesize(TEXT, PLAIN)) - loud[-1] <= 801
+
+
+@pytest.mark.synth
+def test_a_faster_voice_is_done_sooner(synthesizer):
+    slow, fast = (len(synthesize(TEXT, PLAIN._replace(rate=rate))) for rate in (150, 225))
+    # Half again as many words a minute; the pauses do not shrink in proportion.
+    assert 1.25 < slow / fast < 1.6
+
+
+def fundamental(sound_A):
+    """Median over the loud frames of the lag at which 40 ms are most like themselves, in Hz."""
+    found = []
+    power = np.mean(sound_A.astype(float) ** 2)
+    for start in range(0, len(sound_A) - 1280, 320):
+        frame = sound_A[start : start + 1280].astype(float)
+        if np.mean(frame**2) > 0.5 * power:
+            likeness = [frame[:640] @ frame[lag : lag + 640] for lag in range(36, 640)]
+            energy = [1 + np.sum(frame[lag : lag + 640] ** 2) for lag in range(36, 640)]
+            found.append(16000 / (36 + np.argmax(np.array(likeness) / np.sqrt(energy))))
+    return np.median(found)
+
+
+@pytest.mark.synth
+@pytest.mark.parametrize("name", ["en-us+f1", "en-us+m1"])
+def test_a_higher_pitch_has_a_higher_fundamental(synthesizer, name):
+    low, usual, high = (fundamental(synthesize(TEXT, Voice(name, 190, p))) for p in (20, 50, 80))
+    assert 1.1 * low < usual
+    assert 1.1 * usual < high
+
+
+@pytest.mark.synth
+def test_a_woman_speaks_higher_than_a_man(synthesizer):
+    woman, man = (fundamental(synthesize(TEXT, Voice(f"en-us+{v}", 190, 50))) for v in ("f1", "m1"))
+    assert 150 < woman < 260
+    assert 70 < man < 130
+
+
+@pytest.mark.synth
+@pytest.mark.parametrize("variant", ["f2", "m1", "steph"])  # noise, tremor, neither
+def test_the_same_voice_says_the_same_text_the_same_way(synthesizer, variant):
+    voice = Voice(f"en-us+{variant}", 190, 50)
+    first_A = synthesize(TEXT, voice)
+    for other in training_voices()[::40]:
+        synthesize("The dog is running in the garden.", other)
+    np.testing.assert_array_equal(synthesize(TEXT, voice), first_A)
+
+
+@pytest.mark.synth
+def test_another_process_hears_the_same(synthesizer):
+    voices = [Voice(f"en-us+{variant}", 190, 50) for variant in ("f2", "m1")]
+    code = (
+        "import hashlib\n"
+        "from taskaware.data.toy.speech import Voice, synthesize\n"
+        f"for voice in {voices}:\n"
+        f"    print(hashlib.sha256(synthesize({TEXT!r}, voice).tobytes()).hexdigest())\n"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    here = [hashlib.sha256(synthesize(TEXT, voice).tobytes()).hexdigest() for voice in voices]
+    assert there.stdout.split() == here
+
+
+@pytest.mark.synth
+def test_threads_do_not_disturb_each_other(synthesizer):
+    voices = training_voices()[::12]
+    alone = [synthesize(TEXT, voice) for voice in voices]
+    together = [np.zeros(0, np.int16)] * len(voices)
+
+    def say(index):
+        together[index] = synthesize(TEXT, voices[index])
+
+    threads = [threading.Thread(target=say, args=(index,)) for index in range(len(voices))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one_A, other_A in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one_A, other_A)
+
+
+@pytest.mark.synth
+@pytest.mark.parametrize(
+    ("text", "voice", "message"),
+    [
+        (TEXT, Voice("en-us+f33", 190, 50), "did you mean 'f3'"),
+        (TEXT, Voice("xx+f3", 190, 50), "language"),
+        (" ", PLAIN, "a text to read aloud"),
+    ],
+)
+def test_what_cannot_be_said_is_refused_in_one_line(synthesizer, text, voice, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        synthesize(text, voice)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_synthesizer_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(UsageError, match=r'pip install "taskaware\[synth\]"'):
+        speech.synthesize(TEXT, PLAIN)
