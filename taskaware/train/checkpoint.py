@@ -1,0 +1,119 @@
+"""Model, optimizer, data position and randomness: saved and restored together."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+from orbax.checkpoint import v1 as ocp
+
+from taskaware.errors import RunError, UsageError
+from taskaware.train.state import TrainState
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells its every move
+
+_KEEP = 2
+
+
+class Checkpoints:
+    """The newest steps of a run, each complete or absent.
+
+    Args:
+        folder: where steps lie, one subfolder each.
+    """
+
+    def __init__(self, folder: Path):
+        # Orbax's own annotations do not admit its own policies, hence Any.
+        policies: Any = ocp.training
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._orbax = policies.Checkpointer(
+            str(folder.absolute()),
+            save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=policies.preservation_policies.LatestN(_KEEP),
+            cleanup_tmp_directories=True,
+        )
+        self._saving: Any = None
+
+    def latest(self) -> int | None:
+        """Return the newest step, or None if nothing has been saved."""
+        newest = self._orbax.latest
+        return None if newest is None else newest.step
+
+    def save(self, state: TrainState, about: dict[str, str]) -> None:
+        """Begin to save a state; it is safe once ``wait`` or the next ``save`` has returned.
+
+        Args:
+            state: copied to the host before this returns, so it may be donated afterwards.
+            about: what the state belongs to; ``restore`` compares it.
+        """
+        self.wait()
+        items = {"state": _plain(state), "about": about}
+        self._saving = self._orbax.save_checkpointables_async(int(state.step), items, force=True)
+
+    def wait(self) -> None:
+        """Return when what was begun is committed; raise RunError if it could not be."""
+        if self._saving is None:
+            return
+        saving, self._saving = self._saving, None
+        try:
+            saving.result()
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunError(
+                f"{self.folder}: the newest checkpoint could not be written ({reason}); earlier "
+                "ones are good; make room or mend the folder, then run the same command again"
+            ) from error
+
+    def restore(
+        self, like: TrainState, sharding: PyTree, about: dict[str, str]
+    ) -> tuple[TrainState, int]:
+        """Return the newest state, its arrays placed as asked, and its step.
+
+        Args:
+            like: a state, or its shapes, of the same structure.
+            sharding: where each array goes.
+            about: what the state must belong to.
+
+        Raises:
+            UsageError: it belongs to something else, or has other shapes.
+        """
+        step = self.latest()
+        if step is None:
+            raise UsageError(f"{self.folder}: no checkpoint; run taskaware train first")
+        found = self._orbax.load_checkpointables(step, {"about": None})["about"]
+        for name, expected in about.items():
+            if found.get(name) != expected:
+                raise UsageError(
+                    f"{self.folder}/{step}: not trained with this {name} (expected "
+                    f"{found.get(name)}, found {expected}); restore it, or train in a new folder"
+                )
+        abstract = jax.tree.map(
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+            _plain(like),
+            _plain(sharding),
+        )
+        try:
+            state = self._orbax.load_checkpointables(step, {"state": abstract})["state"]
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(
+                f"{self.folder}/{step}: cannot be restored into this model ({reason}); train in a "
+                "new folder, or delete this step to go back to the one before"
+            ) from error
+        return state._replace(key=jax.random.wrap_key_data(state.key)), step
+
+    def close(self) -> None:
+        """Wait for what was begun and let go of the folder."""
+        self.wait()
+        self._orbax.close()
+
+
+def _plain(state: TrainState) -> TrainState:
+    """Replace the typed key by its numbers, which is what can be stored."""
+    if isinstance(state.key, jax.sharding.Sharding):
+        return state
+    if isinstance(state.key, jax.ShapeDtypeStruct):
+        return state._replace(key=jax.eval_shape(jax.random.key_data, state.key))
+    return state._replace(key=jax.random.key_data(state.key))

@@ -1,0 +1,73 @@
+"""One step of joint learning: every task's rows in one batch, every parameter shared."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from taskaware.dims import Batch
+from taskaware.losses import smoothed_cross_entropy, stream_health
+from taskaware.model.seq2seq import Seq2Seq
+from taskaware.modulation.tcn import derangement
+from taskaware.train.state import TrainState
+
+Metrics = dict[str, Array]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def joint_loss(
+    model: Seq2Seq,
+    batch: Batch,
+    shuffle_key: Key[Array, ""],
+    dropout_key: Key[Array, ""] | None,
+    smoothing: float,
+    num_tasks: int,
+) -> tuple[Float[Array, ""], Metrics]:
+    """Return the mean loss a target token, and what to report; no dropout without its key.
+
+    Each row is modulated by the task embedding of another row of its task, so that the
+    embedding can say what the task is and not what the answer is (paper §2.3).
+    """
+    embedded = model.embed(batch)
+    embedding_BZ = model.task_embedding(embedded, batch.task_B)
+    if embedding_BZ is not None:
+        embedding_BZ = embedding_BZ[derangement(shuffle_key, batch.task_B)]
+    output = model(embedded, embedding_BZ, dropout_key)
+    loss_BT = smoothed_cross_entropy(output.logits_BTV, batch.target_BT, smoothing)
+    loss_B = jnp.where(embedded.mask_BT, loss_BT, 0).sum(1)
+    tokens_B = embedded.mask_BT.sum(1)
+    rms, participation = stream_health(output.decoder_BTD, embedded.mask_BT)
+    metrics = {
+        "loss_N": jax.ops.segment_sum(loss_B, batch.task_B, num_tasks),
+        "tokens_N": jax.ops.segment_sum(tokens_B, batch.task_B, num_tasks),
+        "frames": jnp.int32(0) if batch.speech is None else batch.speech.length_B.sum(),
+        "rms": rms,
+        "participation": participation,
+    }
+    return loss_B.sum() / tokens_B.sum(), metrics
+
+
+def joint_step(
+    model: Seq2Seq, optimizer: optax.GradientTransformation, smoothing: float, num_tasks: int
+) -> Step:
+    """Return the step function, to be compiled once a batch shape."""
+    graphdef = nnx.graphdef(model)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        shuffle_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+
+        def loss(params: nnx.State):
+            merged = nnx.merge(graphdef, params)
+            return joint_loss(merged, batch, shuffle_key, dropout_key, smoothing, num_tasks)
+
+        (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        update, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params: Any = optax.apply_updates(state.params, update)
+        metrics["gradient_norm"] = optax.global_norm(gradient)
+        return TrainState(state.step + 1, params, opt_state, state.key), metrics
+
+    return step

@@ -1,0 +1,143 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import train_toy as toy_run
+from flax import nnx
+
+from taskaware.losses import smoothed_cross_entropy
+from taskaware.model.seq2seq import build
+from taskaware.modulation.tcn import derangement
+from taskaware.train.joint import joint_loss
+
+KEYS = jax.random.split(jax.random.key(0))
+
+
+def model(conditioning, **changes):
+    config = dataclasses.replace(toy_run.MODEL, conditioning=conditioning, **changes)
+    return build(config, toy_run.V, 3, speech=True, seed=0)
+
+
+@pytest.mark.parametrize("conditioning", ["vanilla", "explicit", "implicit"])
+def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning):
+    """The contract of every strategy."""
+    traces = 0
+    step, start = toy_run.setup(conditioning)
+
+    def counted(state, batch):
+        nonlocal traces
+        traces += 1
+        return step(state, batch)
+
+    compiled = jax.jit(counted)
+    losses, runs = [], []
+    for _ in range(2):
+        state = start
+        for number in range(30):
+            state, metrics = compiled(state, toy_run.batch(number % 2))
+            losses.append(float(metrics["loss_N"].sum() / metrics["tokens_N"].sum()))
+        runs.append(state)
+    assert traces == 1
+    assert losses[29] < 0.8 * losses[0]
+    assert losses[:30] == losses[30:]
+    assert int(state.step) == 30
+    for a, b, first in zip(*map(jax.tree.leaves, (*runs, start)), strict=True):
+        assert (a == b).all()
+        assert a.dtype == first.dtype and a.shape == first.shape
+
+
+def test_the_loss_is_the_mean_over_all_target_tokens_and_splits_by_task():
+    m, b = model("explicit", dropout=0.0), toy_run.batch()
+    loss, metrics = joint_loss(m, b, *KEYS, 0.1, 3)
+    embedded = m.embed(b)
+    scores = m(embedded, m.task_embedding(embedded, b.task_B)).logits_BTV
+    each = np.asarray(smoothed_cross_entropy(scores, b.target_BT, 0.1))
+    valid, task = np.asarray(b.target_BT != 0), np.asarray(b.task_B)
+    assert float(loss) == pytest.approx(each[valid].mean(), rel=1e-5)
+    for index in range(3):
+        rows = task == index
+        assert float(metrics["loss_N"][index]) == pytest.approx(
+            each[rows][valid[rows]].sum(), rel=1e-5
+        )
+        assert int(metrics["tokens_N"][index]) == valid[rows].sum()
+    assert int(metrics["frames"]) == int(b.speech.length_B.sum())
+
+
+def test_each_row_is_modulated_by_the_embedding_of_another_row_of_its_task():
+    m, b = model("implicit", dropout=0.0), toy_run.batch()
+    m.tcn.head.kernel[...] = jax.random.normal(KEYS[0], m.tcn.head.kernel.shape)
+    loss, _ = joint_loss(m, b, *KEYS, 0.0, 3)
+    donor = np.asarray(derangement(KEYS[0], b.task_B))
+    assert (donor != np.arange(24)).all()
+    embedded = m.embed(b)
+    own = m.task_embedding(embedded, b.task_B)
+    valid = np.asarray(b.target_BT != 0)
+
+    def mean(embedding):
+        each = smoothed_cross_entropy(m(embedded, embedding).logits_BTV, b.target_BT, 0.0)
+        return float(np.asarray(each)[valid].mean())
+
+    assert float(loss) == pytest.approx(mean(own[donor]), rel=1e-5)
+    assert abs(float(loss) - mean(own)) > 1e-4
+
+
+def test_a_row_s_loss_does_not_depend_on_its_own_embedding():
+    """What shuffling is for: the TCN sees targets, and must not pass them on to their own row."""
+    m, b = model("implicit", dropout=0.0), toy_run.batch()
+    embedded = m.embed(b)
+    own = m.task_embedding(embedded, b.task_B)
+    donor = derangement(KEYS[0], b.task_B)
+
+    def losses(embedding_BZ):
+        output = m(embedded, embedding_BZ[donor])
+        each = smoothed_cross_entropy(output.logits_BTV, b.target_BT, 0.1)
+        return jnp.where(b.target_BT != 0, each, 0).sum(1)
+
+    reach = np.abs(np.asarray(jax.jacobian(losses)(own))).max(-1) > 0
+    np.testing.assert_array_equal(reach, np.eye(24, dtype=bool)[np.asarray(donor)])
+
+
+def test_a_step_s_randomness_depends_on_its_number_and_the_key_alone():
+    step, state = toy_run.setup("vanilla", dropout=0.5)
+    again = state._replace(step=jnp.int32(1))
+    first, second, repeated = (
+        step(s, toy_run.batch())[1]["gradient_norm"] for s in (state, again, state)
+    )
+    assert first == repeated
+    assert first != second
+
+
+def test_frozen_by_name_the_tcn_stays_bit_identical():
+    """TCNParam lets an optimizer leave the task side alone."""
+    import optax
+
+    from taskaware import TCNParam
+    from taskaware.train.joint import joint_step
+    from taskaware.train.state import initial_state
+
+    m = model("implicit")
+    params = nnx.state(m)
+    labels = jax.tree.map(
+        lambda v: "tcn" if isinstance(v, TCNParam) else "base",
+        params,
+        is_leaf=lambda v: isinstance(v, nnx.Variable),
+    )
+    labels = jax.tree.map(
+        lambda label, v: jax.tree.map(lambda _: label, v),
+        labels,
+        params,
+        is_leaf=lambda v: isinstance(v, str | nnx.Variable),
+    )
+    optimizer = optax.partition({"tcn": optax.set_to_zero(), "base": optax.sgd(0.1)}, labels)
+    state, _ = joint_step(m, optimizer, 0.1, 3)(
+        initial_state(params, optimizer, 0), toy_run.batch()
+    )
+    before, after = params.filter(TCNParam), state.params.filter(TCNParam)
+    assert all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(after)))
+    changed = [
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(state.params), strict=True)
+    ]
+    assert any(changed)

@@ -1,0 +1,51 @@
+"""A tiny model and batches of random numbers, for tests of training."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from taskaware.config import Model, Optimizer, TCNConfig
+from taskaware.dims import EOS, PAD, Batch, Speech
+from taskaware.model.seq2seq import build
+from taskaware.train.joint import joint_step
+from taskaware.train.optimizer import make_optimizer
+from taskaware.train.state import initial_state
+
+V = 13
+MODEL = Model(
+    d_model=16,
+    num_heads=4,
+    d_ff=32,
+    encoder_layers=1,
+    decoder_layers=1,
+    cnn_channels=4,
+    tcn=TCNConfig(width=8, d_ff=16, num_heads=2),
+)
+OPTIMIZER = Optimizer(learning_rate=0.1, warmup_steps=10)
+
+
+def setup(conditioning="implicit", optimizer=OPTIMIZER, **changes):
+    """Return (step function, state) of a fresh tiny model with three tasks."""
+    config = dataclasses.replace(MODEL, conditioning=conditioning, **changes)
+    model = build(config, V, 3, speech=True, seed=0)
+    optax_optimizer = make_optimizer(optimizer, config.d_model)
+    step = joint_step(model, optax_optimizer, optimizer.label_smoothing, 3)
+    return step, initial_state(nnx.state(model), optax_optimizer, 0)
+
+
+def batch(seed=0, rows=8, frames=64):
+    """Two speech tasks of ``rows`` rows each, then a text task's."""
+    random = np.random.default_rng(seed)
+    target = random.integers(3, V, (3 * rows, 6)).astype(np.int32)
+    source = random.integers(3, V, (rows, 5)).astype(np.int32)
+    for row in range(3 * rows):
+        end = random.integers(2, 6)
+        target[row, end], target[row, end + 1 :] = EOS, PAD
+    length = random.integers(16, frames + 1, 2 * rows).astype(np.int32)
+    values = random.normal(size=(2 * rows, frames, 80)).astype(np.float32)
+    task = np.repeat(np.arange(3, dtype=np.int32), rows)
+    return Batch(
+        Speech(jnp.asarray(values), jnp.asarray(length)), *map(jnp.asarray, (source, target, task))
+    )
