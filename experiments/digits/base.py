@@ -1,0 +1,37 @@
+"""What the three digit experiments share: three tasks on real voices, one small model."""
+
+from taskaware.config import (
+    Batching,
+    Decoding,
+    Experiment,
+    Model,
+    Optimizer,
+    Task,
+    TCNConfig,
+)
+
+DATA = ("data/digits",)
+
+base = Experiment(
+    tasks=(
+        Task(name="st", source="speech", target="translation", metric="wer", data=DATA),
+        Task(name="asr", source="speech", target="transcript", metric="wer", data=DATA),
+        Task(name="mt", source="text", target="translation", metric="wer", data=DATA),
+    ),
+    tokenizer="data/digits.model",
+    model=Model(
+        d_model=128,
+        num_heads=4,
+        d_ff=512,
+        encoder_layers=2,
+        decoder_layers=2,
+        cnn_channels=16,
+        tcn=TCNConfig(width=64, d_ff=256),
+    ),
+    batching=Batching(size=16, buckets=2),
+    optimizer=Optimizer(learning_rate=0.4, warmup_steps=200),
+    decoding=Decoding(beam_size=4, extra_length=10),
+    steps=800,
+    log_every=50,
+    save_every=400,
+)

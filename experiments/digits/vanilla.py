@@ -1,0 +1,7 @@
+"""Spoken digits, vanilla: placeholder."""
+
+from dataclasses import replace
+
+from base import base
+
+experiment = replace(base, model=replace(base.model, conditioning="vanilla"))

@@ -1,0 +1,48 @@
+"""The command line: one line for every error, and an exit code."""
+
+import sys
+import traceback
+
+from taskaware.errors import RunError, UsageError
+
+_EXTRA_OF = {"espeakng_loader": "synth"}
+"""Which extra brings a module; all others come with train."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command and return its exit code; errors are one line unless --debug."""
+    debug = "--debug" in argv
+    argv = [word for word in argv if word != "--debug"]
+    try:
+        from taskaware.commands import dispatch
+
+        dispatch(argv)
+        return 0
+    except KeyboardInterrupt:
+        return _fail("interrupted; run the same command again to go on", 130)
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else 2
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        match error:
+            case UsageError():
+                return _fail(str(error), 2)
+            case RunError():
+                return _fail(str(error), 1)
+            case ModuleNotFoundError() if error.name and not error.name.startswith("taskaware"):
+                extra = _EXTRA_OF.get(error.name.partition(".")[0], "train")
+                hint = f'module {error.name} is missing; pip install "taskaware[{extra}]"'
+                return _fail(hint, 2)
+        reason = " ".join(str(error).split()) or "no message"
+        return _fail(f"{type(error).__name__}: {reason}; --debug shows where", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"taskaware: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,290 @@
+"""What each command does. Nothing heavy is imported before it is needed: --help answers at once."""
+
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from taskaware.config import Experiment, load
+from taskaware.errors import UsageError, nearest
+
+_ABOUT = "Task-aware multi-task learning over speech and text. --debug shows tracebacks."
+
+
+def dispatch(argv: list[str]) -> None:
+    """Find the command, read its options and run it."""
+    match argv:
+        case ["prepare", *rest]:
+            corpora = {"toy": prepare_toy, "manifest": prepare_manifest}
+            _known(rest, corpora, "corpus")
+            tyro.extras.subcommand_cli_from_dict(corpora, prog="taskaware prepare", args=rest)
+        case ["train", path, *rest] if not path.startswith("-"):
+            default = _Train(out=tyro.MISSING, experiment=load_experiment(Path(path)))
+            prog = f"taskaware train {path}"
+            given = tyro.cli(_Train, default=default, prog=prog, args=rest)
+            _train(given.experiment, given.out)
+        case _:
+            commands = (quickstart, prepare, vocab, train, evaluate, decode, embed, env)
+            named: dict[str, Callable[..., Any]] = {c.__name__: c for c in commands}
+            _known(argv, named, "command")
+            tyro.extras.subcommand_cli_from_dict(
+                named, prog="taskaware", description=_ABOUT, args=argv
+            )
+
+
+def _known(argv: list[str], names: dict[str, Any], what: str) -> None:
+    if argv and not argv[0].startswith("-") and argv[0] not in names:
+        raise UsageError(
+            f"unknown {what} {argv[0]!r}; expected one of {', '.join(names)}"
+            f"{nearest(argv[0], list(names))}"
+        )
+
+
+def quickstart(out: Path = Path("quickstart"), steps: int = 0, seed: int = 0) -> None:
+    """Build the embedded corpus, train three models on three tasks, score and draw.
+
+    Args:
+        out: folder for everything; an interrupted quickstart goes on in it.
+        steps: training steps of each model; 0 takes as many as the printed table needs.
+        seed: of corpus, models and order.
+    """
+    _set_up_jax()
+    from taskaware import quickstart as whole
+
+    whole.quickstart(out, steps or whole.STEPS, seed)
+
+
+def prepare(corpus: str) -> None:
+    """Turn a corpus into the format that training reads: taskaware prepare toy | manifest.
+
+    Args:
+        corpus: taskaware prepare CORPUS --help tells its options.
+    """
+    raise UsageError(f"unknown corpus {corpus!r}; expected toy or manifest")
+
+
+def prepare_toy(
+    out: Path,
+    train: int = 4000,
+    validation: int = 200,
+    test: int = 400,
+    target_language: Literal["de", "ro", "tr"] = "de",
+    seed: int = 0,
+) -> None:
+    """Write the embedded corpus: a grammar's sentences, spoken by a synthesizer.
+
+    Args:
+        out: the new folder.
+        train: sentences to train on.
+        validation: other sentences, by other voices.
+        test: other sentences again, by those voices.
+        target_language: of the translations.
+        seed: of sentences and voices.
+    """
+    from taskaware.data.corpora import toy
+    from taskaware.report import Counter
+
+    with Counter("building the embedded corpus", train + validation + test) as counter:
+        corpus = toy.prepare_toy(
+            out,
+            train=train,
+            validation=validation,
+            test=test,
+            seed=seed,
+            target_language=target_language,
+            on_example=counter,
+        )
+    _tell(corpus)
+
+
+def prepare_manifest(
+    table: tyro.conf.Positional[Path],
+    out: Path,
+    audio_root: Path | None = None,
+    resample: bool = False,
+) -> None:
+    """Write what a TSV table lists: speech, text and translations of your own.
+
+    The header names its columns: id, audio, start, duration, speaker, source_text, target_text,
+    source_language, target_language, and split (train where there is none). Rows of text alone
+    leave audio empty; start and duration are seconds.
+
+    Args:
+        table: the TSV file, UTF-8.
+        out: the new folder.
+        audio_root: folder that audio paths start from, and may not leave; the table's own if
+            not given.
+        resample: convert audio of other rates to 16 kHz instead of refusing it.
+    """
+    from taskaware.data.corpora import manifest
+
+    _tell(manifest.prepare_manifest(table, out, audio_root=audio_root, resample=resample))
+
+
+def vocab(data: tuple[Path, ...], out: Path, size: int = 32_000) -> None:
+    """Learn one sub-word vocabulary over the training text of all languages.
+
+    Args:
+        data: folders of taskaware prepare.
+        out: the SentencePiece model to write.
+        size: number of tokens (paper: 32,000).
+    """
+    from taskaware.data.corpora.base import PreparedCorpus
+    from taskaware.data.tokenizer import train_tokenizer
+
+    rows = [row for folder in data for row in PreparedCorpus(folder).rows("train")]
+    train_tokenizer(
+        (text for row in rows for text in (row.source_text, row.target_text)), size, out
+    )
+    print(f"{out}: {size} tokens from {len(rows)} examples")
+
+
+def train(experiment: tyro.conf.Positional[Path], out: Path) -> None:
+    """Train an experiment; the same command again goes on where it stopped.
+
+    Any field of the experiment can be set: --steps 2000 --model.d-model 256. All of them are
+    listed by taskaware train EXPERIMENT --help.
+
+    Args:
+        experiment: a Python file that defines `experiment`, or JSON as in a run folder.
+        out: the run folder.
+    """
+    _train(load_experiment(experiment), out)
+
+
+def evaluate(run: tyro.conf.Positional[Path], split: str = "test") -> None:
+    """Decode a split with a trained run, score every task, print and store the row.
+
+    Args:
+        run: folder of taskaware train.
+        split: of the prepared data.
+    """
+    _set_up_jax()
+    from taskaware.report import console, results_table, say
+    from taskaware.results import score
+    from taskaware.run import devices_line, open_run, restore
+
+    opened = open_run(run)
+    say(devices_line(opened.experiment))
+    console.print(results_table([score(opened, *restore(opened), split)]))
+    say(f"{run}: results.json, {split}.*.hyp.txt, {split}.*.ref.txt")
+
+
+def decode(
+    run: tyro.conf.Positional[Path],
+    task: str,
+    split: str = "test",
+    out: Path | None = None,
+) -> None:
+    """Print or write what a trained run makes of a split, one line an example.
+
+    Args:
+        run: folder of taskaware train.
+        task: its name in the experiment.
+        split: of the prepared data.
+        out: text file; without it the lines are printed.
+    """
+    _set_up_jax()
+    from taskaware.results import hypotheses
+    from taskaware.run import open_run, restore, write_text
+
+    opened = open_run(run)
+    opened.experiment.task(task)
+    lines = "".join(line + "\n" for line in hypotheses(opened, *restore(opened), task, split))
+    if out is None:
+        sys.stdout.write(lines)
+    else:
+        write_text(out, lines)
+
+
+def embed(run: tyro.conf.Positional[Path], split: str = "test") -> None:
+    """Draw the task embeddings of a split's examples by t-SNE, and store them.
+
+    Args:
+        run: folder of taskaware train, of an implicit model.
+        split: of the prepared data.
+    """
+    _set_up_jax()
+    from taskaware.results import draw_embeddings
+    from taskaware.run import open_run, restore
+
+    opened = open_run(run)
+    silhouette = draw_embeddings(opened, restore(opened)[0], run, split)
+    print(f"{run}: task_embeddings.png, .svg, .csv; silhouette by task {silhouette:.3f}")
+
+
+def env() -> None:
+    """Print what a result depends on: versions, devices, commit."""
+    import json
+
+    _set_up_jax()
+    from taskaware.run import environment
+
+    print(json.dumps(environment(), indent=2))
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read an experiment from JSON, or from a Python file that defines ``experiment``.
+
+    A Python file may import what lies beside it; it is code, and runs as such.
+    """
+    if path.suffix != ".py":
+        return load(Experiment, path)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such experiment file")
+    before = set(sys.modules)
+    sys.path.insert(0, str(path.parent.absolute()))
+    try:
+        found = runpy.run_path(str(path)).get("experiment")
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    finally:
+        sys.path.pop(0)
+        for name in set(sys.modules) - before:  # another folder may have a file of that name
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and Path(file).parent == path.parent.absolute():
+                del sys.modules[name]
+    if not isinstance(found, Experiment):
+        raise UsageError(f"{path}: expected it to define experiment = Experiment(...)")
+    return found
+
+
+@dataclass(frozen=True)
+class _Train:
+    """Train this experiment; the same command again goes on where it stopped."""
+
+    out: Path
+    """The run folder."""
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+
+
+def _train(experiment: Experiment, out: Path) -> None:
+    _set_up_jax()
+    from taskaware import run
+    from taskaware.report import say
+
+    say(run.devices_line(experiment))
+    begun = run.start(experiment, out)
+    run.train(begun)
+    say(f"{out}: {experiment.steps} steps; taskaware evaluate {out}")
+
+
+def _set_up_jax() -> None:
+    """Keep compiled programs between commands, where the user has not chosen otherwise."""
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "taskaware" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def _tell(corpus: Any) -> None:
+    for split in corpus.splits:
+        rows = corpus.rows(split)
+        hours = sum(row.num_samples for row in rows) / 16_000 / 3600
+        print(f"{corpus.directory}: {split} {len(rows)} examples, {hours:.2f} hours of speech")

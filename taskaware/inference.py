@@ -1,0 +1,120 @@
+"""A trained model at work: task embeddings, and the text of every example of a split."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from taskaware import decode
+from taskaware.config import Decoding
+from taskaware.data.batches import evaluation_batches
+from taskaware.data.tasks import TaskExamples
+from taskaware.data.tokenizer import Tokenizer
+from taskaware.model.seq2seq import Seq2Seq
+
+_ROWS = 32
+"""Examples decoded together."""
+
+
+class TaskEmbeddings(NamedTuple):
+    """One embedding a task, and the training examples that it is the mean of (D7)."""
+
+    embedding_NZ: Float[np.ndarray, "N Z"]
+    example_ids: list[list[str]]
+
+
+def embed_examples(
+    model: Seq2Seq, task: int, examples: TaskExamples, indices: Sequence[int] | None = None
+) -> Float[np.ndarray, "B Z"]:
+    """Return the task embedding that the TCN computes from each example, all or some."""
+    graphdef, params = nnx.split(model)
+
+    @jax.jit
+    def embed(params, batch):
+        merged = nnx.merge(graphdef, params)
+        return merged.task_embedding(merged.embed(batch), batch.task_B)
+
+    parts, order = [], []
+    for rows, batch in evaluation_batches(task, examples, size=_ROWS, only=indices):
+        parts.append(np.asarray(embed(params, batch))[: len(rows)])
+        order.extend(rows)
+    return np.concatenate(parts)[np.argsort(order)]
+
+
+def task_embeddings(
+    model: Seq2Seq, training: Sequence[TaskExamples], count: int, seed: int
+) -> TaskEmbeddings | None:
+    """Return the embeddings that decoding uses, or None for a model without conditioning.
+
+    Args:
+        model: explicit conditioning has a row a task; implicit takes the mean over examples.
+        training: every task's training examples, in order.
+        count: how many of them, drawn at random.
+        seed: of the draw.
+    """
+    if model.config.conditioning == "vanilla":
+        return None
+    random = np.random.default_rng(seed)
+    means, ids = [], []
+    for task, examples in enumerate(training):
+        drawn = random.choice(examples.kept, min(count, len(examples)), replace=False)
+        if model.config.conditioning == "explicit":
+            drawn = drawn[:1]  # every example of a task has the same embedding
+        means.append(embed_examples(model, task, examples, np.sort(drawn).tolist()).mean(0))
+        ids.append([examples.rows[index].id for index in np.sort(drawn)])
+    return TaskEmbeddings(np.stack(means), ids)
+
+
+def decode_tasks(
+    model: Seq2Seq,
+    tasks: Mapping[int, TaskExamples],
+    tokenizer: Tokenizer,
+    embeddings: TaskEmbeddings | None,
+    config: Decoding,
+) -> dict[int, list[str]]:
+    """Return the text that the model makes of every example, in their order.
+
+    The task embedding is given, not computed: no TCN runs. Tasks whose sources have the same
+    shapes share one compiled search.
+
+    Args:
+        model: trained.
+        tasks: examples by the task's index in the experiment.
+        tokenizer: of the model.
+        embeddings: of ``task_embeddings``; None for a model without conditioning.
+        config: beam, length penalty, lengths.
+    """
+    graphdef, params = nnx.split(model)
+
+    @jax.jit
+    def search(params, source, embedding_BZ):
+        merged = nnx.merge(graphdef, params)
+        memory = merged.encode(*merged.embed_source(source), embedding_BZ)
+        rows, positions = memory.mask_BS.shape
+        max_length = positions + config.extra_length
+        start = merged.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
+        if config.beam_size == 1:
+            return decode.greedy(*start, rows, max_length).tokens_BT
+        return decode.beam_search(
+            *start,
+            rows,
+            max_length,
+            beam_size=config.beam_size,
+            alpha=config.length_penalty,
+        ).tokens_BT
+
+    found = {index: [""] * len(examples.rows) for index, examples in tasks.items()}
+    for index, examples in tasks.items():
+        for rows, batch in evaluation_batches(index, examples, size=_ROWS):
+            embedding_BZ = None
+            if embeddings is not None:
+                embedding_BZ = jnp.asarray(embeddings.embedding_NZ)[batch.task_B]
+            source = batch._replace(target_BT=None, task_B=None)
+            tokens_BT = np.asarray(search(params, source, embedding_BZ))
+            for row, tokens in zip(rows, tokens_BT, strict=False):
+                found[index][row] = tokenizer.decode(tokens.tolist())
+    return found

@@ -1,0 +1,109 @@
+"""The whole way once, on the embedded corpus: build, train three models, score, draw."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from taskaware.config import (
+    Batching,
+    Decoding,
+    Experiment,
+    Model,
+    Optimizer,
+    Task,
+    TCNConfig,
+)
+from taskaware.data.corpora.base import PreparedCorpus
+from taskaware.data.corpora.toy import prepare_toy
+from taskaware.data.tokenizer import train_tokenizer
+from taskaware.report import Counter, console, results_table, say
+from taskaware.results import draw_embeddings, score
+from taskaware.run import devices_line, restore, start, train, write_json
+
+SENTENCES = {"train": 4000, "validation": 100, "test": 400}
+VOCABULARY = 500
+STEPS = 800
+
+
+def quickstart(out: Path, steps: int, seed: int) -> list[dict[str, Any]]:
+    """Train and score vanilla, explicit and implicit models on the same three tasks.
+
+    Args:
+        out: the folder for everything; an interrupted quickstart goes on in it.
+        steps: of each model, 16 examples a task.
+        seed: of the corpus, the models and the order of examples.
+
+    Returns:
+        The rows of the table, as in ``results.json``.
+    """
+    base = base_experiment(out, steps, seed)
+    say(devices_line(base))
+    corpus = _corpus(out / "data", seed)
+    if not Path(base.tokenizer).exists():
+        rows = corpus.rows("train")
+        texts = [text for row in rows for text in (row.source_text, row.target_text)]
+        train_tokenizer(texts, VOCABULARY, Path(base.tokenizer))
+    rows = []
+    for conditioning in ("vanilla", "explicit", "implicit"):
+        model_config = dataclasses.replace(base.model, conditioning=conditioning)
+        experiment = dataclasses.replace(base, model=model_config)
+        run = start(experiment, out / "runs" / conditioning)
+        model = train(run)
+        rows.append(score(run, model, restore(run)[1]))
+        say(_line(rows[-1]))
+        if conditioning == "implicit":
+            draw_embeddings(run, model, out)
+        write_json(out / "results.json", rows)
+    console.print(results_table(rows))
+    say(f"{out}: results.json, task_embeddings.png, hypotheses and checkpoints under runs/")
+    return rows
+
+
+def base_experiment(out: Path, steps: int, seed: int) -> Experiment:
+    """Return the quickstart's experiment, but for its conditioning."""
+    data = (str(out / "data"),)
+    return Experiment(
+        tasks=(
+            Task(name="st", source="speech", target="translation", metric="bleu", data=data),
+            Task(name="asr", source="speech", target="transcript", metric="wer", data=data),
+            Task(name="mt", source="text", target="translation", metric="bleu", data=data),
+        ),
+        tokenizer=str(out / "tokenizer.model"),
+        model=Model(
+            d_model=128,
+            num_heads=4,
+            d_ff=512,
+            encoder_layers=2,
+            decoder_layers=2,
+            cnn_channels=16,
+            tcn=TCNConfig(width=64, d_ff=256),
+        ),
+        batching=Batching(size=16, buckets=2),
+        optimizer=Optimizer(learning_rate=0.4, warmup_steps=200),
+        decoding=Decoding(beam_size=4, extra_length=20),
+        steps=steps,
+        seed=seed,
+        log_every=20,
+        save_every=steps,
+    )
+
+
+def _corpus(folder: Path, seed: int) -> PreparedCorpus:
+    if folder.exists():
+        return PreparedCorpus(folder)
+    with Counter("building the embedded corpus", sum(SENTENCES.values())) as counter:
+        return prepare_toy(
+            folder,
+            train=SENTENCES["train"],
+            validation=SENTENCES["validation"],
+            test=SENTENCES["test"],
+            seed=seed,
+            on_example=counter,
+        )
+
+
+def _line(row: dict[str, Any]) -> str:
+    scores = " ".join(
+        f"{key.replace('_', ' ')} {row[key]:.1f}" for key in row if key.endswith(("_bleu", "_wer"))
+    )
+    return f"{row['conditioning']}: {scores} confusion {row['confusion']['mean']:.1f} %"
