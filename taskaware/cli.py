@@ -1,5 +1,6 @@
 """The command line: one line for every error, and an exit code."""
 
+import os
 import sys
 import traceback
 
@@ -22,7 +23,12 @@ def run(argv: list[str]) -> int:
         from taskaware.commands import dispatch
 
         dispatch(argv)
+        sys.stdout.flush()
         return 0
+    except BrokenPipeError:
+        # The reader has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return _fail("interrupted; run the same command again to go on", 130)
     except SystemExit as exit:

@@ -3,8 +3,8 @@
 import os
 import runpy
 import sys
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,10 +24,8 @@ def dispatch(argv: list[str]) -> None:
             _known(rest, corpora, "corpus")
             tyro.extras.subcommand_cli_from_dict(corpora, prog="taskaware prepare", args=rest)
         case ["train", path, *rest] if not path.startswith("-"):
-            default = _Train(out=tyro.MISSING, experiment=load_experiment(Path(path)))
-            prog = f"taskaware train {path}"
-            given = tyro.cli(_Train, default=default, prog=prog, args=rest)
-            _train(given.experiment, given.out)
+            train_this = _training(load_experiment(Path(path)))
+            tyro.cli(train_this, prog=f"taskaware train {path}", args=rest)
         case _:
             commands = (quickstart, prepare, vocab, train, evaluate, decode, embed, env)
             named: dict[str, Callable[..., Any]] = {c.__name__: c for c in commands}
@@ -195,6 +193,8 @@ def decode(
 
     opened = open_run(run)
     opened.experiment.task(task)
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise UsageError(f"{out}: not a file in a folder that exists; choose another --out")
     lines = "".join(line + "\n" for line in hypotheses(opened, *restore(opened), task, split))
     if out is None:
         sys.stdout.write(lines)
@@ -214,6 +214,8 @@ def embed(run: tyro.conf.Positional[Path], split: str = "test") -> None:
     from taskaware.run import open_run, restore
 
     opened = open_run(run)
+    if opened.experiment.model.conditioning == "vanilla":
+        raise UsageError(f"{run}: a vanilla model has no task embeddings to draw")
     silhouette = draw_embeddings(opened, restore(opened)[0], run, split)
     print(f"{run}: task_embeddings.png, .svg, .csv; silhouette by task {silhouette:.3f}")
 
@@ -243,6 +245,12 @@ def load_experiment(path: Path) -> Experiment:
         found = runpy.run_path(str(path)).get("experiment")
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+    except Exception as error:  # the file is code: whatever it raises is a mistake in it
+        steps = traceback.extract_tb(error.__traceback__)
+        lines = [step.lineno for step in steps if step.filename == str(path)]
+        line = lines[-1] if lines else getattr(error, "lineno", 1)
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path}:{line}: {type(error).__name__}: {reason}") from error
     finally:
         sys.path.pop(0)
         for name in set(sys.modules) - before:  # another folder may have a file of that name
@@ -254,13 +262,22 @@ def load_experiment(path: Path) -> Experiment:
     return found
 
 
-@dataclass(frozen=True)
-class _Train:
-    """Train this experiment; the same command again goes on where it stopped."""
+def _training(experiment: Experiment) -> Callable[..., None]:
+    """Return a command whose options are the experiment's fields, with their values."""
 
-    out: Path
-    """The run folder."""
-    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    def train_this(
+        out: Path,
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")] = experiment,
+    ) -> None:
+        """Train this experiment; the same command again goes on where it stopped.
+
+        Args:
+            out: the run folder.
+            experiment: what to train.
+        """
+        _train(experiment, out)
+
+    return train_this
 
 
 def _train(experiment: Experiment, out: Path) -> None:

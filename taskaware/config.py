@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -29,6 +31,10 @@ class Task:
     """Language of the translation; unused by a transcript."""
     data: tuple[str, ...] = ()
     """Folders written by ``taskaware prepare``; several are joined."""
+
+    def __post_init__(self):
+        """Raise UsageError on a name that cannot be part of a file's name."""
+        _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
 
     @property
     def output_language(self) -> str:
@@ -74,6 +80,11 @@ class TCNConfig:
     stop_gradient: bool = False
     """D5: whether the frontends learn nothing from being looked at by the TCN."""
 
+    def __post_init__(self):
+        """Raise UsageError on a shape that cannot be built."""
+        for name in ("width", "d_ff", "num_heads", "num_layers"):
+            _require(getattr(self, name) > 0, self, name, "positive")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -103,12 +114,21 @@ class Model:
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
+        for name in (
+            "d_model",
+            "num_heads",
+            "d_ff",
+            "encoder_layers",
+            "decoder_layers",
+            "mel_channels",
+            "cnn_layers",
+            "cnn_channels",
+        ):
+            _require(getattr(self, name) > 0, self, name, "positive")
         _require(self.d_model % self.num_heads == 0, self, "d_model", "a multiple of num_heads")
         _require(self.d_model % 2 == 0, self, "d_model", "even, for sine and cosine positions")
         _require(self.tcn.width % self.tcn.num_heads == 0, self, "tcn", "width % num_heads == 0")
         _require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
-        for name in ("encoder_layers", "decoder_layers", "cnn_layers", "cnn_channels", "d_ff"):
-            _require(getattr(self, name) > 0, self, name, "positive")
 
 
 def paper_model(**changes: Any) -> Model:
@@ -144,6 +164,7 @@ class Batching:
         """Raise UsageError on values out of range."""
         for name in ("size", "buckets", "max_tokens", "max_seconds"):
             _require(getattr(self, name) > 0, self, name, "positive")
+        _require(0 <= self.alpha < math.inf, self, "alpha", "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +185,11 @@ class Optimizer:
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        _require(self.learning_rate > 0, self, "learning_rate", "positive")
+        for name in ("learning_rate", "epsilon"):
+            _require(0 < getattr(self, name) < math.inf, self, name, "positive")
+        for name in ("beta1", "beta2"):
+            _require(0 <= getattr(self, name) < 1, self, name, "in [0, 1)")
+        _require(0 <= self.clip_norm < math.inf, self, "clip_norm", "0 or more")
         _require(self.warmup_steps > 0, self, "warmup_steps", "positive")
         _require(self.accumulate > 0, self, "accumulate", "positive")
         _require(0 <= self.label_smoothing < 1, self, "label_smoothing", "in [0, 1)")
@@ -186,6 +211,7 @@ class Decoding:
         """Raise UsageError on values out of range."""
         for name in ("beam_size", "extra_length", "examples"):
             _require(getattr(self, name) > 0, self, name, "positive")
+        _require(0 <= self.length_penalty < math.inf, self, "length_penalty", "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +242,9 @@ class Experiment:
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
         for name in ("steps", "log_every", "save_every", "mesh_model"):
             _require(getattr(self, name) > 0, self, name, "positive")
+        for name in ("seed", "validate_every"):
+            _require(getattr(self, name) >= 0, self, name, "0 or more")
+        _require(self.mesh_data == -1 or self.mesh_data > 0, self, "mesh_data", "positive or -1")
 
     def task(self, name: str) -> Task:
         """Return the task of that name, or raise UsageError with the nearest one."""
@@ -250,7 +279,7 @@ def from_json(cls: type, text: str, where: str) -> Any:
     """
     try:
         data = json.loads(text, object_pairs_hook=_refuse_duplicates)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not valid JSON ({error})") from None
     return _build(cls, data, where)
 
@@ -310,7 +339,10 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _build(args[0], value, where)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UsageError(f"{where}: expected a float, found a number too large") from None
     if type(value) is not kind:
         raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
     return value

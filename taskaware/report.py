@@ -137,7 +137,7 @@ def results_table(rows: list[dict[str, Any]]) -> Table:
         table.add_row(
             row["conditioning"],
             *[f"{row[name]:.1f}" for name in names],
-            f"{row['confusion']['mean']:.1f}",
+            f"{row['confusion']['mean']:.1f}" if row["confusion"] else "–",
             f"{row['parameters']:,}",
             f"{row['tcn_parameters']:,}",
             f"{row['train_steps']:,}",
@@ -156,6 +156,6 @@ def _keep_until(path: Path, step: int) -> None:
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError):
         return float("inf")  # half a line

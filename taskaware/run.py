@@ -87,7 +87,7 @@ def start(experiment: Experiment, folder: Path) -> Run:
                 f"{experiment.tokenizer}: not the tokenizer that {folder} was begun with; use "
                 f"{folder / 'tokenizer.model'} or another --out"
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(f"{folder}: not empty and not a run folder; choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,13 @@ def train(run: Run) -> Seq2Seq:
     state = initial_state(params, optimizer, experiment.seed)
     where = sharding.state_sharding(mesh, state)
     about = _about(run) | {
-        "data": fingerprint(examples, experiment.batching, experiment.seed, run.tokenizer.sha256)
+        "data": fingerprint(
+            examples,
+            experiment.batching,
+            experiment.seed,
+            run.tokenizer.sha256,
+            mesh.shape["data"],
+        )
     }
     checkpoints = run.checkpoints()
     try:
@@ -141,7 +147,8 @@ def train(run: Run) -> Seq2Seq:
         else:
             state, step = checkpoints.restore(state, where, about)
             say(f"{run.folder}: going on from step {step}")
-        total = experiment.steps * experiment.optimizer.accumulate
+        batches_a_step = experiment.optimizer.accumulate
+        total = experiment.steps * batches_a_step
         step = jax.jit(
             joint_step(model, optimizer, experiment.optimizer.label_smoothing, len(examples)),
             donate_argnums=0,
@@ -158,6 +165,12 @@ def train(run: Run) -> Seq2Seq:
         if experiment.validate_every:
             evaluators.append(_validation_loss(run, model))
         began, first = time.monotonic(), int(state.step)
+        before = training_seconds(run) if first else 0.0
+
+        def save(state: TrainState) -> None:
+            checkpoints.save(state, about)
+            write_json(run.folder / "seconds.json", before + time.monotonic() - began)
+
         with RunLog(run.folder, str(run.folder.name), first, total) as log, jax.set_mesh(mesh):
             state = loop.train(
                 state,
@@ -165,18 +178,16 @@ def train(run: Run) -> Seq2Seq:
                 (sharding.place_batch(mesh, batch) for batch in batches),
                 tasks=[task.name for task in experiment.tasks],
                 total=total,
-                log_every=experiment.log_every,
-                save_every=experiment.save_every,
+                log_every=experiment.log_every * batches_a_step,
+                save_every=experiment.save_every * batches_a_step,
                 report=log.progress,
-                save=lambda state: checkpoints.save(state, about),
-                evaluate_every=experiment.validate_every,
+                save=save,
+                evaluate_every=experiment.validate_every * batches_a_step,
                 evaluators=evaluators,
                 report_scores=log.scores,
             )
     finally:
         checkpoints.close()
-    before = training_seconds(run) if first else 0.0
-    write_json(run.folder / "seconds.json", before + time.monotonic() - began)
     model = nnx.merge(graphdef, jax.device_get(state.params))
     _store_embeddings(run, model, examples, int(state.step))
     return model
@@ -295,18 +306,34 @@ def _about(run: Run) -> dict[str, str]:
 
 
 def _refuse_changes(old: Experiment, new: Experiment, folder: Path) -> None:
-    before, after = dataclasses.asdict(old), dataclasses.asdict(new)
-    for task in (*before["tasks"], *after["tasks"]):
-        task.pop("data")  # a moved folder holds the same data; the fingerprint sees its content
+    before, after = dict(_choices(old)), dict(_choices(new))
     changed = [
-        f"{name} {_short(before[name])} → {_short(after[name])}"
-        for name in before
-        if name not in _MAY_CHANGE | {"tokenizer"} and before[name] != after[name]
+        f"{name} {_short(before.get(name))} → {_short(after.get(name))}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
     ]
     if changed:
         raise UsageError(
             f"{folder}: begun with another experiment ({'; '.join(changed)}); choose another --out"
         )
+
+
+def _choices(experiment: Experiment) -> Iterator[tuple[str, Any]]:
+    """Yield what a resumed run may not set anew, each choice by its path, as model.tcn.width."""
+
+    def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+        inner = enumerate(value) if isinstance(value, tuple) else value.items()
+        for key, part in inner:
+            path = f"{name}.{key}" if name else str(key)
+            if isinstance(part, dict | tuple):
+                yield from leaves(path, part)
+            else:
+                yield path, part
+
+    # A moved folder holds the same data, and a tokenizer is compared by its content.
+    for name, value in leaves("", dataclasses.asdict(experiment)):
+        if name not in _MAY_CHANGE | {"tokenizer"} and ".data." not in name:
+            yield name, value
 
 
 def _short(value: Any) -> str:

@@ -17,7 +17,10 @@ class StridedConv(nnx.Module):
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, dtype, rngs: nnx.Rngs):
-        self.kernel = Linear(9 * channels_in, channels_out, dtype=dtype, rngs=rngs)
+        init = nnx.initializers.he_normal()  # keeps the scale through ReLU
+        self.kernel = Linear(
+            9 * channels_in, channels_out, kernel_init=init, dtype=dtype, rngs=rngs
+        )
 
     def __call__(self, x: Float[Array, "B time freq C"]) -> Float[Array, "B time2 freq2 F"]:
         """Halve time and frequency, rounding up; what lies outside is zero."""

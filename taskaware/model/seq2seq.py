@@ -178,7 +178,8 @@ class Seq2Seq(nnx.Module):
         cache = [Cache(jnp.zeros(shape), jnp.zeros(shape)) for _ in self.decoder]
 
         def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Any):
-            y_BWD = modulate(self.embedding(tokens_BW), _at(modulation, 0)) + position_TD[position]
+            y_BWD = modulate(self.embedding(tokens_BW), _at(modulation, 0))
+            y_BWD = y_BWD + position_TD[position][None, None]
             updated = []
             for layer, block in enumerate(self.decoder):
                 y_BWD, block_cache = block.step(
@@ -225,7 +226,7 @@ class Seq2Seq(nnx.Module):
 
 def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
     """Add sinusoidal positions."""
-    return x_BSD + sinusoids(*x_BSD.shape[1:])
+    return x_BSD + sinusoids(*x_BSD.shape[1:])[None]
 
 
 def build(config: Model, vocab_size: int, num_tasks: int, *, speech: bool, seed: int) -> Seq2Seq:

@@ -67,7 +67,7 @@ def joint_step(
         (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         update, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, update)
-        metrics["gradient_norm"] = optax.global_norm(gradient)
+        metrics["gradient_norm"] = optax.tree.norm(gradient)
         return TrainState(state.step + 1, params, opt_state, state.key), metrics
 
     return step

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -92,7 +92,7 @@ def train(
 
 
 def _summarize(
-    steps: Sequence[Metrics],
+    steps: Sequence[dict[str, Any]],
     tasks: Sequence[str],
     number: int,
     total: int,

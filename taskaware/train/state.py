@@ -27,4 +27,4 @@ def initial_state(
 
 def count_parameters(params: nnx.State, kind: type[nnx.Variable] = nnx.Param) -> int:
     """Return how many numbers the parameters of a kind hold."""
-    return sum(leaf.size for leaf in jax.tree.leaves(params.filter(kind)))
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.filter_state(params, kind)))

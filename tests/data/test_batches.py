@@ -9,6 +9,8 @@ import pytest
 
 from taskaware.config import Batching, Task
 from taskaware.data.batches import (
+    _FRAME_STEP,
+    _TOKEN_STEP,
     Shape,
     batch_shapes,
     evaluation_batches,
@@ -177,6 +179,14 @@ def test_each_tasks_rows_can_be_split_over_the_devices(tasks, batching, devices)
         assert all(rows % devices == 0 for rows in Counter(batch.task_B.tolist()).values())
 
 
+def test_two_tasks_of_the_same_examples_take_them_in_different_orders(corpus):
+    st = load(corpus)[1].task
+    twins = load_tasks([st, replace(st, name="twin")], "train", corpus.tokenizer)
+    for batch in take(3, twins, ALL):
+        rows = [i for _, i in examples_in(batch, twins)]
+        assert rows[:4] != rows[4:]
+
+
 # Buckets.
 
 
@@ -195,13 +205,19 @@ def test_batches_of_one_task_have_as_many_shapes_as_that_task_has_buckets(tasks)
 
 
 def test_shapes_are_rounded_up_from_the_longest_of_their_bucket(tasks):
-    shapes = set(batch_shapes(tasks, ALL))
+    shapes = batch_shapes(tasks, ALL)
     for shape in shapes:
-        assert (shape.frames % 64, shape.source % 8, shape.target % 8) == (0, 0, 0)
-    longest_source = max(len(tasks[0].source[i]) for i in range(len(tasks[0].rows)))
-    longest_frames = max(len(tasks[2].frames(i)) for i in range(len(tasks[2].rows)))
-    assert longest_source <= max(shape.source for shape in shapes) < longest_source + 8
-    assert longest_frames <= max(shape.frames for shape in shapes) < longest_frames + 64
+        assert shape.frames % _FRAME_STEP == shape.source % _TOKEN_STEP == 0
+        assert shape.target % _TOKEN_STEP == 0
+    longest = Shape(
+        frames=max(int(tasks[task].source_length.max()) for task in (1, 2)),
+        source=int(tasks[0].source.length.max()),
+        target=max(int(examples.target.length.max()) for examples in tasks),
+    )
+    largest = Shape(*map(max, zip(*shapes, strict=True)))
+    assert longest.frames <= largest.frames < longest.frames + _FRAME_STEP
+    assert longest.source <= largest.source < longest.source + _TOKEN_STEP
+    assert longest.target <= largest.target < longest.target + _TOKEN_STEP
 
 
 def test_every_block_of_batches_visits_each_bucket_once(tasks):
@@ -267,7 +283,7 @@ def unequal(tmp_path_factory):
     read = [lambda: rows("de", 80), lambda: rows("ro", 20), lambda: rows("tr", 5)]
     prepare("unequal", lambda: {"train": read}, folder / "data")
     train_tokenizer(["de ro tr en 0123456789"], 20, folder / "tokenizer")
-    one = Task(name="", source="text", target="translation", metric="bleu")
+    one = Task(name="one", source="text", target="translation", metric="bleu")
     named = [
         replace(one, name=language, target_language=language, data=(str(folder / "data"),))
         for language in ("de", "ro", "tr")
@@ -303,6 +319,13 @@ def test_batches_of_all_tasks_hold_the_rows_that_alpha_says(unequal, alpha, rows
         assert Counter(batch.task_B.tolist()) == dict(enumerate(rows))
 
 
+def test_each_task_has_its_own_share_wherever_it_stands_in_the_batch(tasks):
+    assert [len(examples) for examples in tasks] == [67, 26, 28]
+    (batch,) = take(1, tasks, Batching(size=20, buckets=1, alpha=1.0))
+    # 60 rows in proportion 67 : 26 : 28; the text rows of task 0 come last.
+    assert Counter(batch.task_B.tolist()) == {0: 33, 1: 13, 2: 14}
+
+
 def test_a_small_task_has_a_row_in_every_batch(unequal):
     for batch in take(3, unequal, Batching(size=2, buckets=2, alpha=3.0)):
         assert set(batch.task_B.tolist()) == {0, 1, 2}
@@ -328,6 +351,15 @@ def test_a_batch_in_tokens_keeps_to_its_budget_but_for_rounding(tasks, mixing):
         in_order = [rows[longest] for longest in sorted(rows)]
         assert in_order == sorted(in_order, reverse=True)  # short examples, large batches
         assert in_order[0] > in_order[-1]
+
+
+def test_eight_frames_of_a_batch_in_tokens_count_as_one_token(corpus):
+    batching = Batching(size=160, unit="tokens", buckets=1, max_tokens=50)
+    st = load(corpus)[1].task
+    examples = load_tasks([st], "extreme", corpus.tokenizer, batching)
+    (batch,) = take(1, examples, batching)
+    # The longest has 2.5 s, 248 frames, which are rounded up to 256: as much as 32 tokens.
+    assert batch.speech.frames_BAC.shape == (160 // 32, 256, 80)
 
 
 def test_an_example_longer_than_the_budget_comes_alone(tasks):

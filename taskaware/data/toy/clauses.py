@@ -81,7 +81,7 @@ def realize(shape: str, clause: Clause, dependent: Clause | None = None) -> Sent
             _english(shape, clause, dependent),
             _german(shape, clause, dependent),
             _romanian(shape, clause, dependent),
-            _turkish_initial(_turkish(shape, clause, dependent)),
+            _turkish(shape, clause, dependent),
         )
     )
     return Sentence(english, german, romanian, turkish, shape)
@@ -342,10 +342,6 @@ def _turkish(shape: str, clause: Clause, dependent: Clause | None) -> str:
         case "why":
             return _turkish_clause(clause, verb, after_subject="neden")
     return _turkish_clause(clause, verb)
-
-
-def _turkish_initial(text: str) -> str:
-    return "İ" + text[1:] if text[0] == "i" else text  # the capital of i keeps its dot
 
 
 def _turkish_clause(clause: Clause, verb: str, after_subject: str = "", genitive: str = "") -> str:

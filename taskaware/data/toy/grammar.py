@@ -70,7 +70,7 @@ def sentences(count: int, seed: int) -> list[Sentence]:
         seed: the same seed and count give the same sentences in the same order.
 
     Returns:
-        Sentences of 5 to 14 English words, shuffled.
+        Sentences of 5 to 12 English words, shuffled.
 
     Raises:
         UsageError: when the language has fewer sentences.

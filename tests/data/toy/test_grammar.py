@@ -43,7 +43,7 @@ def test_an_english_sentence_has_one_translation():
 def test_sentences_are_short(sample):
     lengths = [len(sentence.english.split()) for sentence in sample]
     assert min(lengths) == 5
-    assert max(lengths) <= 14
+    assert max(lengths) == 12
     assert 7 <= sum(lengths) / len(lengths) <= 8
 
 
@@ -57,7 +57,7 @@ def words(sentences, language):
 
 def test_the_vocabulary_is_small_and_each_word_frequent(sample):
     counts = words(sample, "english")
-    assert 150 <= len(counts) <= 220
+    assert 150 <= len(counts) <= 180
     assert min(counts.values()) >= 20
 
 
@@ -90,23 +90,22 @@ def test_no_two_english_words_sound_alike(sample):
 
 FINITE = set(
     """
-    sieht sehen findet finden vergisst vergessen kauft kaufen verkauft verkaufen zeichnet zeichnen
-    anmalt anmalen wäscht waschen baut bauen versteckt verstecken mitbringt mitbringen hochhebt
-    hochheben trägt tragen öffnet öffnen zumacht zumachen schläft schlafen wartet warten läuft
-    laufen arbeitet arbeiten tanzt tanzen singt singen lacht lachen weint weinen
+    sieht sehen findet finden vergisst vergessen kauft kaufen verkauft verkaufen baut bauen trägt
+    tragen öffnet öffnen zumacht zumachen schläft schlafen wartet warten läuft laufen arbeitet
+    arbeiten tanzt tanzen singt singen lacht lachen weint weinen
     """.split()
 )
 PARTICIPLES = set(
     """
-    gesehen gefunden vergessen gekauft verkauft gezeichnet angemalt gewaschen gebaut versteckt
-    mitgebracht hochgehoben getragen geöffnet zugemacht geschlafen gewartet gelaufen gearbeitet
-    getanzt gesungen gelacht geweint
+    gesehen gefunden vergessen gekauft verkauft gebaut getragen geöffnet zugemacht geschlafen
+    gewartet gelaufen gearbeitet getanzt gesungen gelacht geweint
     """.split()
 )
+AUXILIARIES = {"hat", "haben", "ist", "sind"}
 
 
 def test_a_german_subordinate_clause_ends_in_its_finite_verb(sample):
-    seen = Counter()
+    seen = set()
     for sentence in sample:
         if sentence.shape in ("because", "that", "when"):
             first, second = sentence.german[:-1].split(", ")
@@ -114,13 +113,13 @@ def test_a_german_subordinate_clause_ends_in_its_finite_verb(sample):
             inner, rest = (first, second) if when else (second, first)
             opening, *middle, last = inner.split()
             assert opening in ("Als", "weil", "dass")
-            perfect = last in ("hat", "haben", "ist", "sind")
+            perfect = last in AUXILIARIES
             assert (middle[-1] in PARTICIPLES) if perfect else (last in FINITE)
-            assert not {"hat", "haben", "ist", "sind"} & set(middle)
+            assert not AUXILIARIES & set(middle)
             # The main clause keeps its verb second, right after a subordinate clause.
-            assert not when or rest.split()[0] in ("hat", "haben", "ist", "sind")
-            seen[last] += 1
-    assert len(seen) > 40
+            assert not when or rest.split()[0] in AUXILIARIES
+            seen.add(last)
+    assert seen == FINITE | AUXILIARIES
 
 
 def test_a_count_beyond_the_language_is_refused_in_one_line():

@@ -9,7 +9,7 @@ from taskaware.data.toy import grammar, lexicon
     ("determiner", "noun", "declined"),
     [
         ("the", "teacher", "der Lehrer, den Lehrer, dem Lehrer"),
-        ("a", "student", "ein Student, einen Studenten, einem Studenten"),
+        ("a", "neighbor", "ein Nachbar, einen Nachbarn, einem Nachbarn"),
         ("my", "city", "meine Stadt, meine Stadt, meiner Stadt"),
         ("this", "house", "dieses Haus, dieses Haus, diesem Haus"),
         ("the", "children", "die Kinder, die Kinder, den Kindern"),
@@ -110,7 +110,7 @@ def in_harmony(before, vowel):
 
 
 def turkish_stems():
-    stems = {"resm", "şehr", "ed"}
+    stems = {"şehr", "ed"}
     for noun in lexicon.NOUNS:
         stems |= {noun.turkish, noun.turkish[:-1]} if noun.turkish[-1] in "pçk" else {noun.turkish}
     for verb in lexicon.ACTIONS + lexicon.REPORTS:
@@ -122,7 +122,7 @@ def turkish_stems():
 def test_turkish_suffixes_are_in_harmony_with_their_stems():
     checked, stems = set(), turkish_stems()
     for sentence in grammar.sentences(5000, 2):
-        tokens = sentence.turkish[:-1].replace(",", "").lower().replace("i̇", "i").split()
+        tokens = sentence.turkish[:-1].replace(",", "").lower().split()
         for before, token in zip(["", *tokens], tokens, strict=False):
             if token in ("mı", "mi", "mu", "mü"):
                 stem, suffix = before, token
@@ -137,4 +137,4 @@ def test_turkish_suffixes_are_in_harmony_with_their_stems():
             pairs = list(itertools.pairwise(vowels))[-tail:] if tail else []
             assert all(in_harmony(a, b) for a, b in pairs if b != "o"), token
             checked.add(token)
-    assert len(checked) > 500
+    assert len(checked) > 350

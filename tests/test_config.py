@@ -1,0 +1,421 @@
+import copy
+import dataclasses
+import functools
+import json
+import math
+import operator
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from taskaware.config import (
+    Batching,
+    Decoding,
+    Experiment,
+    FiLMConfig,
+    Model,
+    Optimizer,
+    Task,
+    TCNConfig,
+    from_json,
+    load,
+    paper_model,
+    to_json,
+)
+from taskaware.errors import UsageError
+
+SECTIONS = (Task, FiLMConfig, TCNConfig, Model, Batching, Optimizer, Decoding, Experiment)
+
+# No field has its default.
+UNUSUAL = Experiment(
+    tasks=(
+        Task(
+            name="übersetzen",
+            source="speech",
+            target="translation",
+            metric="bleu",
+            source_language="de",
+            target_language="tr",
+            data=("a b", "c"),
+        ),
+        Task(name="mt", source="text", target="translation", metric="bleu"),
+    ),
+    tokenizer="some/tokenizer.model",
+    model=Model(
+        d_model=48,
+        num_heads=6,
+        d_ff=7,
+        encoder_layers=1,
+        decoder_layers=2,
+        norm="post",
+        dropout=0.25,
+        mel_channels=40,
+        cnn_layers=2,
+        cnn_channels=5,
+        conditioning="explicit",
+        film=FiLMConfig(placement="norm", scale="direct", sharing="per_stack", init="lecun"),
+        tcn=TCNConfig(width=6, d_ff=9, num_heads=3, num_layers=2, scaled=True, stop_gradient=True),
+        dtype="bfloat16",
+        scan=True,
+    ),
+    batching=Batching(
+        size=2048,
+        unit="tokens",
+        mixing="one_task",
+        alpha=0.5,
+        buckets=3,
+        max_seconds=12.5,
+        max_tokens=99,
+    ),
+    optimizer=Optimizer(
+        learning_rate=0.1,
+        warmup_steps=10,
+        beta1=0.8,
+        beta2=0.98,
+        epsilon=1e-8,
+        clip_norm=0.0,
+        label_smoothing=0.0,
+        accumulate=2,
+    ),
+    decoding=Decoding(beam_size=1, length_penalty=1.0, extra_length=3, examples=2),
+    steps=5,
+    seed=7,
+    log_every=1,
+    save_every=2,
+    validate_every=3,
+    mesh_data=2,
+    mesh_model=4,
+)
+
+VALID = {
+    "tasks": [{"name": "mt", "source": "text", "target": "translation", "metric": "bleu"}],
+    "tokenizer": "t.model",
+    "model": {"d_model": 64, "film": {"scale": "one_plus"}, "tcn": {"width": 64}},
+    "batching": {"size": 8},
+    "optimizer": {"learning_rate": 1.0},
+    "decoding": {"beam_size": 2},
+    "steps": 10,
+}
+
+
+def mutant(valid, where, value):
+    """An experiment's JSON with one place changed."""
+    changed = copy.deepcopy(valid)
+    *path, last = where
+    functools.reduce(operator.getitem, path, changed)[last] = value
+    return changed
+
+
+def refusal(text, cls=Experiment):
+    with pytest.raises(UsageError) as raised:
+        from_json(cls, text, "e.json")
+    message = str(raised.value)
+    assert message.startswith("e.json")
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def unchanged(config, default):
+    """Fields, also of fields, that have the default's value."""
+    for field in dataclasses.fields(config):
+        value, usual = getattr(config, field.name), getattr(default, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from unchanged(value, usual)
+        elif value == usual:
+            yield f"{type(config).__name__}.{field.name}"
+
+
+def test_an_experiment_comes_back_from_json_as_it_was():
+    bare = Task(name="bare", source="text", target="transcript", metric="wer")
+    assert not list(unchanged(UNUSUAL, Experiment(tasks=(bare,), tokenizer="")))
+    assert not list(unchanged(UNUSUAL.tasks[0], bare))
+    assert from_json(Experiment, to_json(UNUSUAL), "e.json") == UNUSUAL
+
+
+@pytest.mark.parametrize("cls", [FiLMConfig, TCNConfig, Model, Batching, Optimizer, Decoding])
+def test_a_section_comes_back_from_json_as_it_was_and_what_is_left_out_has_its_default(cls):
+    assert from_json(cls, to_json(cls()), "e.json") == from_json(cls, "{}", "e.json") == cls()
+
+
+def test_json_holds_every_field_by_its_name():
+    found = json.loads(to_json(UNUSUAL))
+    assert found["tasks"][0] == {
+        "name": "übersetzen",
+        "source": "speech",
+        "target": "translation",
+        "metric": "bleu",
+        "source_language": "de",
+        "target_language": "tr",
+        "data": ["a b", "c"],
+    }
+    assert found["model"]["film"]["sharing"] == "per_stack"
+    assert found["optimizer"]["epsilon"] == 1e-8
+    assert set(found) == {field.name for field in dataclasses.fields(Experiment)}
+
+
+def test_a_handwritten_file_is_read(tmp_path):
+    path = tmp_path / "e.json"
+    path.write_text(
+        '{"tasks": [{"name": "ü", "source": "text", "target": "transcript", "metric": "wer",'
+        ' "data": ["a", "b"]}], "tokenizer": "t", "optimizer": {"learning_rate": 2},'
+        ' "model": {"dropout": 0, "scan": true}, "mesh_data": 2}',
+        encoding="utf-8",
+    )
+    assert load(Experiment, path) == Experiment(
+        tasks=(Task(name="ü", source="text", target="transcript", metric="wer", data=("a", "b")),),
+        tokenizer="t",
+        optimizer=Optimizer(learning_rate=2.0),
+        model=Model(dropout=0.0, scan=True),
+        mesh_data=2,
+    )
+
+
+def test_a_whole_number_is_read_as_the_float_that_a_field_expects():
+    found = from_json(Optimizer, '{"learning_rate": 2}', "e.json").learning_rate
+    assert type(found) is float
+
+
+@pytest.mark.parametrize("cls", SECTIONS)
+def test_no_choice_can_be_changed_afterwards(cls):
+    assert cls.__dataclass_params__.frozen
+
+
+MUTANTS = [
+    # A dotted place, the value that it gets, and the message, of which … leaves some out.
+    ("stepz", 1, "e.json: unknown key 'stepz'…did you mean 'steps'?"),
+    ("model.d_modle", 1, "e.json.model: unknown key 'd_modle'…did you mean 'd_model'?"),
+    ("model.film.scal", "direct", "e.json.model.film: unknown key 'scal'…did you mean 'scale'?"),
+    ("tasks.0.sources", "text", "e.json.tasks[0]: unknown key 'sources'…did you mean 'source'?"),
+    ("optimizer.learning_rate", "1e-4", "e.json.optimizer.learning_rate: expected float…'1e-4'"),
+    ("steps", 1e3, "e.json.steps: expected int, found 1000.0"),
+    ("steps", True, "e.json.steps: expected int, found True"),
+    ("optimizer.clip_norm", False, "e.json.optimizer.clip_norm: expected float, found False"),
+    ("model.scan", 1, "e.json.model.scan: expected bool, found 1"),
+    ("tokenizer", None, "e.json.tokenizer: expected str, found None"),
+    ("model", [], "e.json.model: expected an object, found []"),
+    ("tasks", "mt", "e.json.tasks: expected a list, found 'mt'"),
+    ("tasks.0.data", "corpus", "e.json.tasks[0].data: expected a list, found 'corpus'"),
+    ("tasks.0.data", ["a", 3], "e.json.tasks[0].data[1]: expected str, found 3"),
+    ("tasks", ["mt"], "e.json.tasks[0]: expected an object, found 'mt'"),
+    ("tasks.0.source", "speach", "e.json.tasks[0].source: expected one of speech, text…'speech'?"),
+    ("model.norm", "Pre", "e.json.model.norm: expected one of pre, post, found 'Pre'…"),
+    ("model.norm", ["pre"], "e.json.model.norm: expected one of pre, post, found ['pre']…"),
+    ("tasks", [], "e.json: Experiment.tasks: expected one or more distinct names, found ()"),
+    ("tasks", VALID["tasks"] * 2, "e.json: Experiment.tasks: expected one or more distinct…mt…"),
+    (
+        "model.d_model",
+        60,
+        "e.json.model: Model.d_model: expected a multiple of num_heads, found 60",
+    ),
+    ("model", {"d_model": 7, "num_heads": 7}, "e.json.model: Model.d_model: expected even…found 7"),
+    ("model.tcn.width", 63, "e.json.model: Model.tcn: expected width % num_heads == 0…width=63…"),
+    ("model.dropout", 1, "e.json.model: Model.dropout: expected in [0, 1), found 1.0"),
+    ("model.dropout", -0.1, "e.json.model: Model.dropout: expected in [0, 1), found -0.1"),
+    ("model.dropout", math.nan, "e.json.model: Model.dropout: expected in [0, 1), found nan"),
+    ("model.decoder_layers", 0, "e.json.model: Model.decoder_layers: expected positive, found 0"),
+    ("model.film.scale", "direct", "e.json.model.film: FiLMConfig.init: expected lecun when…"),
+    ("batching.size", 0, "e.json.batching: Batching.size: expected positive, found 0"),
+    ("batching.max_seconds", -1, "e.json.batching: Batching.max_seconds: expected positive…-1.0"),
+    ("optimizer.learning_rate", 0, "e.json.optimizer: Optimizer.learning_rate: expected…0.0"),
+    ("optimizer.label_smoothing", 1, "e.json.optimizer: Optimizer.label_smoothing: expected…1.0"),
+    ("decoding.beam_size", 0, "e.json.decoding: Decoding.beam_size: expected positive, found 0"),
+    ("steps", 0, "e.json: Experiment.steps: expected positive, found 0"),
+]
+
+
+@pytest.mark.parametrize(("where", "value", "expected"), MUTANTS)
+def test_a_mistake_is_one_line_that_names_its_place(where, value, expected):
+    path = [int(key) if key.isdigit() else key for key in where.split(".")]
+    message = refusal(json.dumps(mutant(VALID, path, value)))
+    assert re.fullmatch(".*".join(map(re.escape, expected.split("…"))), message)
+
+
+def test_the_experiment_of_the_mutants_is_valid():
+    assert from_json(Experiment, json.dumps(VALID), "e.json").model.d_model == 64
+
+
+@pytest.mark.parametrize(
+    ("cls", "text", "place"),
+    [
+        (Experiment, '{"tasks": []}', "e.json: key 'tokenizer' is missing"),
+        (Experiment, '{"tokenizer": "t"}', "e.json: key 'tasks' is missing"),
+        (Task, '{"name": "a", "source": "text"}', "e.json: key 'target' is missing"),
+        (Model, '{"d_ff": 1, "d_ff": 1}', "e.json: not valid JSON (key 'd_ff' stands twice)"),
+        (Model, '{"film": {"init": "zero", "init": "zero"}}', "e.json: not valid JSON (key 'init'"),
+        (Model, "", "e.json: not valid JSON"),
+        (Model, '{"d_ff": 1,}', "e.json: not valid JSON"),
+        (Model, "{'d_ff': 1}", "e.json: not valid JSON"),
+        (Model, '{"d_ff": 1} {}', "e.json: not valid JSON"),
+        (Model, "d_ff: 1\nd_model: 2\n", "e.json: not valid JSON"),
+        (Model, '\ufeff{"d_ff": 1}', "e.json: not valid JSON"),
+        (Model, "[]", "e.json: expected an object, found []"),
+        (Model, "null", "e.json: expected an object, found None"),
+        (Model, '{"a\\nb": 1}', "e.json: unknown key 'a\\nb'"),
+    ],
+)
+def test_a_text_that_is_no_configuration_is_refused_in_one_line(cls, text, place):
+    assert refusal(text, cls).startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("cls", "field"),
+    [
+        (Model, {"d_model": 0}),
+        (Model, {"d_model": -8}),
+        (Model, {"num_heads": 0}),
+        (Model, {"mel_channels": 0}),
+        (Model, {"tcn": {"num_heads": 0}}),
+        (Model, {"tcn": {"width": 0}}),
+        (Model, {"tcn": {"num_layers": 0}}),
+        (Batching, {"alpha": math.nan}),
+        (Batching, {"alpha": math.inf}),
+        (Optimizer, {"beta1": 1.0}),
+        (Optimizer, {"beta2": -0.1}),
+        (Optimizer, {"epsilon": math.nan}),
+        (Optimizer, {"clip_norm": -1.0}),
+        (Optimizer, {"learning_rate": math.inf}),
+        (Decoding, {"length_penalty": math.nan}),
+        (Experiment, {"seed": -1}),
+        (Experiment, {"mesh_data": 0}),
+        (Experiment, {"mesh_data": -2}),
+        (Experiment, {"validate_every": -1}),
+        (Task, {"name": "../st"}),
+        (Task, {"name": ""}),
+    ],
+    ids=lambda value: str(getattr(value, "__name__", value)),
+)
+def test_a_value_that_no_run_can_use_is_refused_before_the_run(cls, field):
+    needed = {Task: VALID["tasks"][0], Experiment: VALID}.get(cls, {})
+    refusal(json.dumps(needed | field), cls)
+
+
+def test_a_number_too_large_for_a_float_is_refused():
+    refusal('{"dropout": 1' + "0" * 400 + "}", Model)
+    refusal('{"dropout": 1' + "0" * 5000 + "}", Model)
+
+
+def test_json_nested_without_end_is_refused():
+    refusal("[" * 100_000, Model)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", "folder"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+    path = tmp_path / "e.json"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match="cannot read the configuration") as raised:
+        load(Experiment, path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_an_unknown_task_is_refused_with_the_nearest():
+    assert UNUSUAL.task("mt") is UNUSUAL.tasks[1]
+    with pytest.raises(UsageError, match=r"unknown task 'mtt'.*übersetzen, mt; did you mean 'mt'"):
+        UNUSUAL.task("mtt")
+
+
+def test_a_transcript_is_in_the_source_language_and_a_translation_in_the_target_language():
+    languages = {"source_language": "tr", "target_language": "ro"}
+    heard = Task(name="asr", source="speech", target="transcript", metric="wer", **languages)
+    translated = Task(name="mt", source="text", target="translation", metric="bleu", **languages)
+    assert (heard.output_language, translated.output_language) == ("tr", "ro")
+
+
+def test_the_defaults_are_the_papers_table_8_multi_modality():
+    model = Model()
+    assert (model.d_model, model.num_heads, model.d_ff) == (512, 8, 1024)
+    assert (model.encoder_layers, model.decoder_layers, model.dropout) == (12, 12, 0.1)
+    assert (model.mel_channels, model.cnn_layers) == (80, 3)
+    optimizer = Optimizer()
+    assert (optimizer.beta1, optimizer.beta2, optimizer.label_smoothing) == (0.9, 0.997, 0.1)
+    assert (optimizer.learning_rate, optimizer.warmup_steps) == (2.0, 16000)
+    batching = Batching()
+    assert (batching.unit, batching.size) == ("examples", 16)
+    assert Experiment(tasks=UNUSUAL.tasks, tokenizer="t").steps == 600_000
+
+
+def test_the_defaults_that_table_8_leaves_out_are_those_of_the_code_whose_names_it_lists():
+    decoding = Decoding()
+    assert (decoding.beam_size, decoding.length_penalty, decoding.extra_length) == (4, 0.6, 50)
+    assert (Optimizer().epsilon, Batching().max_tokens) == (1e-9, 256)
+
+
+def test_the_papers_model_is_table_8_with_the_letter_of_equations_6_and_7():
+    paper = paper_model()
+    assert paper.film.placement == "block_output"  # eq. 7: γ * f_l + β, f_l the whole block
+    assert paper.film.scale == "direct"  # eq. 6: γ = t_e[:d]
+    assert paper.film.sharing == "all_blocks"  # eq. 6: t_e has no index l
+    assert paper.norm == "post"
+    plain = dataclasses.replace(paper, norm=Model().norm, film=Model().film)
+    assert plain == Model()
+
+
+def test_the_papers_model_takes_changes():
+    small = paper_model(d_model=64, conditioning="explicit")
+    assert (small.d_model, small.conditioning, small.norm) == (64, "explicit", "post")
+    assert small.film == paper_model().film
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["speech", "text", "translation", "bleu", "pre", "direct", "lecun"])
+)
+names = st.text(max_size=4) | st.sampled_from(
+    sorted({field.name for cls in SECTIONS for field in dataclasses.fields(cls)})
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def places(value, path=()):
+    yield path
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, key))
+
+
+def read_or_refuse(cls, text):
+    """A configuration that can be written and read again, or one line; nothing else."""
+    try:
+        found = from_json(cls, text, "e.json")
+    except UsageError as error:
+        assert str(error).startswith("e.json")
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert isinstance(found, cls)
+        assert from_json(cls, to_json(found), "e.json") == found
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SECTIONS), anything)
+def test_any_json_is_read_or_refused_in_one_line(cls, value):
+    read_or_refuse(cls, json.dumps(value))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([where for where in places(json.loads(to_json(UNUSUAL))) if where]), anything
+)
+@example(("model", "num_heads"), 0)
+@example(("model", "tcn", "num_heads"), 0)
+def test_any_value_at_any_place_is_read_or_refused_in_one_line(where, value):
+    changed = mutant(json.loads(to_json(UNUSUAL)), where, value)
+    read_or_refuse(Experiment, json.dumps(changed))
+
+
+@settings(deadline=None)
+@given(st.text(alphabet='{}[]",:0123456789.eE-truefalsn \n\\ué\u2028', max_size=40))
+def test_any_text_is_read_or_refused_in_one_line(text):
+    read_or_refuse(Batching, text)
