@@ -13,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ from taskaware.model.seq2seq import Seq2Seq, build
 from taskaware.report import RunLog, say
 from taskaware.train import loop, sharding
 from taskaware.train.checkpoint import Checkpoints
-from taskaware.train.joint import joint_loss, joint_step
+from taskaware.train.joint import Step, joint_loss, joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import TrainState, initial_state
 
@@ -122,75 +122,76 @@ def train(run: Run) -> Seq2Seq:
     examples = run.examples("train")
     for task in examples:
         if task.left_out:
-            say(
-                f"{task.task.name}: {task.left_out} of {len(task.rows)} examples too long, left out"
-            )
+            say(f"{task.task.name}: {task.left_out} of {len(task.rows)} too long, left out")
     model = run.fresh_model()
     graphdef, params = nnx.split(model)
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
     mesh = sharding.make_mesh(experiment.mesh_data, experiment.mesh_model)
     state = initial_state(params, optimizer, experiment.seed)
     where = sharding.state_sharding(mesh, state)
-    about = _about(run) | {
-        "data": fingerprint(
-            examples,
-            experiment.batching,
-            experiment.seed,
-            run.tokenizer.sha256,
-            mesh.shape["data"],
-        )
-    }
+    settings = (experiment.batching, experiment.seed, run.tokenizer.sha256, mesh.shape["data"])
+    about = _about(run) | {"data": fingerprint(examples, *settings)}
     checkpoints = run.checkpoints()
     try:
         if checkpoints.latest() is None:
             state = jax.device_put(state, where)
         else:
-            state, step = checkpoints.restore(state, where, about)
-            say(f"{run.folder}: going on from step {step}")
-        batches_a_step = experiment.optimizer.accumulate
-        total = experiment.steps * batches_a_step
-        step = jax.jit(
-            joint_step(model, optimizer, experiment.optimizer.label_smoothing, len(examples)),
-            donate_argnums=0,
-        )
-        batches = training_batches(
-            examples,
-            experiment.batching,
-            seed=experiment.seed,
-            first=int(state.step),
-            devices=mesh.shape["data"],
-            process=(jax.process_index(), jax.process_count()),
-        )
-        evaluators = []
-        if experiment.validate_every:
-            evaluators.append(_validation_loss(run, model))
-        began, first = time.monotonic(), int(state.step)
-        before = training_seconds(run) if first else 0.0
+            state, number = checkpoints.restore(state, where, about)
+            say(f"{run.folder}: going on from step {number}")
+        smoothing = experiment.optimizer.label_smoothing
+        step = jax.jit(joint_step(model, optimizer, smoothing, len(examples)), donate_argnums=0)
+        began, before = time.monotonic(), training_seconds(run) if int(state.step) else 0.0
 
         def save(state: TrainState) -> None:
             checkpoints.save(state, about)
             write_json(run.folder / "seconds.json", before + time.monotonic() - began)
 
-        with RunLog(run.folder, str(run.folder.name), first, total) as log, jax.set_mesh(mesh):
-            state = loop.train(
-                state,
-                step,
-                (sharding.place_batch(mesh, batch) for batch in batches),
-                tasks=[task.name for task in experiment.tasks],
-                total=total,
-                log_every=experiment.log_every * batches_a_step,
-                save_every=experiment.save_every * batches_a_step,
-                report=log.progress,
-                save=save,
-                evaluate_every=experiment.validate_every * batches_a_step,
-                evaluators=evaluators,
-                report_scores=log.scores,
-            )
+        with jax.set_mesh(mesh):
+            state = _loop(run, model, examples, mesh, state, step, save)
     finally:
         checkpoints.close()
     model = nnx.merge(graphdef, jax.device_get(state.params))
     _store_embeddings(run, model, examples, int(state.step))
     return model
+
+
+def _loop(
+    run: Run,
+    model: Seq2Seq,
+    examples: list[TaskExamples],
+    mesh: jax.sharding.Mesh,
+    state: TrainState,
+    step: Step,
+    save: Callable[[TrainState], None],
+) -> TrainState:
+    """Give the training loop its batches and ears, and count steps in batches for it."""
+    experiment, first = run.experiment, int(state.step)
+    batches_a_step = experiment.optimizer.accumulate
+    total = experiment.steps * batches_a_step
+    batches = training_batches(
+        examples,
+        experiment.batching,
+        seed=experiment.seed,
+        first=first,
+        devices=mesh.shape["data"],
+        process=(jax.process_index(), jax.process_count()),
+    )
+    evaluators = [_validation_loss(run, model)] if experiment.validate_every else []
+    with RunLog(run.folder, run.folder.name, first, total) as log:
+        return loop.train(
+            state,
+            step,
+            (sharding.place_batch(mesh, batch) for batch in batches),
+            tasks=[task.name for task in experiment.tasks],
+            total=total,
+            log_every=experiment.log_every * batches_a_step,
+            save_every=experiment.save_every * batches_a_step,
+            report=log.progress,
+            save=save,
+            evaluate_every=experiment.validate_every * batches_a_step,
+            evaluators=evaluators,
+            report_scores=log.scores,
+        )
 
 
 def restore(run: Run) -> tuple[Seq2Seq, int]:

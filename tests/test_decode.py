@@ -83,15 +83,29 @@ def test_the_score_is_the_log_probability_of_the_tokens_over_the_penalty(seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_beam_of_one_is_greedy_search(seed):
-    """With α = 0: a penalty may prefer to end later, which greedy search cannot."""
+    """With α = 0, where a longer hypothesis is never the better one for its length."""
     _, next_logits, start = table_model(seed, rows=3)
     wide = beam_search(next_logits, start(1), 3, T, beam_size=1, alpha=0.0)
     one = greedy(next_logits, start(1), 3, T)
     for row in range(3):
         first = one.tokens_BT[row].tolist()
-        # A beam of one may also end at its second best token and keep that as a candidate.
-        if wide.tokens_BT[row].tolist() != first:
+        # A beam of one also keeps an end that came second: if greedy search was cut, or ended
+        # later at a lower probability, that end is the answer.
+        if wide.tokens_BT[row].tolist() != first and EOS in first:
             assert float(wide.score_B[row]) > float(one.score_B[row])
+
+
+def test_a_beam_of_one_is_greedy_search_where_ends_are_never_second():
+    def next_logits(tokens_BW, position, cache):
+        token = (tokens_BW + 2) % V  # 2, then 0, 2, ...; at position 3 the end
+        token = jnp.where(position == 3, EOS, token)
+        never_ends = jnp.where(position == 3, 0.0, 50.0) * (jnp.arange(V) == EOS)
+        return 20.0 * jax.nn.one_hot(token, V) - never_ends[None, None], {}
+
+    wide = beam_search(next_logits, {}, 2, T, beam_size=1, alpha=0.0)
+    one = greedy(next_logits, {}, 2, T)
+    assert one.tokens_BT.tolist() == wide.tokens_BT.tolist() == [[2, 0, 2, EOS, PAD]] * 2
+    np.testing.assert_allclose(wide.score_B, one.score_B, atol=1e-5)
 
 
 def test_greedy_takes_the_likeliest_token_each_time():
@@ -122,7 +136,7 @@ def test_wider_beams_never_score_worse_here():
 
 def test_a_model_that_never_ends_is_cut_at_the_maximum():
     def next_logits(tokens_BW, position, cache):
-        scores = jnp.where(jnp.arange(V) == EOS, -1e6, jnp.arange(V, dtype=jnp.float32))
+        scores = jnp.where(jnp.arange(V) == EOS, -2e9, jnp.arange(V, dtype=jnp.float32))
         return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
 
     for found in (

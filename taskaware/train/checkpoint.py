@@ -1,5 +1,6 @@
 """Model, optimizer, data position and randomness: saved and restored together."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Checkpoints:
             about: what the state belongs to; ``restore`` compares it.
         """
         self.wait()
-        items = {"state": _plain(state), "about": about}
+        items = {"state": _plain(state), "about": about | {"shapes": json.dumps(_shapes(state))}}
         self._saving = self._orbax.save_checkpointables_async(int(state.step), items, force=True)
 
     def wait(self) -> None:
@@ -89,6 +90,14 @@ class Checkpoints:
                     f"{self.folder}/{step}: not trained with this {name} (expected "
                     f"{found.get(name)}, found {expected}); restore it, or train in a new folder"
                 )
+        saved, wanted = json.loads(found["shapes"]), _shapes(like)
+        for name in sorted(saved.keys() | wanted.keys()):
+            if saved.get(name) != wanted.get(name):
+                raise UsageError(
+                    f"{self.folder}/{step}: cannot be restored into this model (parameter {name}: "
+                    f"expected shape {wanted.get(name)}, found {saved.get(name)}); train in a new "
+                    "folder"
+                )
         abstract = jax.tree.map(
             lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
             _plain(like),
@@ -99,8 +108,8 @@ class Checkpoints:
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UsageError(
-                f"{self.folder}/{step}: cannot be restored into this model ({reason}); train in a "
-                "new folder, or delete this step to go back to the one before"
+                f"{self.folder}/{step}: cannot be restored ({reason}); delete this step to go back "
+                "to the one before"
             ) from error
         return state._replace(key=jax.random.wrap_key_data(state.key)), step
 
@@ -108,6 +117,12 @@ class Checkpoints:
         """Wait for what was begun and let go of the folder."""
         self.wait()
         self._orbax.close()
+
+
+def _shapes(state: TrainState) -> dict[str, list[int]]:
+    """Return every parameter's shape by its path: Orbax's own errors do not name it."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state.params)
+    return {jax.tree_util.keystr(path): list(leaf.shape) for path, leaf in leaves}
 
 
 def _plain(state: TrainState) -> TrainState:

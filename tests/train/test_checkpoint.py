@@ -103,6 +103,8 @@ def test_another_shape_is_refused_in_one_line(tmp_path):
     save(tmp_path, toy_run.setup()[1])
     with pytest.raises(UsageError, match="cannot be restored into this model") as caught:
         restore(tmp_path, like=toy_run.setup(d_ff=64)[1])
+    assert "feed_forward" in str(caught.value)
+    assert "expected shape [64, 16], found [32, 16]" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -134,7 +134,7 @@ def test_frozen_by_name_the_tcn_stays_bit_identical():
     state, _ = joint_step(m, optimizer, 0.1, 3)(
         initial_state(params, optimizer, 0), toy_run.batch()
     )
-    before, after = params.filter(TCNParam), state.params.filter(TCNParam)
+    before, after = (nnx.filter_state(p, TCNParam) for p in (params, state.params))
     assert all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(after)))
     changed = [
         not np.array_equal(a, b)

@@ -1,11 +1,18 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import train_toy as toy_run
+from flax import nnx
 
 from taskaware.errors import UsageError
+from taskaware.model.seq2seq import build
 from taskaware.train import sharding
+from taskaware.train.joint import joint_step
+from taskaware.train.state import initial_state
 
 needs_eight = pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 (fake) devices")
 
@@ -13,7 +20,10 @@ needs_eight = pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 (fake) 
 @needs_eight
 @pytest.mark.parametrize(("data", "model"), [(8, 1), (4, 2), (1, 8)])
 def test_a_sharded_step_equals_the_unsharded_one(data, model):
-    step, state = toy_run.setup("implicit", d_ff=2048)
+    # SGD: Adam divides a gradient that is zero but for rounding by its own size.
+    config = dataclasses.replace(toy_run.MODEL, conditioning="implicit", d_ff=2048)
+    net, sgd = build(config, toy_run.V, 3, speech=True, seed=0), optax.sgd(0.1)
+    step, state = joint_step(net, sgd, 0.1, 3), initial_state(nnx.state(net), sgd, 0)
     batch = toy_run.batch(rows=8)
     expected, expected_metrics = jax.jit(step)(state, batch)
     mesh = sharding.make_mesh(data, model)
@@ -25,14 +35,10 @@ def test_a_sharded_step_equals_the_unsharded_one(data, model):
     assert len(kernel.sharding.device_set) == 8
     if model > 1:
         assert kernel.addressable_shards[0].data.shape == (16, 2048 // model)
-    np.testing.assert_allclose(metrics["loss_N"], expected_metrics["loss_N"], rtol=1e-5)
-    # Adam divides by the root of a mean square: near-zero gradients amplify the order of sums,
-    # so parameters are compared by their change, whose largest value is the learning rate.
+    for name in ("loss_N", "gradient_norm"):
+        np.testing.assert_allclose(metrics[name], expected_metrics[name], rtol=1e-4)
     for a, b in zip(jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
-    np.testing.assert_allclose(
-        metrics["gradient_norm"], expected_metrics["gradient_norm"], rtol=1e-4
-    )
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_more_devices_than_there_are_is_a_usage_error():
