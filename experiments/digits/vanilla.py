@@ -1,4 +1,4 @@
-"""Spoken digits, vanilla: no task information: it cannot know whether digits are wanted in English or in German.
+"""Spoken digits, vanilla: no task information, so English or German is anybody's guess.
 
 Prepare the data as ``make.py`` beside this file says, then
 
