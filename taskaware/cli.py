@@ -6,9 +6,6 @@ import traceback
 
 from taskaware.errors import RunError, UsageError
 
-_EXTRA_OF = {"espeakng_loader": "synth"}
-"""Which extra brings a module; all others come with train."""
-
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 misused, 130 interrupted."""
@@ -42,8 +39,8 @@ def run(argv: list[str]) -> int:
             case RunError():
                 return _fail(str(error), 1)
             case ModuleNotFoundError() if error.name and not error.name.startswith("taskaware"):
-                extra = _EXTRA_OF.get(error.name.partition(".")[0], "train")
-                hint = f'module {error.name} is missing; pip install "taskaware[{extra}]"'
+                # The synthesizer's own extra is named where it is loaded.
+                hint = f'module {error.name} is missing; pip install "taskaware[train]"'
                 return _fail(hint, 2)
         reason = " ".join(str(error).split()) or "no message"
         return _fail(f"{type(error).__name__}: {reason}; --debug shows where", 1)

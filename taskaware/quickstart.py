@@ -18,7 +18,7 @@ from taskaware.data.corpora.toy import prepare_toy
 from taskaware.data.tokenizer import train_tokenizer
 from taskaware.report import Counter, console, results_table, say
 from taskaware.results import draw_embeddings, score
-from taskaware.run import devices_line, restore, start, train, write_json
+from taskaware.run import devices_line, start, train, write_json
 
 SENTENCES = {"train": 4000, "validation": 100, "test": 400}
 VOCABULARY = 800
@@ -48,8 +48,8 @@ def quickstart(out: Path, steps: int, seed: int) -> list[dict[str, Any]]:
         model_config = dataclasses.replace(base.model, conditioning=conditioning)
         experiment = dataclasses.replace(base, model=model_config)
         run = start(experiment, out / "runs" / conditioning)
-        model = train(run)
-        rows.append(score(run, model, restore(run)[1]))
+        model, step = train(run)
+        rows.append(score(run, model, step))
         say(_line(rows[-1]))
         if conditioning == "implicit":
             draw_embeddings(run, model, out)

@@ -110,13 +110,13 @@ def open_run(folder: Path) -> Run:
     return Run(folder, experiment, Tokenizer.load(folder / "tokenizer.model"))
 
 
-def train(run: Run) -> Seq2Seq:
+def train(run: Run) -> tuple[Seq2Seq, int]:
     """Train to the experiment's last step, from its newest checkpoint if it has one.
 
     The task embeddings that decoding needs are computed and stored at the end.
 
     Returns:
-        The trained model.
+        The trained model and its step, as ``restore`` does.
     """
     experiment = run.experiment
     examples = run.examples("train")
@@ -152,7 +152,7 @@ def train(run: Run) -> Seq2Seq:
         checkpoints.close()
     model = nnx.merge(graphdef, jax.device_get(state.params))
     _store_embeddings(run, model, examples, int(state.step))
-    return model
+    return model, int(state.step)
 
 
 def _loop(

@@ -17,7 +17,6 @@ class TokenRows:
     """Token sequences of many lengths in one array: 4 bytes a token, whatever their number."""
 
     def __init__(self, sequences: Iterable[Sequence[int]]):
-        self.length = np.zeros(0, np.int32)
         arrays = [np.asarray([*tokens, EOS], np.int32) for tokens in sequences]
         self.length = np.array([len(array) for array in arrays], np.int32)
         self._flat = np.concatenate(arrays) if arrays else np.zeros(0, np.int32)

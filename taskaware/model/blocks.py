@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import Model
-from taskaware.layers import FeedForward, MultiHeadAttention, dropout, split_key
+from taskaware.layers import FeedForward, MultiHeadAttention, causal_mask, dropout, split_key
 from taskaware.modulation.film import Modulation, modulate
 
 
@@ -112,10 +112,9 @@ class DecoderBlock(nnx.Module):
         mask_BS: Bool[Array, "B S"],
     ) -> Float[Array, "B T D"]:
         """Transform target positions, each seeing itself, those before and the source."""
-        causal = jnp.tril(jnp.ones((1, y_BTD.shape[1], y_BTD.shape[1]), bool))
         return self._branches(
             y_BTD,
-            lambda h: self.self_attention(h, h, causal),
+            lambda h: self.self_attention(h, h, causal_mask(y_BTD.shape[1])),
             lambda h: self.cross_attention(h, memory_BSD, mask_BS[:, None]),
             modulation,
             key,

@@ -4,7 +4,6 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -197,10 +196,3 @@ def _retype(module: nnx.Module) -> None:
         for name, variable in list(vars(part).items()):
             if type(variable) is nnx.Param:
                 setattr(part, name, TCNParam(variable.get_value()))
-
-
-def task_mean(
-    embedding_BZ: Float[np.ndarray, "B Z"], task_B: Int[np.ndarray, " B"], num_tasks: int
-) -> Float[np.ndarray, "N Z"]:
-    """Return each task's mean embedding, for decoding without examples (D7)."""
-    return np.stack([embedding_BZ[task_B == task].mean(0) for task in range(num_tasks)])

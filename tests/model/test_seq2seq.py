@@ -192,7 +192,8 @@ def test_decoding_never_calls_the_tcn(monkeypatch):
     monkeypatch.setattr(ImplicitTCN, "__call__", None)
     memory = m.encode(*m.embed_source(b), embedding)
     next_logits, cache = m.start_decoding(memory, embedding, 1, 4)
-    next_logits(jnp.zeros((4, 1), jnp.int32), jnp.int32(0), cache)
+    scores, _ = next_logits(jnp.zeros((4, 1), jnp.int32), jnp.int32(0), cache)
+    assert scores.shape == (4, 1, V)
 
 
 def test_the_tcn_looks_at_frontends_that_no_task_has_modulated():
