@@ -99,10 +99,9 @@ class Model:
     """Norm before each branch plus one at the end of each stack, or after each residual."""
     dropout: float = 0.1
     mel_channels: int = 80
-    cnn_layers: int = 3
-    """Each halves time and frequency (paper §3.2)."""
-    cnn_channels: int = 64
-    """Not stated in the paper; it dominates the frontend's cost."""
+    cnn_channels: tuple[int, ...] = (64, 64, 64)
+    """Of each convolution; each halves time and frequency, so the first is the dearest. The paper
+    has three (§3.2) and does not state their channels."""
     conditioning: Literal["vanilla", "explicit", "implicit"] = "implicit"
     """No task information; a one-hot task id (eq. 1); or an example of the task (eq. 2-5)."""
     film: FiLMConfig = field(default_factory=FiLMConfig)
@@ -121,10 +120,9 @@ class Model:
             "encoder_layers",
             "decoder_layers",
             "mel_channels",
-            "cnn_layers",
-            "cnn_channels",
         ):
             _require(getattr(self, name) > 0, self, name, "positive")
+        _require(min(self.cnn_channels, default=0) > 0, self, "cnn_channels", "positive numbers")
         _require(self.d_model % self.num_heads == 0, self, "d_model", "a multiple of num_heads")
         _require(self.d_model % 2 == 0, self, "d_model", "even, for sine and cosine positions")
         _require(self.tcn.width % self.tcn.num_heads == 0, self, "tcn", "width % num_heads == 0")

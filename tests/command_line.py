@@ -93,7 +93,7 @@ def tiny(folder):
             d_ff=16,
             encoder_layers=1,
             decoder_layers=1,
-            cnn_channels=2,
+            cnn_channels=(2, 2, 2),
             tcn=TCNConfig(width=8, d_ff=8, num_heads=2),
         ),
         batching=Batching(size=2, buckets=1),

@@ -52,8 +52,7 @@ UNUSUAL = Experiment(
         norm="post",
         dropout=0.25,
         mel_channels=40,
-        cnn_layers=2,
-        cnn_channels=5,
+        cnn_channels=(5, 7),
         conditioning="explicit",
         film=FiLMConfig(placement="norm", scale="direct", sharing="per_stack", init="lecun"),
         tcn=TCNConfig(width=6, d_ff=9, num_heads=3, num_layers=2, scaled=True, stop_gradient=True),
@@ -332,7 +331,7 @@ def test_the_defaults_are_the_papers_table_8_multi_modality():
     model = Model()
     assert (model.d_model, model.num_heads, model.d_ff) == (512, 8, 1024)
     assert (model.encoder_layers, model.decoder_layers, model.dropout) == (12, 12, 0.1)
-    assert (model.mel_channels, model.cnn_layers) == (80, 3)
+    assert (model.mel_channels, len(model.cnn_channels)) == (80, 3)
     optimizer = Optimizer()
     assert (optimizer.beta1, optimizer.beta2, optimizer.label_smoothing) == (0.9, 0.997, 0.1)
     assert (optimizer.learning_rate, optimizer.warmup_steps) == (2.0, 16000)

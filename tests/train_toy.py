@@ -20,7 +20,7 @@ MODEL = Model(
     d_ff=32,
     encoder_layers=1,
     decoder_layers=1,
-    cnn_channels=4,
+    cnn_channels=(4, 4, 4),
     tcn=TCNConfig(width=8, d_ff=16, num_heads=2),
 )
 OPTIMIZER = Optimizer(learning_rate=0.1, warmup_steps=10)

@@ -1,5 +1,8 @@
 """From log-mel frames and from tokens to the model's width (paper §2.1)."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -44,19 +47,18 @@ class SpeechFrontend(nnx.Module):
         mel_channels: int,
         d_model: int,
         *,
-        num_layers: int,
-        channels: int,
+        channels: Sequence[int],
         dtype,
         rngs: nnx.Rngs,
     ):
         self.convolutions = nnx.List(
             [
-                StridedConv(channels if layer else 1, channels, dtype=dtype, rngs=rngs)
-                for layer in range(num_layers)
+                StridedConv(channels_in, channels_out, dtype=dtype, rngs=rngs)
+                for channels_in, channels_out in pairwise((1, *channels))
             ]
         )
-        height = -(-mel_channels // 2**num_layers)
-        self.project = Linear(height * channels, d_model, dtype=dtype, rngs=rngs)
+        height = -(-mel_channels // 2 ** len(channels))
+        self.project = Linear(height * channels[-1], d_model, dtype=dtype, rngs=rngs)
 
     def __call__(
         self, frames_BAC: Float[Array, "B A C"], length_B: Int[Array, " B"]

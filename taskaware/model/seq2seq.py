@@ -63,7 +63,6 @@ class Seq2Seq(nnx.Module):
             SpeechFrontend(
                 config.mel_channels,
                 config.d_model,
-                num_layers=config.cnn_layers,
                 channels=config.cnn_channels,
                 dtype=dtype,
                 rngs=rngs,

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from taskaware.config import Batching, Task
+from taskaware.data import tasks
 from taskaware.data.corpora.base import Example, PreparedCorpus, Row, prepare
-from taskaware.data.features import log_mel
+from taskaware.data.features import log_mel, normalize
 from taskaware.data.tasks import (
+    Recordings,
     TaskExamples,
     TokenRows,
     load_tasks,
@@ -138,6 +140,22 @@ def test_a_folder_that_several_tasks_share_is_opened_once(corpus):
     assert st.rows[0] is asr.rows[0]
 
 
+@pytest.mark.parametrize(("limit", "times"), [(2**30, 1), (0, 2)])
+def test_frames_are_computed_once_for_all_tasks_where_all_fit(corpus, monkeypatch, limit, times):
+    monkeypatch.setattr(tasks, "_KEPT_BYTES", limit)
+    heard = []
+    read = PreparedCorpus.audio
+    monkeypatch.setattr(
+        PreparedCorpus, "audio", lambda self, *at: heard.append(at) or read(self, *at)
+    )
+    data = (str(corpus.folder),)
+    st, asr = load_tasks([task("st", data=data), task("asr", data=data)], "train", corpus.tokenizer)
+    expected = normalize(log_mel(read(PreparedCorpus(corpus.folder), "train", 3)))
+    for examples in (st, asr):
+        np.testing.assert_array_equal(examples.frames(3), expected)
+    assert heard == [("train", 3)] * times
+
+
 def test_what_is_too_long_or_has_no_frame_is_left_out_and_counted(corpus):
     limits = Batching(max_seconds=2.0, max_tokens=50)
     st = load(corpus, task("st"), "extreme", limits)
@@ -220,5 +238,5 @@ def test_token_rows_take_4_bytes_a_token_and_12_a_row():
 def test_a_task_may_be_built_from_an_open_corpus(corpus):
     prepared = PreparedCorpus(corpus.folder)
     tokenizer = Tokenizer.load(corpus.tokenizer_path)
-    examples = TaskExamples(task("st"), [prepared], "test", tokenizer)
+    examples = TaskExamples(task("st"), [Recordings(prepared, "test")], "test", tokenizer)
     assert ids(examples) == [f"s{i}" for i in range(7)]

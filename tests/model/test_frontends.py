@@ -12,7 +12,7 @@ KEY = jax.random.key(0)
 
 def frontend(num_layers=3):
     return SpeechFrontend(
-        80, 12, num_layers=num_layers, channels=4, dtype=jnp.float32, rngs=nnx.Rngs(0)
+        80, 12, channels=(4, 3, 5)[:num_layers], dtype=jnp.float32, rngs=nnx.Rngs(0)
     )
 
 

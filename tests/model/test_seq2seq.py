@@ -19,7 +19,7 @@ SMALL = Model(
     d_ff=32,
     encoder_layers=2,
     decoder_layers=2,
-    cnn_channels=4,
+    cnn_channels=(4, 4, 4),
     dropout=0.0,
     tcn=TCNConfig(width=8, d_ff=16, num_heads=2),
     film=FiLMConfig(init="lecun"),

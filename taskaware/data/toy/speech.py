@@ -20,10 +20,10 @@ from taskaware.errors import UsageError, nearest
 # so are the Klatt ones, whose noise comes from the process' shared random numbers, and those whose
 # spectra lie far from all others', which a few thousand sentences could not teach.
 _TRAINING = (
-    *("f1", "grandma", "linda", "steph", "m1", "m3", "m4", "m5", "m6", "m7"),
-    *("adam", "Alex", "david", "max", "Michael", "norbert"),
+    *("Annie", "grandma", "grandpa", "shelby", "steph", "m1", "m5", "m6", "m7", "Alex"),
+    *("boris", "Denis", "Gene", "iven3", "max", "Michael", "miguel", "norbert", "travis", "victor"),
 )
-_HELD_OUT = ("Annie", "aunty", "benjamin", "robert")
+_HELD_OUT = ("john", "Mike", "robert", "sandro")
 _RATES, _PITCHES = (170, 180), (45, 55)
 
 # From espeak-ng/speak_lib.h, version 1.52.
