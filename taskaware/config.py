@@ -100,7 +100,7 @@ class Model:
     dropout: float = 0.1
     mel_channels: int = 80
     cnn_channels: tuple[int, ...] = (64, 64, 64)
-    """Of each convolution; each halves time and frequency, so the first is the dearest. The paper
+    """Of each convolution; each halves time and frequency, so the first ones cost most. The paper
     has three (§3.2) and does not state their channels."""
     conditioning: Literal["vanilla", "explicit", "implicit"] = "implicit"
     """No task information; a one-hot task id (eq. 1); or an example of the task (eq. 2-5)."""

@@ -12,6 +12,9 @@ from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import EOS
 from taskaware.errors import UsageError
 
+_KEPT_BYTES = 2**30
+_VALUE_BYTES = 4
+
 
 class TokenRows:
     """Token sequences of many lengths in one array: 4 bytes a token, whatever their number."""
@@ -25,10 +28,6 @@ class TokenRows:
     def __getitem__(self, index: int) -> Int32[np.ndarray, " T"]:
         """Return one sequence, EOS at its end."""
         return self._flat[self._start[index] : self._start[index + 1]]
-
-
-_KEPT_BYTES = 2**30
-_VALUE_BYTES = 4
 
 
 class Recordings:

@@ -18,7 +18,8 @@ from taskaware.errors import UsageError, nearest
 
 # Variants that sound like a plain man or woman; whispering, croaking and joke voices are left out,
 # so are the Klatt ones, whose noise comes from the process' shared random numbers, and those whose
-# spectra lie far from all others', which a few thousand sentences could not teach.
+# spectra lie far from all others', which a few thousand sentences could not teach. The held-out
+# ones lie among those of training: what they test is new speakers of a known kind.
 _TRAINING = (
     *("Annie", "grandma", "grandpa", "shelby", "steph", "m1", "m5", "m6", "m7", "Alex"),
     *("boris", "Denis", "Gene", "iven3", "max", "Michael", "miguel", "norbert", "travis", "victor"),
