@@ -73,13 +73,15 @@ class Run(NamedTuple):
 def start(experiment: Experiment, folder: Path) -> Run:
     """Make a run folder, or open the one that the same experiment has begun.
 
+    A folder in which nothing has been saved yet is free for a changed experiment.
+
     Raises:
         UsageError: the folder belongs to another experiment or cannot be written, or the
             tokenizer is missing.
     """
     tokenizer = Tokenizer.load(Path(experiment.tokenizer))
     known = folder / "experiment.json"
-    if known.exists():
+    if known.exists() and any((folder / "checkpoints").glob("[0-9]*")):
         _refuse_changes(configs.load(Experiment, known), experiment, folder)
         own = Tokenizer.load(folder / "tokenizer.model")
         if own.sha256 != tokenizer.sha256:
@@ -87,7 +89,7 @@ def start(experiment: Experiment, folder: Path) -> Run:
                 f"{experiment.tokenizer}: not the tokenizer that {folder} was begun with; use "
                 f"{folder / 'tokenizer.model'} or another --out"
             )
-    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    elif folder.exists() and not known.exists() and not _is_empty(folder):
         raise UsageError(f"{folder}: not empty and not a run folder; choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -219,6 +221,10 @@ def embeddings_of(run: Run, model: Seq2Seq, step: int) -> TaskEmbeddings | None:
             if int(stored["step"]) == step:
                 return TaskEmbeddings(stored["embedding_NZ"], json.loads(str(stored["examples"])))
     return _store_embeddings(run, model, run.examples("train"), step)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def environment() -> dict[str, Any]:

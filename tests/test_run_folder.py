@@ -268,6 +268,13 @@ def test_another_experiment_in_the_same_folder_is_refused_with_the_difference(
     assert checkpoint_files(story.run) == story.files_before
 
 
+def test_a_run_that_failed_before_it_saved_anything_may_be_changed(given, tmp_path):
+    train = ["train", given.experiment, "--out", tmp_path / "run"]
+    assert "raise them" in refused(taskaware(*train, "--batching.max_tokens", 1))
+    assert taskaware(*train).code == 0
+    assert load(Experiment, tmp_path / "run" / "experiment.json") == tiny(given.folder)
+
+
 def test_a_replaced_tokenizer_is_refused(given, story, tmp_path):
     run, other = tmp_path / "run", tmp_path / "other.model"
     shutil.copytree(story.run, run)
