@@ -76,7 +76,7 @@ def base_experiment(out: Path, steps: int, seed: int) -> Experiment:
             encoder_layers=1,  # learns to listen in fewer steps than 2 + 2
             decoder_layers=3,
             cnn_channels=(8, 16, 32),
-            dropout=0.0,  # 6,000 sentences seen five times: there is nothing to overfit yet
+            dropout=0.0,  # 6,000 sentences seen five times: 0.1 only slowed learning
             tcn=TCNConfig(width=64, d_ff=256),
         ),
         batching=Batching(size=16, buckets=2, max_seconds=3.2),
