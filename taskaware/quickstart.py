@@ -8,10 +8,9 @@ from taskaware.config import (
     Batching,
     Decoding,
     Experiment,
-    Model,
     Optimizer,
     Task,
-    TCNConfig,
+    small_model,
 )
 from taskaware.data.corpora.base import PreparedCorpus
 from taskaware.data.corpora.toy import prepare_toy
@@ -69,16 +68,7 @@ def base_experiment(out: Path, steps: int, seed: int) -> Experiment:
             Task(name="mt", source="text", target="translation", metric="bleu", data=data),
         ),
         tokenizer=str(out / "tokenizer.model"),
-        model=Model(
-            d_model=128,
-            num_heads=8,
-            d_ff=512,
-            encoder_layers=1,  # learns to listen in fewer steps than 2 + 2
-            decoder_layers=3,
-            cnn_channels=(8, 16, 32),
-            dropout=0.0,  # 6,000 sentences seen five times: 0.1 only slowed learning
-            tcn=TCNConfig(width=64, d_ff=256),
-        ),
+        model=small_model(),
         batching=Batching(size=16, buckets=2, max_seconds=3.2),
         optimizer=Optimizer(learning_rate=0.6, warmup_steps=300),
         decoding=Decoding(beam_size=4, extra_length=20),

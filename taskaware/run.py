@@ -32,7 +32,7 @@ from taskaware.inference import TaskEmbeddings, task_embeddings
 from taskaware.model.seq2seq import Seq2Seq, build
 from taskaware.report import RunLog, say
 from taskaware.train import loop, sharding
-from taskaware.train.checkpoint import Checkpoints
+from taskaware.train.checkpoint import Checkpoints, anything_saved
 from taskaware.train.joint import Step, joint_loss, joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import TrainState, initial_state
@@ -81,7 +81,7 @@ def start(experiment: Experiment, folder: Path) -> Run:
     """
     tokenizer = Tokenizer.load(Path(experiment.tokenizer))
     known = folder / "experiment.json"
-    if known.exists() and any((folder / "checkpoints").glob("[0-9]*")):
+    if known.exists() and anything_saved(folder / "checkpoints"):
         _refuse_changes(configs.load(Experiment, known), experiment, folder)
         own = Tokenizer.load(folder / "tokenizer.model")
         if own.sha256 != tokenizer.sha256:
@@ -223,10 +223,6 @@ def embeddings_of(run: Run, model: Seq2Seq, step: int) -> TaskEmbeddings | None:
     return _store_embeddings(run, model, run.examples("train"), step)
 
 
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
-
-
 def environment() -> dict[str, Any]:
     """Return what a result depends on besides the experiment: versions, devices, commit."""
     packages = ("taskaware", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
@@ -262,6 +258,10 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _validation_loss(run: Run, model: Seq2Seq) -> loop.Evaluator:

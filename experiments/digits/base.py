@@ -4,10 +4,9 @@ from taskaware.config import (
     Batching,
     Decoding,
     Experiment,
-    Model,
     Optimizer,
     Task,
-    TCNConfig,
+    small_model,
 )
 
 DATA = ("data/digits",)
@@ -19,16 +18,7 @@ base = Experiment(
         Task(name="mt", source="text", target="translation", metric="wer", data=DATA),
     ),
     tokenizer="data/digits.model",
-    model=Model(
-        d_model=128,
-        num_heads=8,
-        d_ff=512,
-        encoder_layers=1,
-        decoder_layers=3,
-        cnn_channels=(8, 16, 32),
-        dropout=0.0,
-        tcn=TCNConfig(width=64, d_ff=256),
-    ),
+    model=small_model(),
     batching=Batching(size=16, buckets=2),
     optimizer=Optimizer(learning_rate=0.6, warmup_steps=300),
     decoding=Decoding(beam_size=4, extra_length=10),

@@ -119,6 +119,11 @@ class Checkpoints:
         self._orbax.close()
 
 
+def anything_saved(folder: Path) -> bool:
+    """Return whether a run has begun to save, without opening or changing its folder."""
+    return any(folder.glob("[0-9]*"))
+
+
 def _shapes(state: TrainState) -> dict[str, list[int]]:
     """Return every parameter's shape by its path: Orbax's own errors do not name it."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state.params)
