@@ -10,8 +10,9 @@ Three ways in, each without the others:
 
 Reading order, in which a module imports only what stands before it::
 
-    errors ← dims ← config ← layers ← modulation ← data ← model ← losses ← decode ← train
-    ← inference ← evaluate ← analysis ← report ← run ← results ← quickstart ← commands ← cli
+    errors ← dims ← strict_json ← config ← layers ← modulation ← data ← model ← losses ← decode
+    ← train ← inference ← evaluate ← analysis ← report ← run ← training ← results ← quickstart
+    ← commands ← cli
 
 The letters of shapes are named in ``taskaware.dims``.
 """

@@ -16,6 +16,7 @@ from taskaware.errors import UsageError
 # Eight colors that people with any color vision tell apart.
 # Source: Okabe and Ito 2008, "Color Universal Design"; black stands last, yellow before it.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+_SETTINGS: Any = {"svg.hashsalt": "taskaware", "svg.fonttype": "none", "text.parse_math": False}
 _STYLES = tuple((color, marker) for marker, color in product("os^D", _COLORS))
 
 
@@ -148,8 +149,7 @@ def plot_embeddings(
     import matplotlib
     from matplotlib.figure import Figure
 
-    settings: Any = {"svg.hashsalt": "taskaware", "svg.fonttype": "none", "text.parse_math": False}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(_SETTINGS):
         figure = Figure(figsize=(4.5, 4.5))  # inches, which legend and title widen
         axes = figure.subplots()
         marks = []
@@ -159,12 +159,66 @@ def plot_embeddings(
         axes.set(title=title, aspect="equal", xticks=[], yticks=[])  # the axes have no unit
         axes.set_frame_on(False)
         axes.legend(marks, names, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        for suffix, metadata in ((".png", {}), (".svg", {"Date": None})):
-            image = io.BytesIO()
-            figure.savefig(
-                image, format=suffix[1:], dpi=200, metadata=metadata, bbox_inches="tight"
+        _save(figure, path_without_suffix)
+
+
+def plot_forgetting(
+    score_MN: Float[np.ndarray, "M N"],
+    change_MN: Float[np.ndarray, "M N"],
+    models: Sequence[str],
+    tasks: Sequence[str],
+    path_without_suffix: Path,
+    title: str,
+) -> None:
+    """Draw every model's score on every task as .png and .svg; red has got worse, blue better.
+
+    Args:
+        score_MN: what is written into the fields.
+        change_MN: what colors them: points gained since before the tuning, lost ones below zero.
+        models: one label a row.
+        tasks: one label a column.
+        path_without_suffix: where to; missing folders are made, a file there is replaced whole.
+        title: stands above.
+
+    Raises:
+        UsageError: labels that do not fit, a value that is not finite, or a place that cannot be
+            written.
+    """
+    for values in (score_MN, change_MN):
+        _require_finite("forgetting matrix", values)
+        if values.shape != (len(models), len(tasks)):
+            raise UsageError(
+                f"forgetting matrix: expected {len(models)} models × {len(tasks)} tasks, found "
+                f"{values.shape}"
             )
-            _replace(path_without_suffix.with_name(path_without_suffix.name + suffix), image)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=(1.5 + 1.1 * len(tasks), 1 + 0.6 * len(models)))  # inches
+        axes = figure.subplots()
+        reach = max(float(np.abs(change_MN).max()), 1.0)
+        image = axes.imshow(change_MN, cmap="RdBu", vmin=-reach, vmax=reach, aspect="auto")
+        for (row, column), score in np.ndenumerate(score_MN):
+            dark = abs(change_MN[row, column]) > 0.6 * reach
+            axes.text(
+                *(column, row, f"{score:.1f}"),
+                ha="center",
+                va="center",
+                color="white" if dark else "black",
+            )
+        axes.set_xticks(range(len(tasks)), tasks)
+        axes.set_yticks(range(len(models)), models)
+        axes.set_title(title)
+        figure.colorbar(image, label="points gained")
+        _save(figure, path_without_suffix)
+
+
+def _save(figure: Any, path_without_suffix: Path) -> None:
+    for suffix, metadata in ((".png", {}), (".svg", {"Date": None})):
+        image = io.BytesIO()
+        figure.savefig(image, format=suffix[1:], dpi=200, metadata=metadata, bbox_inches="tight")
+        _replace(path_without_suffix.with_name(path_without_suffix.name + suffix), image)
 
 
 def _replace(path: Path, image: io.BytesIO) -> None:

@@ -49,3 +49,7 @@ def run(argv: list[str]) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"taskaware: {message}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    main()

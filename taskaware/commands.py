@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from taskaware.config import Experiment, load
+from taskaware.config import Experiment
 from taskaware.errors import UsageError, nearest
+from taskaware.strict_json import load
 
 _ABOUT = "Task-aware multi-task learning over speech and text. --debug shows tracebacks."
 
@@ -20,14 +21,18 @@ def dispatch(argv: list[str]) -> None:
     """Find the command, read its options and run it."""
     match argv:
         case ["prepare", *rest]:
-            corpora = {"toy": prepare_toy, "manifest": prepare_manifest}
+            corpora: dict[str, Callable[..., Any]] = {
+                "toy": prepare_toy,
+                "manifest": prepare_manifest,
+                "parallel": prepare_parallel,
+            }
             _known(rest, corpora, "corpus")
             tyro.extras.subcommand_cli_from_dict(corpora, prog="taskaware prepare", args=rest)
         case ["train", path, *rest] if not path.startswith("-"):
             train_this = _training(load_experiment(Path(path)))
             tyro.cli(train_this, prog=f"taskaware train {path}", args=rest)
         case _:
-            commands = (quickstart, prepare, vocab, train, evaluate, decode, embed, env)
+            commands = (quickstart, prepare, vocab, train, evaluate, decode, embed, forgetting, env)
             named: dict[str, Callable[..., Any]] = {c.__name__: c for c in commands}
             _known(argv, named, "command")
             tyro.extras.subcommand_cli_from_dict(
@@ -58,12 +63,12 @@ def quickstart(out: Path = Path("quickstart"), steps: int = 0, seed: int = 0) ->
 
 
 def prepare(corpus: str) -> None:
-    """Turn a corpus into the format that training reads: taskaware prepare toy | manifest.
+    """Turn a corpus into what training reads: taskaware prepare toy | manifest | parallel.
 
     Args:
         corpus: taskaware prepare CORPUS --help tells its options.
     """
-    raise UsageError(f"unknown corpus {corpus!r}; expected toy or manifest")
+    raise UsageError(f"unknown corpus {corpus!r}; expected toy, manifest or parallel")
 
 
 def prepare_toy(
@@ -124,6 +129,44 @@ def prepare_manifest(
     _tell(manifest.prepare_manifest(table, out, audio_root=audio_root, resample=resample))
 
 
+def prepare_parallel(
+    folder: tyro.conf.Positional[Path],
+    out: Path,
+    languages: tuple[str, ...],
+    train: str,
+    validation: str | None = None,
+    test: str | None = None,
+) -> None:
+    """Write text and its translations, which stand on the same lines of a folder's files.
+
+    The files of a split are STEM.en, STEM.de and so on, or else STEM.tsv with a column a language
+    and no header; all may be gzipped, with .gz at the end. Pairs with an empty side are left out.
+
+    Args:
+        folder: where the files are.
+        out: the new folder.
+        languages: of the source, then of one or more targets, as the files are named: en de ro.
+        train: stem of the files to train on.
+        validation: stem of the files to validate on.
+        test: stem of the files to test on.
+    """
+    from taskaware.data.corpora import parallel
+
+    stems = {"train": train, "validation": validation, "test": test}
+    left_out: dict[str, int] = {}
+    corpus = parallel.prepare_parallel(
+        folder,
+        out,
+        languages=languages,
+        splits={split: stem for split, stem in stems.items() if stem is not None},
+        on_left_out=left_out.__setitem__,
+    )
+    _tell(corpus)
+    for split, count in left_out.items():
+        if count:
+            print(f"{out}: {split} without {count} pairs, of which a side is empty")
+
+
 def vocab(data: tuple[Path, ...], out: Path, size: int = 32_000) -> None:
     """Learn one sub-word vocabulary over the training text of all languages.
 
@@ -155,21 +198,27 @@ def train(experiment: tyro.conf.Positional[Path], out: Path) -> None:
     _train(load_experiment(experiment), out)
 
 
-def evaluate(run: tyro.conf.Positional[Path], split: str = "test") -> None:
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    split: str = "test",
+    select: Literal["newest", "average", "single", "taskwise"] = "newest",
+) -> None:
     """Decode a split with a trained run, score every task, print and store the row.
 
     Args:
         run: folder of taskaware train.
         split: of the prepared data.
+        select: which checkpoint: the newest; the mean of all that the run keeps; the single one
+            that is best for all tasks on the validation split; or each task's best one there.
     """
     _set_up_jax()
     from taskaware.report import console, results_table, say
     from taskaware.results import score
-    from taskaware.run import devices_line, open_run, restore
+    from taskaware.run import devices_line, open_run
 
     opened = open_run(run)
     say(devices_line(opened.experiment))
-    console.print(results_table([score(opened, *restore(opened), split)]))
+    console.print(results_table([score(opened, split, select)]))
     say(f"{run}: results.json, {split}.*.hyp.txt, {split}.*.ref.txt")
 
 
@@ -189,13 +238,13 @@ def decode(
     """
     _set_up_jax()
     from taskaware.results import hypotheses
-    from taskaware.run import open_run, restore, write_text
+    from taskaware.run import open_run, write_text
 
     opened = open_run(run)
     opened.experiment.task(task)
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"{out}: not a file in a folder that exists; choose another --out")
-    lines = "".join(line + "\n" for line in hypotheses(opened, *restore(opened), task, split))
+    lines = "".join(line + "\n" for line in hypotheses(opened, task, split))
     if out is None:
         sys.stdout.write(lines)
     else:
@@ -211,13 +260,36 @@ def embed(run: tyro.conf.Positional[Path], split: str = "test") -> None:
     """
     _set_up_jax()
     from taskaware.results import draw_embeddings
-    from taskaware.run import open_run, restore
+    from taskaware.run import open_run
 
     opened = open_run(run)
     if opened.experiment.model.conditioning == "vanilla":
         raise UsageError(f"{run}: a vanilla model has no task embeddings to draw")
-    silhouette = draw_embeddings(opened, restore(opened)[0], run, split)
-    print(f"{run}: task_embeddings.png, .svg, .csv; silhouette by task {silhouette:.3f}")
+    found = draw_embeddings(opened, run, split)
+    print(f"{run}: task_embeddings.png, .svg, .csv; silhouette by task {found.task:.3f}")
+    for task, value in found.corpus_within_task.items():
+        print(f"{run}: silhouette by corpus within {task} {value:.3f}")
+
+
+def forgetting(
+    base: tyro.conf.Positional[Path], tuned: tyro.conf.Positional[tuple[Path, ...]], out: Path
+) -> None:
+    """Score every task before and after fine-tuning; print, draw and store what was forgotten.
+
+    Args:
+        base: folder of the run before.
+        tuned: folders of runs that started from it, each trained on some of its tasks.
+        out: folder for forgetting.json, .png and .svg.
+    """
+    _set_up_jax()
+    from taskaware import results
+    from taskaware.report import console, forgetting_table
+    from taskaware.run import open_run
+
+    out.mkdir(parents=True, exist_ok=True)
+    console.print(
+        forgetting_table(results.forgetting(open_run(base), [open_run(t) for t in tuned], out))
+    )
 
 
 def env() -> None:
@@ -237,12 +309,20 @@ def load_experiment(path: Path) -> Experiment:
     """
     if path.suffix != ".py":
         return load(Experiment, path)
+    found = definitions(path).get("experiment")
+    if not isinstance(found, Experiment):
+        raise UsageError(f"{path}: expected it to define experiment = Experiment(...)")
+    return found
+
+
+def definitions(path: Path) -> dict[str, Any]:
+    """Run a Python file that may import what lies beside it, and return what it defines."""
     if not path.is_file():
         raise UsageError(f"{path}: no such experiment file")
     before = set(sys.modules)
     sys.path.insert(0, str(path.parent.absolute()))
     try:
-        found = runpy.run_path(str(path)).get("experiment")
+        return runpy.run_path(str(path))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     except Exception as error:  # the file is code: whatever it raises is a mistake in it
@@ -257,9 +337,6 @@ def load_experiment(path: Path) -> Experiment:
             file = getattr(sys.modules[name], "__file__", None)
             if file and Path(file).parent == path.parent.absolute():
                 del sys.modules[name]
-    if not isinstance(found, Experiment):
-        raise UsageError(f"{path}: expected it to define experiment = Experiment(...)")
-    return found
 
 
 def _training(experiment: Experiment) -> Callable[..., None]:
@@ -282,12 +359,11 @@ def _training(experiment: Experiment) -> Callable[..., None]:
 
 def _train(experiment: Experiment, out: Path) -> None:
     _set_up_jax()
-    from taskaware import run
+    from taskaware import run, training
     from taskaware.report import say
 
     say(run.devices_line(experiment))
-    begun = run.start(experiment, out)
-    run.train(begun)
+    training.train(run.start(experiment, out))
     say(f"{out}: {experiment.steps} steps; taskaware evaluate {out}")
 
 

@@ -1,13 +1,9 @@
-"""Every choice of an experiment as a frozen dataclass, validated, to and from JSON."""
+"""Every choice of an experiment as a frozen dataclass, validated."""
 
 import dataclasses
-import json
 import math
 import re
-import types
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from taskaware.errors import UsageError, nearest
@@ -31,15 +27,26 @@ class Task:
     """Language of the translation; unused by a transcript."""
     data: tuple[str, ...] = ()
     """Folders written by ``taskaware prepare``; several are joined."""
+    prefix: str = ""
+    """Put before every source text, as "translate from English to German" (Raffel et al. 2019;
+    the paper's OHV baseline, §3.1.1)."""
 
     def __post_init__(self):
-        """Raise UsageError on a name that cannot be part of a file's name."""
+        """Raise UsageError on a name that cannot be part of a file's name, or a spoken prefix."""
         _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
+        text = self.source == "text" or not self.prefix
+        _require(text, self, "prefix", "none before speech, which has no text to put it before")
 
     @property
     def output_language(self) -> str:
         """The language of what must come out."""
         return self.source_language if self.target == "transcript" else self.target_language
+
+    @property
+    def tokens(self) -> tuple[str, str]:
+        """The task in Whisper's manner (Radford et al. 2022): output language and what to do."""
+        verb = "transcribe" if self.target == "transcript" else "translate"
+        return f"<|{self.output_language}|>", f"<|{verb}|>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +109,12 @@ class Model:
     cnn_channels: tuple[int, ...] = (64, 64, 64)
     """Of each convolution; each halves time and frequency, so the first ones cost most. The paper
     has three (§3.2) and does not state their channels."""
-    conditioning: Literal["vanilla", "explicit", "implicit"] = "implicit"
-    """No task information; a one-hot task id (eq. 1); or an example of the task (eq. 2-5)."""
+    conditioning: Literal["vanilla", "explicit", "implicit", "tokens"] = "implicit"
+    """No task information; a one-hot task id (eq. 1); an example of the task (eq. 2-5); or the
+    task's tokens, as <|de|><|translate|>, before what the decoder writes (Whisper's manner)."""
+    injection: Literal["film", "input"] = "film"
+    """Where an explicit or implicit task embedding goes: into γ and β (eq. 6-7), or as a vector
+    before source and target (input-based conditioning, §3.3.2)."""
     film: FiLMConfig = field(default_factory=FiLMConfig)
     tcn: TCNConfig = field(default_factory=TCNConfig)
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -208,6 +219,31 @@ class Optimizer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Meta:
+    """Meta learning: inner SGD on a support batch, outer loss on a query batch (§2.3; D14).
+
+    A task adapts on its own support batch and is judged by its own query batch. The TCN is not
+    adapted: the outer update alone reaches it.
+    """
+
+    inner_learning_rate: float = 0.05
+    inner_steps: int = 1
+    order: Literal["first", "second"] = "first"
+    """Whether the outer gradient goes through the inner steps: exact, for twice the time."""
+    tasks: tuple[str, ...] = ()
+    """Meta-train: those that adapt; empty for all. The others' query loss is taken unadapted.
+    Meta-test are all tasks of ``Experiment.train_on``."""
+    remat: bool = False
+    """Compute inner steps again for the outer gradient instead of keeping them: less memory."""
+
+    def __post_init__(self):
+        """Raise UsageError on values out of range."""
+        ok = 0 <= self.inner_learning_rate < math.inf
+        _require(ok, self, "inner_learning_rate", "0 or more")
+        _require(self.inner_steps > 0, self, "inner_steps", "positive")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decoding:
     """Beam search (values of the code whose parameters Table 8 lists; D15)."""
 
@@ -237,10 +273,19 @@ class Experiment:
     batching: Batching = field(default_factory=Batching)
     optimizer: Optimizer = field(default_factory=Optimizer)
     decoding: Decoding = field(default_factory=Decoding)
+    strategy: Literal["joint", "maml"] = "joint"
+    meta: Meta = field(default_factory=Meta)
+    """Of strategy maml."""
+    train_on: tuple[str, ...] = ()
+    """Names of the tasks that are trained; empty for all. All are scored."""
+    start_from: str = ""
+    """A run folder with whose newest parameters this one begins: fine-tuning."""
     steps: int = 600_000
     seed: int = 0
     log_every: int = 50
     save_every: int = 1000
+    keep: int = 2
+    """Newest checkpoints that stay, to choose from or to average."""
     validate_every: int = 0
     """Steps between losses on the validation split; 0 for none."""
     mesh_data: int = -1
@@ -252,11 +297,22 @@ class Experiment:
         """Raise UsageError on an experiment that cannot be run."""
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
-        for name in ("steps", "log_every", "save_every", "mesh_model"):
+        for name in ("steps", "log_every", "save_every", "keep", "mesh_model"):
             _require(getattr(self, name) > 0, self, name, "positive")
         for name in ("seed", "validate_every"):
             _require(getattr(self, name) >= 0, self, name, "0 or more")
         _require(self.mesh_data == -1 or self.mesh_data > 0, self, "mesh_data", "positive or -1")
+        for name in (*self.train_on, *self.meta.tasks):
+            self.task(name)
+
+    @property
+    def trained(self) -> tuple[int, ...]:
+        """The trained tasks, by their place among all."""
+        return tuple(
+            index
+            for index, task in enumerate(self.tasks)
+            if not self.train_on or task.name in self.train_on
+        )
 
     def task(self, name: str) -> Task:
         """Return the task of that name, or raise UsageError with the nearest one."""
@@ -274,87 +330,3 @@ def _require(ok: bool, config: Any, name: str, expected: str) -> None:
         raise UsageError(
             f"{type(config).__name__}.{name}: expected {expected}, found {getattr(config, name)!r}"
         )
-
-
-def to_json(config: Any) -> str:
-    """Write any configuration of this module as JSON that ``from_json`` reads back equal."""
-    return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
-
-
-def from_json(cls: type, text: str, where: str) -> Any:
-    """Read a configuration; an unknown key, a wrong type or a value out of range is a UsageError.
-
-    Args:
-        cls: the dataclass expected.
-        text: JSON.
-        where: the file's name, for messages.
-    """
-    try:
-        data = json.loads(text, object_pairs_hook=_refuse_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where}: not valid JSON ({error})") from None
-    return _build(cls, data, where)
-
-
-def load(cls: type, path: str | Path) -> Any:
-    """Read a configuration file written by ``to_json``."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot read the configuration ({error})") from None
-    return from_json(cls, text, str(path))
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"key {key!r} stands twice")
-    return dict(pairs)
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    """Turn parsed JSON into ``kind``: dataclass, Literal, tuple[X, ...], X | None, or a scalar."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise UsageError(f"{where}: expected an object, found {value!r}")
-        hints = typing.get_type_hints(kind)
-        for key in value:
-            if key not in hints:
-                known = tuple(hints)
-                raise UsageError(
-                    f"{where}: unknown key {key!r}; known are {', '.join(known)}"
-                    f"{nearest(key, known)}"
-                )
-        for f in dataclasses.fields(kind):
-            required = f.default is f.default_factory is dataclasses.MISSING
-            if required and f.name not in value:
-                raise UsageError(f"{where}: key {f.name!r} is missing")
-        built = {key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
-        try:
-            return kind(**built)  # pyright: ignore[reportCallIssue]
-        except UsageError as error:
-            raise UsageError(f"{where}: {error}") from None
-    if origin is Literal:
-        if value not in args:
-            choices = [str(arg) for arg in args]
-            raise UsageError(
-                f"{where}: expected one of {', '.join(choices)}, found {value!r}"
-                f"{nearest(str(value), choices)}"
-            )
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise UsageError(f"{where}: expected a list, found {value!r}")
-        return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin in (types.UnionType, typing.Union):
-        return None if value is None else _build(args[0], value, where)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise UsageError(f"{where}: expected a float, found a number too large") from None
-    if type(value) is not kind:
-        raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
-    return value

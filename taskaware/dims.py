@@ -17,7 +17,9 @@ V   vocabulary
 Z   task-embedding width
 W   beams
 N   tasks
+M   models that are compared
 L   places of modulation, in the order in which the model reaches them
+P   vectors that stand before a sequence to say what the task is
 ==  =========================================================================
 
 Masks are True where something is kept. Token id 0 is padding.

@@ -1,5 +1,6 @@
 """A trained model at work: task embeddings, and the text of every example of a split."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -7,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
 
 from taskaware import decode
 from taskaware.config import Decoding
 from taskaware.data.batches import evaluation_batches
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
+from taskaware.dims import Batch
 from taskaware.model.seq2seq import Seq2Seq
 
 _ROWS = 32
@@ -32,15 +34,9 @@ def embed_examples(
 ) -> Float[np.ndarray, "B Z"]:
     """Return the task embedding that the TCN computes from each example, all or some."""
     graphdef, params = nnx.split(model)
-
-    @jax.jit
-    def embed(params, batch):
-        merged = nnx.merge(graphdef, params)
-        return merged.task_embedding(merged.embed(batch), batch.task_B)
-
     parts, order = [], []
     for rows, batch in evaluation_batches(task, examples, size=_ROWS, only=indices):
-        parts.append(np.asarray(embed(params, batch))[: len(rows)])
+        parts.append(np.asarray(_embed(graphdef, params, batch))[: len(rows)])
         order.extend(rows)
     return np.concatenate(parts)[np.argsort(order)]
 
@@ -51,7 +47,7 @@ def task_embeddings(
     """Return the embeddings that decoding uses, or None for a model without conditioning.
 
     Args:
-        model: explicit conditioning has a row a task; implicit takes the mean over examples.
+        model: implicit conditioning takes the mean over examples; any other has a row a task.
         training: every task's training examples, in order.
         count: how many of them, drawn at random.
         seed: of the draw.
@@ -62,7 +58,7 @@ def task_embeddings(
     means, ids = [], []
     for task, examples in enumerate(training):
         drawn = random.choice(examples.kept, min(count, len(examples)), replace=False)
-        if model.config.conditioning == "explicit":
+        if model.config.conditioning != "implicit":
             drawn = drawn[:1]  # every example of a task has the same embedding
         means.append(embed_examples(model, task, examples, np.sort(drawn).tolist()).mean(0))
         ids.append([examples.rows[index].id for index in np.sort(drawn)])
@@ -89,24 +85,6 @@ def decode_tasks(
         config: beam, length penalty, lengths.
     """
     graphdef, params = nnx.split(model)
-
-    @jax.jit
-    def search(params, source, embedding_BZ):
-        merged = nnx.merge(graphdef, params)
-        memory = merged.encode(*merged.embed_source(source), embedding_BZ)
-        rows, positions = memory.mask_BS.shape
-        max_length = positions + config.extra_length
-        start = merged.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
-        if config.beam_size == 1:
-            return decode.greedy(*start, rows, max_length).tokens_BT
-        return decode.beam_search(
-            *start,
-            rows,
-            max_length,
-            beam_size=config.beam_size,
-            alpha=config.length_penalty,
-        ).tokens_BT
-
     found = {index: [""] * len(examples.rows) for index, examples in tasks.items()}
     for index, examples in tasks.items():
         for rows, batch in evaluation_batches(index, examples, size=_ROWS):
@@ -114,7 +92,40 @@ def decode_tasks(
             if embeddings is not None:
                 embedding_BZ = jnp.asarray(embeddings.embedding_NZ)[batch.task_B]
             source = batch._replace(target_BT=None, task_B=None)
-            tokens_BT = np.asarray(search(params, source, embedding_BZ))
+            tokens_BT = np.asarray(_search(graphdef, config, params, source, embedding_BZ))
             for row, tokens in zip(rows, tokens_BT, strict=False):
                 found[index][row] = tokenizer.decode(tokens.tolist())
     return found
+
+
+# Compiled once a shape, for all checkpoints of a model.
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _embed(graphdef: nnx.GraphDef[Seq2Seq], params: nnx.State, batch: Batch):
+    model = nnx.merge(graphdef, params)
+    return model.task_embedding(model.embed(batch), batch.task_B)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _search(
+    graphdef: nnx.GraphDef[Seq2Seq],
+    config: Decoding,
+    params: nnx.State,
+    source: Batch,
+    embedding_BZ: Float[Array, "B Z"] | None,
+) -> Int[Array, "B T"]:
+    model = nnx.merge(graphdef, params)
+    memory = model.encode(*model.embed_source(source), embedding_BZ)
+    rows, positions = memory.mask_BS.shape
+    max_length = positions + config.extra_length
+    start = model.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
+    if config.beam_size == 1:
+        return decode.greedy(*start, rows, max_length).tokens_BT
+    return decode.beam_search(
+        *start,
+        rows,
+        max_length,
+        beam_size=config.beam_size,
+        alpha=config.length_penalty,
+    ).tokens_BT

@@ -17,7 +17,8 @@ from taskaware.data.corpora.toy import prepare_toy
 from taskaware.data.tokenizer import train_tokenizer
 from taskaware.report import Counter, console, results_table, say
 from taskaware.results import draw_embeddings, score
-from taskaware.run import devices_line, start, train, write_json
+from taskaware.run import devices_line, start, write_json
+from taskaware.training import train
 
 SENTENCES = {"train": 6000, "validation": 100, "test": 400}
 VOCABULARY = 800
@@ -47,11 +48,11 @@ def quickstart(out: Path, steps: int, seed: int) -> list[dict[str, Any]]:
         model_config = dataclasses.replace(base.model, conditioning=conditioning)
         experiment = dataclasses.replace(base, model=model_config)
         run = start(experiment, out / "runs" / conditioning)
-        model, step = train(run)
-        rows.append(score(run, model, step))
+        train(run)
+        rows.append(score(run))
         say(_line(rows[-1]))
         if conditioning == "implicit":
-            draw_embeddings(run, model, out)
+            draw_embeddings(run, out)
         write_json(out / "results.json", rows)
     console.print(results_table(rows))
     say(f"{out}: results.json, task_embeddings.png, hypotheses and checkpoints under runs/")

@@ -146,6 +146,20 @@ def results_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def forgetting_table(matrix: dict[str, Any]) -> Table:
+    """Return a forgetting matrix as a table: a row a model, a column a task."""
+    table = Table(title=f"{matrix['split']}: score (points gained)", title_justify="left")
+    table.add_column("tuned on")
+    for task in matrix["tasks"]:
+        table.add_column(task, justify="right")
+    for model, scores, changes in zip(
+        *(matrix[key] for key in ("models", "score", "change")), strict=True
+    ):
+        cells = zip(scores, changes, strict=True)
+        table.add_row(model, *[f"{score:.1f} ({change:+.1f})" for score, change in cells])
+    return table
+
+
 def _keep_until(path: Path, step: int) -> None:
     """Drop what an interrupted run wrote after the step it goes on from."""
     if path.exists():

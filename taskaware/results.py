@@ -1,40 +1,45 @@
 """From a trained run to a row of the results table, with the texts that it was scored on."""
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple, assert_never
 
 import numpy as np
 from flax import nnx
 
-from taskaware.analysis import plot_embeddings, separation, tsne
+from taskaware.analysis import plot_embeddings, plot_forgetting, separation, tsne
 from taskaware.data.tasks import TaskExamples, output_text, serves_output
-from taskaware.evaluate import bleu, confusion, other_language_share, vocabulary, wer
+from taskaware.errors import UsageError
+from taskaware.evaluate import Score, bleu, confusion, other_language_share, vocabulary, wer
 from taskaware.inference import decode_tasks, embed_examples
-from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.film import TCNParam
-from taskaware.run import Run, embeddings_of, training_seconds, write_json, write_text
+from taskaware.run import Run, write_json, write_text
 from taskaware.train.state import count_parameters
+from taskaware.training import embeddings_of, restore, saved_steps, training_seconds
+
+Selection = Literal["newest", "average", "single", "taskwise"]
+"""The newest checkpoint; the mean of all that were kept; the one that is best for all tasks on
+the validation split; or each task's own best one there (paper §3.3.2)."""
 
 
-def score(run: Run, model: Seq2Seq, step: int, split: str = "test") -> dict[str, Any]:
+def score(run: Run, split: str = "test", selection: Selection = "newest") -> dict[str, Any]:
     """Decode and score every task of a split; write results, hypotheses and references.
 
     Returns:
         One row of the results table.
     """
     examples = run.examples(split)
-    embeddings = embeddings_of(run, model, step)
+    chosen = choose(run, selection)
+    decoded, params = _decode(run, examples, chosen)
     scores: dict[str, float] = {}
     signatures: dict[str, str] = {}
     mixed: dict[str, float] = {}
     foreign: dict[str, float] = {}
-    decoded = decode_tasks(
-        model, dict(enumerate(examples)), run.tokenizer, embeddings, run.experiment.decoding
-    )
-    for index, task in enumerate(examples):
-        name, references, hypotheses = task.task.name, task.references(), decoded[index]
-        measured = (bleu if task.task.metric == "bleu" else wer)(hypotheses, references)
+    for task, hypotheses in zip(examples, decoded, strict=True):
+        name, references = task.task.name, task.references()
+        measured = _measure(task, hypotheses)
         scores[f"{name}_{task.task.metric}"] = measured.value
         signatures[task.task.metric] = measured.signature
         others = other_references(task, examples)
@@ -46,69 +51,243 @@ def score(run: Run, model: Seq2Seq, step: int, split: str = "test") -> dict[str,
     for measure in (mixed, foreign):
         if measure:
             measure["mean"] = float(np.mean(list(measure.values())))
-    params = nnx.state(model)
     row = {
         "conditioning": run.experiment.model.conditioning,
-        "strategy": "joint",
+        "strategy": run.experiment.strategy,
         "split": split,
+        "selection": selection,
+        "checkpoints": {
+            task.task.name: list(steps) for task, steps in zip(examples, chosen, strict=True)
+        },
         **scores,
         "confusion": mixed,
         "other_language_words": foreign,
         "bleu_signature": signatures.get("bleu"),
         "wer_normalizer": signatures.get("wer"),
-        "train_steps": step // run.experiment.optimizer.accumulate,
+        "train_steps": max(map(max, chosen)) // run.experiment.optimizer.accumulate,
         "seconds": training_seconds(run),
         "parameters": count_parameters(params),
         "tcn_parameters": count_parameters(params, TCNParam),
         "seed": run.experiment.seed,
         "decoding": dataclasses.asdict(run.experiment.decoding),
     }
-    write_json(run.folder / "results.json", [row])
+    path = run.folder / "results.json"
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    kept = [old for old in earlier if (old["split"], old["selection"]) != (split, selection)]
+    write_json(path, [*kept, row])
     return row
 
 
-def hypotheses(run: Run, model: Seq2Seq, step: int, task: str, split: str) -> list[str]:
-    """Return what the model makes of every example that a task has in a split."""
+def choose(run: Run, selection: Selection) -> list[tuple[int, ...]]:
+    """Return, for each task, the steps of the checkpoints whose mean decodes it."""
+    steps = saved_steps(run)
+    tasks = run.experiment.tasks
+    match selection:
+        case "newest":
+            return [steps[-1:]] * len(tasks)
+        case "average":
+            return [steps] * len(tasks)
+        case "single" | "taskwise":
+            regret_SN = regrets(run, _validation_scores(run, steps))
+            if selection == "single":
+                # The later one of equals: it has been trained longer.
+                best = max(steps[::-1], key=lambda step: -sum(regret_SN[step]))
+                return [(best,)] * len(tasks)
+            return [
+                (max(steps[::-1], key=lambda step, n=n: -regret_SN[step][n]),)
+                for n in range(len(tasks))
+            ]
+        case _:
+            assert_never(selection)
+
+
+def regrets(run: Run, scores: dict[int, dict[str, float]]) -> dict[int, list[float]]:
+    """Return each checkpoint's distance to every task's best score, in points of its metric."""
+    regret: dict[int, list[float]] = {step: [] for step in scores}
+    for task in run.experiment.tasks:
+        sign = 1 if task.metric == "bleu" else -1
+        best = max(sign * of_task[task.name] for of_task in scores.values())
+        for step, of_task in scores.items():
+            regret[step].append(best - sign * of_task[task.name])
+    return regret
+
+
+def _validation_scores(run: Run, steps: Sequence[int]) -> dict[int, dict[str, float]]:
+    """Return every task's validation score at every checkpoint, computed once and stored."""
+    path = run.folder / "validation_scores.json"
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    scores = {int(step): of_task for step, of_task in stored.items() if int(step) in steps}
+    examples = run.examples("validation")
+    for step in steps:
+        if step not in scores:
+            decoded, _ = _decode(run, examples, [(step,)] * len(examples))
+            scores[step] = {
+                task.task.name: _measure(task, hypotheses).value
+                for task, hypotheses in zip(examples, decoded, strict=True)
+            }
+            write_json(path, scores)
+    return scores
+
+
+def _measure(task: TaskExamples, hypotheses: list[str]) -> Score:
+    return (bleu if task.task.metric == "bleu" else wer)(hypotheses, task.references())
+
+
+def _decode(
+    run: Run, examples: Sequence[TaskExamples], chosen: Sequence[tuple[int, ...]]
+) -> tuple[list[list[str]], nnx.State]:
+    """Return what each task's chosen checkpoint makes of its examples, and one's parameters."""
+    decoded: dict[int, list[str]] = {}
+    params = nnx.State({})
+    for steps in dict.fromkeys(chosen):
+        tasks = {index: examples[index] for index, own in enumerate(chosen) if own == steps}
+        model, _ = restore(run, steps)
+        params = nnx.state(model)
+        embeddings = embeddings_of(run, model, steps)
+        decoded |= decode_tasks(model, tasks, run.tokenizer, embeddings, run.experiment.decoding)
+    return [decoded[index] for index in range(len(examples))], params
+
+
+def hypotheses(run: Run, task: str, split: str) -> list[str]:
+    """Return what the newest model makes of every example that a task has in a split."""
     index = [known.name for known in run.experiment.tasks].index(task)
     examples = {index: run.examples(split, only=task)[0]}
-    embeddings = embeddings_of(run, model, step)
+    model, steps = restore(run)
+    embeddings = embeddings_of(run, model, steps)
     return decode_tasks(model, examples, run.tokenizer, embeddings, run.experiment.decoding)[index]
 
 
-def draw_embeddings(run: Run, model: Seq2Seq, out: Path, split: str = "test") -> float:
-    """Draw the task embeddings of held-out examples by t-SNE; return their silhouette by task.
+def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") -> dict[str, Any]:
+    """Tell what a model that was tuned on one task has lost on the others.
 
-    Writes ``task_embeddings.png``, ``.svg`` and ``.csv`` into ``out``.
+    Writes ``forgetting`` as .json, .png and .svg into ``out``. Scores are of the newest
+    checkpoints, and are computed where the run has none of this split yet.
+
+    Args:
+        base: before the tuning.
+        tuned: runs that began with it, each trained on some of its tasks.
+        out: a folder.
+        split: that is scored.
+
+    Returns:
+        tasks, models ("before" and what each was tuned on), score and change of each by each:
+        points gained in the task's metric since before, so that lost ones are below zero.
+
+    Source: backward transfer of Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory", here of
+    one step; the paper's title promises it and no table of it has it.
+    """
+    tasks = base.experiment.tasks
+    for run in tuned:
+        if [task.name for task in run.experiment.tasks] != [task.name for task in tasks]:
+            raise UsageError(f"{run.folder}: its tasks are not those of {base.folder}")
+    signs = np.array([1.0 if task.metric == "bleu" else -1.0 for task in tasks])
+    rows = [_scored(run, split) for run in (base, *tuned)]
+    score_MN = np.array([[row[f"{task.name}_{task.metric}"] for task in tasks] for row in rows])
+    change_MN = (score_MN - score_MN[:1]) * signs[None]
+    models = ["before", *["+".join(run.experiment.train_on) or "all tasks" for run in tuned]]
+    matrix = {
+        "tasks": [f"{task.name} {task.metric.upper()}" for task in tasks],
+        "models": models,
+        "split": split,
+        "score": score_MN.tolist(),
+        "change": change_MN.tolist(),
+    }
+    write_json(out / "forgetting.json", matrix)
+    labels = models[:1] + [f"tuned on {name}" for name in models[1:]]
+    title = f"scores on {split}, and what tuning changed"
+    plot_forgetting(score_MN, change_MN, labels, matrix["tasks"], out / "forgetting", title)
+    return matrix
+
+
+def _scored(run: Run, split: str) -> dict[str, Any]:
+    """Return the row of the newest checkpoint, from results.json if it stands there."""
+    path = run.folder / "results.json"
+    newest = saved_steps(run)[-1]
+    for row in json.loads(path.read_text(encoding="utf-8")) if path.exists() else []:
+        used = {step for steps in row["checkpoints"].values() for step in steps}
+        if row["split"] == split and used == {newest}:
+            return row
+    return score(run, split)
+
+
+class Silhouettes(NamedTuple):
+    """How well task embeddings lie apart."""
+
+    task: float
+    corpus_within_task: dict[str, float]
+    """Of the tasks whose examples come from several corpora."""
+
+
+def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) -> Silhouettes:
+    """Draw the task embeddings of held-out examples by t-SNE (paper Fig. 2).
+
+    Writes ``task_embeddings`` as .png, .svg and .csv into ``out``, and
+    ``task_embeddings_by_corpus`` as .png and .svg where a task has several corpora.
+
+    Args:
+        run: of an implicit model.
+        out: a folder.
+        split: whose examples.
+        limit: at most so many examples a task and corpus, drawn at random.
     """
     examples = run.examples(split)
-    found = [embed_examples(model, index, task) for index, task in enumerate(examples)]
-    labels = [task.task.name for task in examples for _ in task.rows]
-    ids = [row.id for task in examples for row in task.rows]
-    embedding_BZ = np.concatenate(found)
+    model, _ = restore(run)
+    random = np.random.default_rng(run.experiment.seed)
+    rows, parts = [], []
+    for index, task in enumerate(examples):
+        only = np.concatenate(
+            [
+                random.permutation([i for i, row in enumerate(task.rows) if row.corpus == corpus])
+                for corpus in sorted({row.corpus for row in task.rows})
+            ]
+        )
+        corpora = [task.rows[i].corpus for i in only]
+        only = [int(i) for n, i in enumerate(only) if corpora[:n].count(corpora[n]) < limit]
+        parts.append(embed_examples(model, index, task, sorted(only)))
+        rows += [(task.task.name, task.rows[i]) for i in sorted(only)]
+    embedding_BZ = np.concatenate(parts)
     points_B2 = tsne(embedding_BZ, run.experiment.seed)
-    silhouette = separation(embedding_BZ, labels)
-    title = f"task embeddings of held-out examples (silhouette {silhouette:.2f})"
-    plot_embeddings(points_B2, labels, out / "task_embeddings", title)
+    tasks = [name for name, _ in rows]
+    corpora = [f"{name} {row.corpus}" for name, row in rows]
+    found = Silhouettes(separation(embedding_BZ, tasks), {})
+    for name in dict.fromkeys(tasks):
+        own = [n for n, task in enumerate(tasks) if task == name]
+        labels = [corpora[n] for n in own]
+        if len(set(labels)) > 1:
+            found.corpus_within_task[name] = separation(embedding_BZ[own], labels)
+    title = f"task embeddings of held-out examples (silhouette {found.task:.2f})"
+    plot_embeddings(points_B2, tasks, out / "task_embeddings", title)
+    if found.corpus_within_task:
+        within = ", ".join(
+            f"{name} {value:.2f}" for name, value in found.corpus_within_task.items()
+        )
+        title = f"by corpus (silhouette within task: {within})"
+        plot_embeddings(points_B2, corpora, out / "task_embeddings_by_corpus", title)
     lines = [
-        f"{label},{name},{x:.5f},{y:.5f}\n"
-        for label, name, (x, y) in zip(labels, ids, points_B2, strict=True)
+        f"{name},{row.corpus},{row.id},{x:.5f},{y:.5f}\n"
+        for (name, row), (x, y) in zip(rows, points_B2, strict=True)
     ]
-    write_text(out / "task_embeddings.csv", "task,id,x,y\n" + "".join(lines))
-    return silhouette
+    write_text(out / "task_embeddings.csv", "task,corpus,id,x,y\n" + "".join(lines))
+    return found
 
 
 def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tuple[str, ...]]:
-    """Return, for each example, what the other tasks would have to make of the same input."""
+    """Return, for each example, what the other tasks would have to make of the same input.
+
+    Inputs are the same if their texts are: another translation may stand in another row.
+    """
     own = task.references()
-    return [
-        tuple(
-            text
-            for other in tasks
-            if other is not task and serves_output(row, other.task)
-            if (text := output_text(row, other.task)) != own[index]
-        )
-        for index, row in enumerate(task.rows)
-    ]
+    found: list[dict[str, None]] = [{} for _ in own]
+    for other in tasks:
+        if other is task:
+            continue
+        outputs: dict[str, list[str]] = {}
+        for row in {id(row): row for row in (*task.rows, *other.rows)}.values():
+            if serves_output(row, other.task):
+                outputs.setdefault(row.source_text, []).append(output_text(row, other.task))
+        for index, row in enumerate(task.rows):
+            found[index] |= dict.fromkeys(outputs.get(row.source_text, ()))
+    return [tuple(text for text in f if text != own[i]) for i, f in enumerate(found)]
 
 
 def _foreign_share(hypotheses: list[str], task: TaskExamples, tasks: list[TaskExamples]) -> float:

@@ -40,8 +40,8 @@ def test_a_word_that_is_not_understood_is_one_line(argv, message, tmp_path, monk
 @pytest.mark.parametrize(
     ("argv", "named"),
     [
-        ([], "{quickstart, prepare, vocab, train, evaluate, decode, embed, env}"),
-        (["prepare"], "{toy, manifest}"),
+        ([], "{quickstart, prepare, vocab, train, evaluate, decode, embed, forgetting, env}"),
+        (["prepare"], "{toy, manifest, parallel}"),
         (["vocab", "--data", "x", "--outt", "y"], "--out"),
         (["prepare", "toy", "--out", "x", "--trian", "3"], "--train INT"),
         (["evaluate", "x", "--splitt", "test"], "--split STR"),

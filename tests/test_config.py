@@ -15,18 +15,17 @@ from taskaware.config import (
     Decoding,
     Experiment,
     FiLMConfig,
+    Meta,
     Model,
     Optimizer,
     Task,
     TCNConfig,
-    from_json,
-    load,
     paper_model,
-    to_json,
 )
 from taskaware.errors import UsageError
+from taskaware.strict_json import from_json, load, to_json
 
-SECTIONS = (Task, FiLMConfig, TCNConfig, Model, Batching, Optimizer, Decoding, Experiment)
+SECTIONS = (Task, FiLMConfig, TCNConfig, Model, Batching, Optimizer, Meta, Decoding, Experiment)
 
 # No field has its default.
 UNUSUAL = Experiment(
@@ -40,7 +39,7 @@ UNUSUAL = Experiment(
             target_language="tr",
             data=("a b", "c"),
         ),
-        Task(name="mt", source="text", target="translation", metric="bleu"),
+        Task(name="mt", source="text", target="translation", metric="bleu", prefix="to German"),
     ),
     tokenizer="some/tokenizer.model",
     model=Model(
@@ -54,6 +53,7 @@ UNUSUAL = Experiment(
         mel_channels=40,
         cnn_channels=(5, 7),
         conditioning="explicit",
+        injection="input",
         film=FiLMConfig(placement="norm", scale="direct", sharing="per_stack", init="lecun"),
         tcn=TCNConfig(width=6, d_ff=9, num_heads=3, num_layers=2, scaled=True, stop_gradient=True),
         dtype="bfloat16",
@@ -79,10 +79,15 @@ UNUSUAL = Experiment(
         accumulate=2,
     ),
     decoding=Decoding(beam_size=1, length_penalty=1.0, extra_length=3, examples=2),
+    strategy="maml",
+    meta=Meta(inner_learning_rate=0.1, inner_steps=2, order="second", tasks=("mt",), remat=True),
+    train_on=("mt",),
+    start_from="runs/base",
     steps=5,
     seed=7,
     log_every=1,
     save_every=2,
+    keep=5,
     validate_every=3,
     mesh_data=2,
     mesh_model=4,
@@ -129,7 +134,7 @@ def unchanged(config, default):
 def test_an_experiment_comes_back_from_json_as_it_was():
     bare = Task(name="bare", source="text", target="transcript", metric="wer")
     assert not list(unchanged(UNUSUAL, Experiment(tasks=(bare,), tokenizer="")))
-    assert not list(unchanged(UNUSUAL.tasks[0], bare))
+    assert list(unchanged(UNUSUAL.tasks[0], bare)) == ["Task.prefix"]  # speech has none
     assert from_json(Experiment, to_json(UNUSUAL), "e.json") == UNUSUAL
 
 
@@ -148,6 +153,7 @@ def test_json_holds_every_field_by_its_name():
         "source_language": "de",
         "target_language": "tr",
         "data": ["a b", "c"],
+        "prefix": "",
     }
     assert found["model"]["film"]["sharing"] == "per_stack"
     assert found["optimizer"]["epsilon"] == 1e-8
@@ -180,6 +186,8 @@ def test_a_whole_number_is_read_as_the_float_that_a_field_expects():
 def test_no_choice_can_be_changed_afterwards(cls):
     assert cls.__dataclass_params__.frozen
 
+
+PREFIXED_SPEECH = VALID["tasks"][0] | {"source": "speech", "prefix": "to German"}
 
 MUTANTS = [
     # A dotted place, the value that it gets, and the message, of which … leaves some out.
@@ -220,6 +228,12 @@ MUTANTS = [
     ("optimizer.learning_rate", 0, "e.json.optimizer: Optimizer.learning_rate: expected…0.0"),
     ("optimizer.label_smoothing", 1, "e.json.optimizer: Optimizer.label_smoothing: expected…1.0"),
     ("decoding.beam_size", 0, "e.json.decoding: Decoding.beam_size: expected positive, found 0"),
+    ("meta", {"inner_steps": 0}, "e.json.meta: Meta.inner_steps: expected positive, found 0"),
+    ("meta", {"inner_learning_rate": -1}, "e.json.meta: Meta.inner_learning_rate: expected 0…"),
+    ("meta", {"tasks": ["asr"]}, "e.json: unknown task 'asr': this experiment has mt…"),
+    ("train_on", ["mtt"], "e.json: unknown task 'mtt'…did you mean 'mt'?"),
+    ("tasks.0", PREFIXED_SPEECH, "e.json.tasks[0]: Task.prefix: expected none before speech…"),
+    ("keep", 0, "e.json: Experiment.keep: expected positive, found 0"),
     ("steps", 0, "e.json: Experiment.steps: expected positive, found 0"),
 ]
 

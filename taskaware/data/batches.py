@@ -6,6 +6,7 @@ every block of K batches visits each of the K buckets once, in an order drawn fo
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -94,7 +95,8 @@ def training_batches(
     *,
     seed: int,
     first: int = 0,
-    devices: int = 1,
+    multiple: int = 1,
+    only: Sequence[int] | None = None,
     process: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Yield this process's part of every batch, endlessly, from number ``first`` on.
@@ -104,13 +106,17 @@ def training_batches(
         batching: sizes, mixing and buckets.
         seed: of the order of examples.
         first: batches already used.
-        devices: over which rows are split; each task's rows are a multiple of it.
+        multiple: of which each task's rows are a multiple: devices over which they are split.
+        only: tasks that are trained on, by their place; all by default.
         process: (index, count) of this process.
     """
     # Features are small matrix products; BLAS threads for them would only take cores from the
     # step that runs meanwhile (6 ms an utterance instead of 0.7).
     threadpoolctl.threadpool_limits(1, user_api="blas")
-    dataset = _pipeline(tasks, batching, seed, devices, process)[first:]
+    sources, probabilities = _sources(tasks, batching, seed, multiple, only, process)
+    datasets = [grain.MapDataset.source(source) for source in sources]
+    mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, probabilities)
+    dataset = mixed[first:]
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
     return iter(dataset.to_iter_dataset(options))
 
@@ -126,14 +132,15 @@ def fingerprint(
     batching: Batching,
     seed: int,
     tokenizer_sha256: str,
-    devices: int = 1,
+    multiple: int = 1,
+    only: Sequence[int] | None = None,
 ) -> str:
     """Return a digest of all that decides which examples come in which order.
 
-    The number of devices counts only where it changes how many rows a task has.
+    ``multiple`` counts only where it changes how many rows a task has.
     """
     digest = hashlib.sha256()
-    rows = [source.rows for source in _sources(tasks, batching, seed, devices)[0]]
+    rows = [source.rows for source in _sources(tasks, batching, seed, multiple, only)[0]]
     settings = [asdict(batching), seed, tokenizer_sha256, rows, [asdict(e.task) for e in tasks]]
     for setting in settings[-1]:
         setting.pop("data")  # a moved folder holds the same data
@@ -166,6 +173,21 @@ def evaluation_batches(
             yield indices, collate([(task_index, examples, filled)], shape)
 
 
+def by_task(batch: Batch) -> tuple[Batch, ...]:
+    """Return each task's rows as a batch of their own, in the order of the batch."""
+    borders = [*np.flatnonzero(np.diff(batch.task_B, prepend=-1)).tolist(), len(batch.task_B)]
+    spoken = 0 if batch.speech is None else len(batch.speech.length_B)
+    parts = []
+    for start, end in itertools.pairwise(borders):
+        speech = source = None
+        if batch.speech is not None and start < spoken:
+            speech = Speech(*[leaf[start:end] for leaf in batch.speech])
+        if batch.source_BS is not None and start >= spoken:
+            source = batch.source_BS[start - spoken : end - spoken]
+        parts.append(Batch(speech, source, batch.target_BT[start:end], batch.task_B[start:end]))
+    return tuple(parts)
+
+
 def collate(chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]], shape: Shape) -> Batch:
     """Join (task, its examples, which of them) into one batch; speech tasks come first."""
     frames, source, target, task_of = [], [], [], []
@@ -191,19 +213,13 @@ def collate(chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]], shape: Sh
     )
 
 
-def _pipeline(tasks, batching, seed, devices, process):
-    sources, probabilities = _sources(tasks, batching, seed, devices, process)
-    datasets = [grain.MapDataset.source(source) for source in sources]
-    return datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, probabilities)
-
-
 def _sources(
-    tasks, batching, seed, devices=1, process=(0, 1)
+    tasks, batching, seed, multiple, only, process=(0, 1)
 ) -> tuple[list[_MixedBatches], list[float]]:
     """Return what batches are drawn from, and how often from each."""
-    probabilities = task_probabilities([len(examples) for examples in tasks], batching.alpha)
-    numbered = list(enumerate(tasks))
-    settings = (batching, devices, seed, process)
+    numbered = [(i, examples) for i, examples in enumerate(tasks) if only is None or i in only]
+    probabilities = task_probabilities([len(e) for _, e in numbered], batching.alpha)
+    settings = (batching, multiple, seed, process)
     if batching.mixing == "all_tasks":
         return [_MixedBatches(numbered, probabilities, *settings)], [1.0]
     single = [_MixedBatches([task], np.ones(1), *settings) for task in numbered]

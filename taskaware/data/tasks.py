@@ -93,7 +93,8 @@ class TaskExamples:
         self.target = TokenRows(map(tokenizer.encode, self.references()))
         self.source = None
         if task.source == "text":
-            self.source = TokenRows(tokenizer.encode(row.source_text) for row in self.rows)
+            texts = (f"{task.prefix} {row.source_text}".strip() for row in self.rows)
+            self.source = TokenRows(map(tokenizer.encode, texts))
             self.source_length = self.source.length
         else:
             frames = [num_frames(row.num_samples) for row in self.rows]

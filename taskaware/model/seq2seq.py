@@ -1,5 +1,6 @@
 """The whole model: speech or text in, tokens out, modulated by a task embedding."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, assert_never
 
 import jax
@@ -14,7 +15,7 @@ from taskaware.layers import dropout, sinusoids, split_key
 from taskaware.model.blocks import Cache, DecoderBlock, EncoderBlock, KeysValues
 from taskaware.model.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.modulation.film import Modulation, Places, modulate
-from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN
+from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 
 
 class Embedded(NamedTuple):
@@ -24,6 +25,13 @@ class Embedded(NamedTuple):
     mask_BS: Bool[Array, "B S"]
     y_BTD: Float[Array, "B T D"]
     mask_BT: Bool[Array, "B T"]
+
+
+class Condition(NamedTuple):
+    """What a task embedding does to one side of the model: FiLM, or vectors before its input."""
+
+    modulation: Modulation | None = None
+    prefix_BPD: Float[Array, "B P D"] | None = None
 
 
 class Memory(NamedTuple):
@@ -50,10 +58,18 @@ class Seq2Seq(nnx.Module):
         vocab_size: V.
         num_tasks: N.
         speech: whether any task's source is speech; without, there is no speech frontend.
+        task_tokens: of each task, if they are what tells it (``Task.tokens``).
     """
 
     def __init__(
-        self, config: Model, vocab_size: int, num_tasks: int, *, speech: bool, rngs: nnx.Rngs
+        self,
+        config: Model,
+        vocab_size: int,
+        num_tasks: int,
+        *,
+        speech: bool,
+        task_tokens: Sequence[Sequence[str]] = (),
+        rngs: nnx.Rngs,
     ):
         dtype = jnp.dtype(config.dtype).type
         self.config = config
@@ -79,15 +95,9 @@ class Seq2Seq(nnx.Module):
         pre = config.norm == "pre"
         self.encoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
         self.decoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
-        # Each side has a place after its frontend and one at every block.
-        self.places = Places(
-            config.d_model,
-            1 + config.encoder_layers,
-            1 + config.decoder_layers,
-            scale=config.film.scale,
-            sharing=config.film.sharing if config.conditioning != "vanilla" else "all_blocks",
-        )
-        self.tcn = _tcn(config, num_tasks, self.places.embedding_width, rngs)
+        self.places = _places(config)
+        width = self.places.embedding_width if self.places else config.d_model
+        self.tcn = _tcn(config, num_tasks, task_tokens, width, rngs)
 
     def embed(self, batch: Batch) -> Embedded:
         """Run the frontends over sources and targets; no block has run yet."""
@@ -114,7 +124,7 @@ class Seq2Seq(nnx.Module):
         match self.tcn:
             case None:
                 return None
-            case ExplicitTCN():
+            case ExplicitTCN() | TaskTokens():
                 return self.tcn(task_B)
             case ImplicitTCN():
                 if self.config.tcn.stop_gradient:
@@ -133,13 +143,14 @@ class Seq2Seq(nnx.Module):
         """Score every target token given those before it; a key turns dropout on."""
         encoder_key, decoder_key = split_key(key, 2)
         memory = self.encode(embedded.x_BSD, embedded.mask_BS, embedding_BZ, encoder_key)
-        modulation = self._decoder_modulation(embedding_BZ)
+        _, condition = self._conditions(embedding_BZ)
         y_BTD = jnp.pad(embedded.y_BTD[:, :-1], ((0, 0), (1, 0), (0, 0)))  # starts from zero: D17
         decoder_keys = split_key(decoder_key, 2)
-        y_BTD = self._enter(y_BTD, modulation, decoder_keys[0])
+        y_BTD = self._enter(_after(condition.prefix_BPD, y_BTD), condition, decoder_keys[0])
         y_BTD = self._run(
-            self.decoder, y_BTD, modulation, decoder_keys[1], memory.memory_BSD, memory.mask_BS
+            self.decoder, y_BTD, condition, decoder_keys[1], memory.memory_BSD, memory.mask_BS
         )
+        y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # nothing is to be said at a prefix
         logits_BTV = self.embedding.logits(_norm(self.decoder_norm, y_BTD))
         return Output(logits_BTV, memory.stream_BSD, y_BTD)
 
@@ -150,35 +161,38 @@ class Seq2Seq(nnx.Module):
         embedding_BZ: Float[Array, "B Z"] | None,
         key: Key[Array, ""] | None = None,
     ) -> Memory:
-        """Modulate the frontends' output and run the encoder."""
-        modulation = None
-        if embedding_BZ is not None:
-            modulation = self.places(embedding_BZ).at(slice(0, self.places.encoder_places))
+        """Condition the frontends' output and run the encoder; a prefix adds positions."""
+        condition, _ = self._conditions(embedding_BZ)
+        if condition.prefix_BPD is not None:
+            x_BSD = _after(condition.prefix_BPD, x_BSD)
+            added = x_BSD.shape[1] - mask_BS.shape[1]
+            mask_BS = jnp.pad(mask_BS, ((0, 0), (added, 0)), constant_values=True)
         keys = split_key(key, 2)
-        x_BSD = self._enter(x_BSD, modulation, keys[0])
-        x_BSD = self._run(self.encoder, x_BSD, modulation, keys[1], mask_BS)
+        x_BSD = self._enter(x_BSD, condition, keys[0])
+        x_BSD = self._run(self.encoder, x_BSD, condition, keys[1], mask_BS)
         return Memory(_norm(self.encoder_norm, x_BSD), mask_BS, x_BSD)
 
     def start_decoding(self, memory: Memory, embedding_BZ, num_beams: int, max_length: int):
         """Return (next_logits, cache) for the searches of ``decode``; the TCN is not called."""
         config = self.config
-        modulation = self._decoder_modulation(embedding_BZ)
+        _, (modulation, prefix_BPD) = self._conditions(embedding_BZ)
+        prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
+        length = prefix_length + max_length
         source = [
             KeysValues(*b.cross_attention.keys_values(memory.memory_BSD)) for b in self.decoder
         ]
-        position_TD = jnp.asarray(sinusoids(max_length, config.d_model))
+        position_TD = jnp.asarray(sinusoids(length, config.d_model))
         shape = (
             memory.mask_BS.shape[0],
             num_beams,
-            max_length,
+            length,
             config.num_heads,
             config.d_model // config.num_heads,
         )
         cache = [Cache(jnp.zeros(shape), jnp.zeros(shape)) for _ in self.decoder]
 
-        def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Any):
-            y_BWD = modulate(self.embedding(tokens_BW), _at(modulation, 0))
-            y_BWD = y_BWD + position_TD[position][None, None]
+        def take_in(y_BWD: Float[Array, "B W D"], position: Int[Array, ""], cache: Any):
+            y_BWD = modulate(y_BWD, _at(modulation, 0)) + position_TD[position][None, None]
             updated = []
             for layer, block in enumerate(self.decoder):
                 y_BWD, block_cache = block.step(
@@ -190,21 +204,38 @@ class Seq2Seq(nnx.Module):
                     position,
                 )
                 updated.append(block_cache)
-            return self.embedding.logits(_norm(self.decoder_norm, y_BWD)), updated
+            return y_BWD, updated
 
+        def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Any):
+            y_BWD, cache = take_in(self.embedding(tokens_BW), prefix_length + position, cache)
+            return self.embedding.logits(_norm(self.decoder_norm, y_BWD)), cache
+
+        for place in range(prefix_length):
+            assert prefix_BPD is not None
+            vector_BWD = jnp.repeat(prefix_BPD[:, place][:, None], num_beams, axis=1)
+            _, cache = take_in(vector_BWD, jnp.int32(place), cache)
         return next_logits, cache
 
-    def _decoder_modulation(self, embedding_BZ) -> Modulation | None:
+    def _conditions(self, embedding_BZ) -> tuple[Condition, Condition]:
+        """Return what the task embedding does to the encoder's and to the decoder's side."""
         if embedding_BZ is None:
-            return None
-        return self.places(embedding_BZ).at(slice(self.places.encoder_places, None))
+            return Condition(), Condition()
+        if self.places is not None:
+            modulation, border = self.places(embedding_BZ), self.places.encoder_places
+            parts = slice(0, border), slice(border, None)
+            return Condition(modulation.at(parts[0])), Condition(modulation.at(parts[1]))
+        prefix_BPD = embedding_BZ.reshape(len(embedding_BZ), -1, self.config.d_model)
+        both = self.config.conditioning != "tokens"
+        return Condition(prefix_BPD=prefix_BPD if both else None), Condition(prefix_BPD=prefix_BPD)
 
-    def _enter(self, x, modulation, key):
+    def _enter(self, x, condition, key):
         """Modulate a frontend's output (D4: at the model's width), then add positions."""
-        return dropout(with_positions(modulate(x, _at(modulation, 0))), self.config.dropout, key)
+        x = with_positions(modulate(x, _at(condition.modulation, 0)))
+        return dropout(x, self.config.dropout, key)
 
-    def _run(self, blocks, x, modulation, key, *context):
+    def _run(self, blocks, x, condition, key, *context):
         """Run a stack, one place of the modulation a block: unrolled, or as one compiled loop."""
+        modulation = condition.modulation
         keys = None if key is None else jax.random.split(key, len(blocks))
         per_block = (None if modulation is None else modulation.at(slice(1, None)), keys)
         if not self.config.scan:
@@ -228,21 +259,55 @@ def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
     return x_BSD + sinusoids(*x_BSD.shape[1:])[None]
 
 
-def build(config: Model, vocab_size: int, num_tasks: int, *, speech: bool, seed: int) -> Seq2Seq:
+def build(
+    config: Model,
+    vocab_size: int,
+    num_tasks: int,
+    *,
+    speech: bool,
+    seed: int,
+    task_tokens: Sequence[Sequence[str]] = (),
+) -> Seq2Seq:
     """Build a model with fresh weights."""
-    return Seq2Seq(config, vocab_size, num_tasks, speech=speech, rngs=nnx.Rngs(seed))
+    return Seq2Seq(
+        config,
+        vocab_size,
+        num_tasks,
+        speech=speech,
+        task_tokens=task_tokens,
+        rngs=nnx.Rngs(seed),
+    )
+
+
+def _places(config: Model) -> Places | None:
+    """Return where FiLM acts: on each side after the frontend, and at every block."""
+    if config.conditioning not in ("explicit", "implicit") or config.injection != "film":
+        return None
+    return Places(
+        config.d_model,
+        1 + config.encoder_layers,
+        1 + config.decoder_layers,
+        scale=config.film.scale,
+        sharing=config.film.sharing,
+    )
 
 
 def _tcn(
-    config: Model, num_tasks: int, embedding_width: int, rngs: nnx.Rngs
-) -> ExplicitTCN | ImplicitTCN | None:
+    config: Model,
+    num_tasks: int,
+    task_tokens: Sequence[Sequence[str]],
+    embedding_width: int,
+    rngs: nnx.Rngs,
+) -> ExplicitTCN | ImplicitTCN | TaskTokens | None:
+    # A vector before the input has no γ half that would have to start at zero.
+    init = config.film.init if config.injection == "film" else "lecun"
     match config.conditioning:
         case "vanilla":
             return None
+        case "tokens":
+            return TaskTokens(task_tokens, config.d_model, rngs=rngs)
         case "explicit":
-            return ExplicitTCN(
-                num_tasks, config.d_model, embedding_width, init=config.film.init, rngs=rngs
-            )
+            return ExplicitTCN(num_tasks, config.d_model, embedding_width, init=init, rngs=rngs)
         case "implicit":
             return ImplicitTCN(
                 config.d_model,
@@ -252,7 +317,7 @@ def _tcn(
                 num_heads=config.tcn.num_heads,
                 num_layers=config.tcn.num_layers,
                 scaled=config.tcn.scaled,
-                init=config.film.init,
+                init=init,
                 dtype=jnp.dtype(config.dtype).type,
                 rngs=rngs,
             )
@@ -262,6 +327,10 @@ def _tcn(
 
 def _at(modulation: Modulation | None, place: int) -> Modulation | None:
     return None if modulation is None else modulation.at(place)
+
+
+def _after(prefix_BPD: Float[Array, "B P D"] | None, x: Array) -> Array:
+    return x if prefix_BPD is None else jnp.concatenate([prefix_BPD.astype(x.dtype), x], axis=1)
 
 
 def _norm(norm: nnx.LayerNorm | None, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:

@@ -1,5 +1,6 @@
 """Task Characteristics Networks: from a task id or from an example to a task embedding."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -43,6 +44,29 @@ class ExplicitTCN(nnx.Module):
     def __call__(self, task_B: Int[Array, " B"]) -> Float[Array, "B Z"]:
         """Return each row's task embedding."""
         return self.kernel_NZ[...][task_B]
+
+
+class TaskTokens(nnx.Module):
+    """Each task as a few tokens, such as <|de|><|translate|>; tasks share those they agree in.
+
+    What Whisper does (Radford et al. 2022), but for one thing: the tokens have a table of their
+    own, outside the vocabulary, so that no search has to be kept from writing them.
+
+    Args:
+        tasks: each task's tokens, equally many.
+        d_model: D.
+    """
+
+    def __init__(self, tasks: Sequence[Sequence[str]], d_model: int, *, rngs: nnx.Rngs):
+        names = sorted({token for tokens in tasks for token in tokens})
+        self.token_NP = tuple(tuple(names.index(token) for token in tokens) for tokens in tasks)
+        # As large as the embedding of a word, which stands in the same place.
+        self.table_VD = TCNParam(jax.random.normal(rngs.params(), (len(names), d_model)))
+
+    def __call__(self, task_B: Int[Array, " B"]) -> Float[Array, "B Z"]:
+        """Return each row's tokens' vectors, one after the other: Z = P · D."""
+        token_BP = jnp.array(self.token_NP)[task_B]
+        return self.table_VD[...][token_BP].reshape(len(task_B), -1)
 
 
 class CausalBlock(nnx.Module):

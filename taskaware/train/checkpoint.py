@@ -14,17 +14,16 @@ from taskaware.train.state import TrainState
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells its every move
 
-_KEEP = 2
-
 
 class Checkpoints:
     """The newest steps of a run, each complete or absent.
 
     Args:
         folder: where steps lie, one subfolder each.
+        keep: how many stay.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, keep: int):
         # Orbax's own annotations do not admit its own policies, hence Any.
         policies: Any = ocp.training
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,15 +31,14 @@ class Checkpoints:
         self._orbax = policies.Checkpointer(
             str(folder.absolute()),
             save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=policies.preservation_policies.LatestN(_KEEP),
+            preservation_policy=policies.preservation_policies.LatestN(keep),
             cleanup_tmp_directories=True,
         )
         self._saving: Any = None
 
-    def latest(self) -> int | None:
-        """Return the newest step, or None if nothing has been saved."""
-        newest = self._orbax.latest
-        return None if newest is None else newest.step
+    def steps(self) -> tuple[int, ...]:
+        """Return the steps that have been saved and kept, the newest last."""
+        return tuple(sorted(saved.step for saved in self._orbax.checkpoints))
 
     def save(self, state: TrainState, about: dict[str, str]) -> None:
         """Begin to save a state; it is safe once ``wait`` or the next ``save`` has returned.
@@ -68,11 +66,12 @@ class Checkpoints:
             ) from error
 
     def restore(
-        self, like: TrainState, sharding: PyTree, about: dict[str, str]
-    ) -> tuple[TrainState, int]:
-        """Return the newest state, its arrays placed as asked, and its step.
+        self, step: int, like: TrainState, sharding: PyTree, about: dict[str, str]
+    ) -> TrainState:
+        """Return a step's state, its arrays placed as asked.
 
         Args:
+            step: one of ``steps``.
             like: a state, or its shapes, of the same structure.
             sharding: where each array goes.
             about: what the state must belong to.
@@ -80,9 +79,6 @@ class Checkpoints:
         Raises:
             UsageError: it belongs to something else, or has other shapes.
         """
-        step = self.latest()
-        if step is None:
-            raise UsageError(f"{self.folder}: no checkpoint; run taskaware train first")
         found = self._orbax.load_checkpointables(step, {"about": None})["about"]
         for name, expected in about.items():
             if found.get(name) != expected:
@@ -111,7 +107,7 @@ class Checkpoints:
                 f"{self.folder}/{step}: cannot be restored ({reason}); delete this step to go back "
                 "to the one before"
             ) from error
-        return state._replace(key=jax.random.wrap_key_data(state.key)), step
+        return state._replace(key=jax.random.wrap_key_data(state.key))
 
     def close(self) -> None:
         """Wait for what was begun and let go of the folder."""

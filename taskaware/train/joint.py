@@ -16,7 +16,8 @@ from taskaware.modulation.tcn import derangement
 from taskaware.train.state import TrainState
 
 Metrics = dict[str, Array]
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Step = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
+"""From a state and a batch, in the form that the strategy asks for, to the next state."""
 
 
 def joint_loss(
@@ -57,14 +58,28 @@ def joint_step(
     """Return the step function, to be compiled once a batch shape."""
     graphdef = nnx.graphdef(model)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        shuffle_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+    def loss(params: nnx.State, batch: Batch, key: Key[Array, ""]):
+        shuffle_key, dropout_key = jax.random.split(key)
+        merged = nnx.merge(graphdef, params)
+        return joint_loss(merged, batch, shuffle_key, dropout_key, smoothing, num_tasks)
 
-        def loss(params: nnx.State):
-            merged = nnx.merge(graphdef, params)
-            return joint_loss(merged, batch, shuffle_key, dropout_key, smoothing, num_tasks)
+    return descend(loss, optimizer)
 
-        (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+
+def descend(
+    loss: Callable[[nnx.State, Any, Key[Array, ""]], tuple[Float[Array, ""], Metrics]],
+    optimizer: optax.GradientTransformation,
+) -> Step:
+    """Return the step function that follows a loss's gradient.
+
+    Args:
+        loss: (parameters, batch, the step's own key) → (loss, what to report).
+        optimizer: turns the gradient into an update.
+    """
+
+    def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        gradient, metrics = jax.grad(loss, has_aux=True)(state.params, batch, key)
         update, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, update)
         metrics["gradient_norm"] = optax.tree.norm(gradient)

@@ -1,5 +1,6 @@
 """What changes while training: parameters, optimizer, step and randomness."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -23,6 +24,16 @@ def initial_state(
 ) -> TrainState:
     """Return the state before the first step."""
     return TrainState(jnp.int32(0), params, optimizer.init(params), jax.random.key(seed))
+
+
+def average(trees: Iterable[nnx.State]) -> nnx.State:
+    """Return the mean of several states' parameters, taken in float32, in their own dtype."""
+    count, total, like = 0, None, None
+    for tree in trees:
+        wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
+        total = wide if total is None else jax.tree.map(jnp.add, total, wide)
+        count, like = count + 1, tree
+    return jax.tree.map(lambda leaf, kept: (leaf / count).astype(kept.dtype), total, like)
 
 
 def count_parameters(params: nnx.State, kind: type[nnx.Variable] = nnx.Param) -> int:

@@ -158,8 +158,8 @@ def test_another_seed_gives_another_order(tasks):
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_processes_share_a_batch_by_taking_each_tasks_rows_in_turn(tasks, batching, count):
     """Row j of a task in the whole batch is row j // count of process j % count."""
-    whole = take(3, tasks, batching, devices=4)
-    parts = [take(3, tasks, batching, devices=4, process=(p, count)) for p in range(count)]
+    whole = take(3, tasks, batching, multiple=4)
+    parts = [take(3, tasks, batching, multiple=4, process=(p, count)) for p in range(count)]
     for number, batch in enumerate(whole):
         rows = examples_in(batch, tasks)
         for p in range(count):
@@ -175,7 +175,7 @@ def test_processes_share_a_batch_by_taking_each_tasks_rows_in_turn(tasks, batchi
 @pytest.mark.parametrize("batching", [ALL, ONE, replace(ALL, alpha=1.0)])
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_each_tasks_rows_can_be_split_over_the_devices(tasks, batching, devices):
-    for batch in take(4, tasks, batching, devices=devices):
+    for batch in take(4, tasks, batching, multiple=devices):
         assert all(rows % devices == 0 for rows in Counter(batch.task_B.tolist()).values())
 
 

@@ -12,17 +12,19 @@ ABOUT = {"tokenizer": "abc", "data": "def"}
 
 
 def restore(folder, about=ABOUT, like=None, mesh=None):
-    checkpoints = Checkpoints(folder)
+    """The newest state, and its step."""
+    checkpoints = Checkpoints(folder, 2)
     like = like or toy_run.setup()[1]
     try:
         where = sharding.state_sharding(mesh or sharding.make_mesh(1, 1), like)
-        return checkpoints.restore(like, where, about)
+        step = checkpoints.steps()[-1]
+        return checkpoints.restore(step, like, where, about), step
     finally:
         checkpoints.close()
 
 
-def save(folder, *states):
-    checkpoints = Checkpoints(folder)
+def save(folder, *states, keep=2):
+    checkpoints = Checkpoints(folder, keep)
     for state in states:
         checkpoints.save(state, ABOUT)
     checkpoints.close()
@@ -63,8 +65,14 @@ def test_forgetting_any_part_of_the_state_would_show(forgotten, tmp_path):
 def test_the_newest_steps_are_kept(tmp_path):
     state = toy_run.setup()[1]
     save(tmp_path, *(state._replace(step=jnp.int32(step)) for step in (1, 2, 3)))
-    assert Checkpoints(tmp_path).latest() == 3
+    assert Checkpoints(tmp_path, 2).steps() == (2, 3)
     assert not (tmp_path / "1").exists() and (tmp_path / "2").exists()
+
+
+def test_as_many_are_kept_as_are_asked_for(tmp_path):
+    state = toy_run.setup()[1]
+    save(tmp_path, *(state._replace(step=jnp.int32(step)) for step in (1, 2, 3)), keep=3)
+    assert Checkpoints(tmp_path, 3).steps() == (1, 2, 3)
 
 
 def test_a_state_may_be_donated_once_save_has_returned(tmp_path):
@@ -72,7 +80,7 @@ def test_a_state_may_be_donated_once_save_has_returned(tmp_path):
     step = jax.jit(step, donate_argnums=0)
     state, _ = step(state, toy_run.batch())
     kept = jax.device_get(state.params)
-    checkpoints = Checkpoints(tmp_path)
+    checkpoints = Checkpoints(tmp_path, 2)
     checkpoints.save(state, ABOUT)
     for number in range(3):
         state, _ = step(state, toy_run.batch(number))
@@ -108,13 +116,12 @@ def test_another_shape_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_to_restore_says_so(tmp_path):
-    with pytest.raises(UsageError, match="no checkpoint; run taskaware train first"):
-        restore(tmp_path)
+def test_before_anything_is_saved_there_are_no_steps(tmp_path):
+    assert Checkpoints(tmp_path, 2).steps() == ()
 
 
 def test_a_save_that_fails_is_told_before_the_next_is_begun(tmp_path, monkeypatch):
-    checkpoints = Checkpoints(tmp_path)
+    checkpoints = Checkpoints(tmp_path, 2)
 
     class Failing:
         def result(self):

@@ -1,0 +1,182 @@
+"""Train, score and store rows of the paper's tables, one after the other.
+
+    python experiments/reproduce.py                          all of them, in at most 3 hours
+    python experiments/reproduce.py table3                   one table
+    python experiments/reproduce.py table3/joint_implicit    one row
+
+Runs in the folder where it is started: data goes to ``data/``, runs to ``runs/``, results to
+``experiments/results/``. A row whose result stands there is not run again, and an interrupted one
+goes on where it stopped. ``--corpora`` names a folder that holds the small real corpora of Table 2
+and Figure 2c (multi30k, sts_de_ro_tr, ...); without it, rows that need them are left out.
+
+A row's file defines ``experiment``, or ``experiments``: several runs by the task that each is
+scored on. ``selection`` says which checkpoint is scored, ``draw`` whether its embeddings are
+drawn, and its folder's ``base.py`` the commands that make the data.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from taskaware.commands import definitions
+from taskaware.config import Experiment
+from taskaware.run import environment, write_json
+from taskaware.strict_json import to_json
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+TABLES = {
+    "table3": (
+        *("joint_vanilla", "joint_explicit", "joint_implicit", "joint_taskwise"),
+        *("joint_average", "direct", "joint_finetune", "joint_tokens", "joint_input"),
+        *("joint_deeper", "maml_vanilla", "maml_explicit", "maml_implicit", "maml_taskwise"),
+        "maml_finetune",
+    ),
+}
+SEEDS = {
+    "table3/joint_vanilla": 3,
+    "table3/joint_explicit": 3,
+    "table3/joint_implicit": 3,
+    "table3/maml_implicit": 3,
+}
+"""Rows that are reported as mean ± standard deviation."""
+
+
+def main() -> None:
+    """Run the rows that the command line names."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("rows", nargs="*", default=list(TABLES), metavar="TABLE[/ROW]")
+    parser.add_argument("--corpora", type=Path, help="folder of the small real corpora")
+    parser.add_argument("--seeds", type=int, nargs="+", help="instead of those of the table")
+    options = parser.parse_args()
+    rows = [
+        f"{table}/{row}"
+        for table, names in TABLES.items()
+        for row in names
+        if {table, f"{table}/{row}"} & set(options.rows)
+    ]
+    if unknown := set(options.rows) - {*TABLES, *rows}:
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(TABLES)} or a row")
+    # First every row once, then the further seeds.
+    turns = [(seed, row) for row in rows for seed in options.seeds or range(SEEDS.get(row, 1))]
+    for seed, row in sorted(turns, key=lambda turn: turn[0]):
+        reproduce(row, seed, options.corpora)
+
+
+def reproduce(row: str, seed: int, corpora: Path | None) -> None:
+    """Make one row's result, unless it stands there already."""
+    found = definitions(HERE / f"{row}.py")
+    runs = found.get("experiments") or {"": found["experiment"]}
+    runs = {name: dataclasses.replace(run, seed=seed) for name, run in runs.items()}
+    path = RESULTS / f"{row}.{seed}.json"
+    wanted = {name: json.loads(to_json(run)) for name, run in runs.items()}
+    if path.exists() and json.loads(path.read_text())["experiments"] == wanted:
+        print(f"{row} seed {seed}: done before", flush=True)
+        return
+    if missing := prepare(row, corpora):
+        print(f"{row}: left out, {missing}", flush=True)
+        return
+    selection = found.get("selection", "single")
+    folders = {
+        name: train(f"{row}{'.' if name else ''}{name}", run, corpora) for name, run in runs.items()
+    }
+    scored = {name: scores(folder, selection) for name, folder in folders.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if any(run.start_from for run in runs.values()):
+        base = next(run.start_from for run in runs.values())
+        taskaware("forgetting", base, *map(str, folders.values()), "--out", f"runs/{row}")
+        for suffix in ("json", "png", "svg"):
+            made = Path(f"runs/{row}/forgetting.{suffix}").read_bytes()
+            path.with_name(f"{path.name.split('.')[0]}.forgetting.{suffix}").write_bytes(made)
+    if found.get("draw"):
+        draw(path, folders[""])
+    write_json(
+        path,
+        {
+            "row": row,
+            "date": str(datetime.date.today()),
+            "machine": machine(),
+            "experiments": wanted,
+            "results": scored,
+            "environment": environment(),
+        },
+    )
+    print(f"{row} seed {seed}: {path}", flush=True)
+
+
+def prepare(row: str, corpora: Path | None) -> str:
+    """Run the commands that make the data of a row's folder; return what is missing."""
+    for out, command in definitions(HERE / row.split("/")[0] / "base.py")["data"].items():
+        if "{corpora}" in command and corpora is None:
+            return "it needs --corpora"
+        if not Path(out).exists():
+            taskaware(*shlex.split(command.format(corpora=corpora)), "--out", out)
+    return ""
+
+
+def train(name: str, experiment: Experiment, corpora: Path | None) -> Path:
+    """Train an experiment, or find a folder in which the same one has been trained."""
+    text = to_json(experiment)
+    for known in sorted(Path("runs").glob("*/*/experiment.json")):
+        if known.read_text() == text and (known.parent / "done").exists():
+            return known.parent
+    if experiment.start_from and not Path(experiment.start_from, "done").exists():
+        row = experiment.start_from.removeprefix("runs/")
+        train(row, definitions(HERE / f"{row}.py")["experiment"], corpora)
+    folder = Path("runs") / f"{name}{f'.seed{experiment.seed}' if experiment.seed else ''}"
+    given = folder.with_name(folder.name + ".json")
+    given.parent.mkdir(parents=True, exist_ok=True)
+    given.write_text(text)
+    taskaware("train", str(given), "--out", str(folder))
+    (folder / "done").touch()
+    return folder
+
+
+def scores(folder: Path, selection: str) -> dict[str, Any]:
+    """Score a run's test split, and return the row."""
+    taskaware("evaluate", str(folder), "--select", selection)
+    rows = json.loads((folder / "results.json").read_text())
+    return next(row for row in rows if (row["split"], row["selection"]) == ("test", selection))
+
+
+def draw(path: Path, folder: Path) -> None:
+    """Draw a run's task embeddings beside its result."""
+    said = taskaware("embed", str(folder))
+    for made in sorted(folder.glob("task_embeddings*.*")):
+        if made.suffix != ".npz":
+            name = made.name.replace("task_embeddings", path.name.split(".")[0])
+            path.with_name(name).write_bytes(made.read_bytes())
+    path.with_name(f"{path.name.split('.')[0]}.silhouettes.txt").write_text(said)
+
+
+def taskaware(*words: str) -> str:
+    """Run a command of the package in a process of its own, and return what it printed."""
+    print("taskaware", shlex.join(words), flush=True)
+    lines = []
+    command = [sys.executable, "-m", "taskaware.cli", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print("  " + line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        sys.exit(process.returncode)
+    return "".join(lines)
+
+
+def machine() -> str:
+    """Return what it was computed on."""
+    about = environment()
+    if about["backend"] == "cpu":
+        return f"{os.cpu_count()} CPU cores"
+    return f"{len(about['devices'])} × {about['devices'][0]}"
+
+
+if __name__ == "__main__":
+    main()

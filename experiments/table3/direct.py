@@ -1,0 +1,13 @@
+"""Table 3, row 1: direct learning, one model a task from scratch.
+
+    python experiments/reproduce.py table3/direct
+
+Paper: ST 22.14 BLEU, ASR 25.25 WER, MT 27.93 BLEU.
+Obtained: not yet.
+"""
+
+from dataclasses import replace
+
+from base import vanilla
+
+experiments = {task.name: replace(vanilla, tasks=(task,)) for task in vanilla.tasks}

@@ -1,0 +1,11 @@
+"""§3.3.2's depth ablation: row 2 with half as many blocks again, 2 + 4.
+
+    python experiments/reproduce.py table3/joint_deeper
+
+Paper: no number; more layers (16 instead of 12) gave "inferior performance".
+Obtained: not yet.
+"""
+
+from base import base, conditioned
+
+experiment = conditioned(base, "vanilla", encoder_layers=2, decoder_layers=4)

@@ -1,0 +1,14 @@
+"""Table 3, row 11: the model of row 10, each task at its own best checkpoint.
+
+    python experiments/reproduce.py table3/maml_taskwise
+
+Paper: ST 28.59 BLEU, ASR 11.28 WER, MT 23.57 BLEU.
+Obtained: not yet.
+"""
+
+from dataclasses import replace
+
+from base import base, conditioned
+
+experiment = replace(conditioned(base, "implicit"), strategy="maml")
+selection = "taskwise"

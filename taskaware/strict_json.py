@@ -1,0 +1,94 @@
+"""Configurations as JSON files: written whole, read strictly, equal after the round trip."""
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from taskaware.errors import UsageError, nearest
+
+
+def to_json(config: Any) -> str:
+    """Write any configuration of this module as JSON that ``from_json`` reads back equal."""
+    return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(cls: type, text: str, where: str) -> Any:
+    """Read a configuration; an unknown key, a wrong type or a value out of range is a UsageError.
+
+    Args:
+        cls: the dataclass expected.
+        text: JSON.
+        where: the file's name, for messages.
+    """
+    try:
+        data = json.loads(text, object_pairs_hook=_refuse_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not valid JSON ({error})") from None
+    return _build(cls, data, where)
+
+
+def load(cls: type, path: str | Path) -> Any:
+    """Read a configuration file written by ``to_json``."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot read the configuration ({error})") from None
+    return from_json(cls, text, str(path))
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"key {key!r} stands twice")
+    return dict(pairs)
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Turn parsed JSON into ``kind``: dataclass, Literal, tuple[X, ...], X | None, or a scalar."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: expected an object, found {value!r}")
+        hints = typing.get_type_hints(kind)
+        for key in value:
+            if key not in hints:
+                known = tuple(hints)
+                raise UsageError(
+                    f"{where}: unknown key {key!r}; known are {', '.join(known)}"
+                    f"{nearest(key, known)}"
+                )
+        for f in dataclasses.fields(kind):
+            required = f.default is f.default_factory is dataclasses.MISSING
+            if required and f.name not in value:
+                raise UsageError(f"{where}: key {f.name!r} is missing")
+        built = {key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
+        try:
+            return kind(**built)  # pyright: ignore[reportCallIssue]
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+    if origin is Literal:
+        if value not in args:
+            choices = [str(arg) for arg in args]
+            raise UsageError(
+                f"{where}: expected one of {', '.join(choices)}, found {value!r}"
+                f"{nearest(str(value), choices)}"
+            )
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UsageError(f"{where}: expected a list, found {value!r}")
+        return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _build(args[0], value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise UsageError(f"{where}: expected a float, found a number too large") from None
+    if type(value) is not kind:
+        raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
+    return value

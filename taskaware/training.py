@@ -1,0 +1,266 @@
+"""Training a run, and its models and task embeddings afterwards."""
+
+import dataclasses
+import json
+import operator
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import assert_never
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from taskaware.config import Batching, Experiment
+from taskaware.data.batches import by_task, evaluation_batches, fingerprint, training_batches
+from taskaware.data.tasks import TaskExamples
+from taskaware.dims import PAD
+from taskaware.errors import UsageError
+from taskaware.inference import TaskEmbeddings, task_embeddings
+from taskaware.model.seq2seq import Seq2Seq
+from taskaware.report import RunLog, say
+from taskaware.run import Run, open_run, write_json
+from taskaware.train import loop, sharding
+from taskaware.train.joint import Step, joint_loss, joint_step
+from taskaware.train.maml import maml_step
+from taskaware.train.optimizer import make_optimizer
+from taskaware.train.state import TrainState, average, initial_state
+
+
+def train(run: Run) -> None:
+    """Train to the experiment's last step, from its newest checkpoint if it has one.
+
+    The task embeddings that decoding needs are computed and stored at the end.
+    """
+    experiment = run.experiment
+    examples = run.examples("train")
+    for task in examples:
+        if task.left_out:
+            say(f"{task.task.name}: {task.left_out} of {len(task.rows)} too long, left out")
+    model = run.fresh_model()
+    graphdef, params = nnx.split(model)
+    optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
+    mesh = sharding.make_mesh(experiment.mesh_data, experiment.mesh_model)
+    batching, multiple = _rows(experiment, mesh)
+    settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
+    about = _about(run) | {"data": fingerprint(examples, batching, *settings)}
+    checkpoints = run.checkpoints()
+    try:
+        saved = checkpoints.steps()
+        if experiment.start_from and not saved:
+            params = _parameters_to_start_from(run, params)
+        state = initial_state(params, optimizer, experiment.seed)
+        where = sharding.state_sharding(mesh, state)
+        if saved:
+            state = checkpoints.restore(saved[-1], state, where, about)
+            say(f"{run.folder}: going on from step {saved[-1]}")
+        else:
+            state = jax.device_put(state, where)
+        step = jax.jit(_step(experiment, model), donate_argnums=0)
+        began, before = time.monotonic(), training_seconds(run) if int(state.step) else 0.0
+
+        def save(state: TrainState) -> None:
+            checkpoints.save(state, about)
+            write_json(run.folder / "seconds.json", before + time.monotonic() - began)
+
+        with jax.set_mesh(mesh):
+            state = _loop(run, model, examples, mesh, state, step, save)
+    finally:
+        checkpoints.close()
+    model = nnx.merge(graphdef, jax.device_get(state.params))
+    _store_embeddings(run, model, examples, int(state.step))
+
+
+def _step(experiment: Experiment, model: Seq2Seq) -> Step:
+    """Return the step of the experiment's strategy."""
+    smoothing = experiment.optimizer.label_smoothing
+    optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
+    match experiment.strategy:
+        case "joint":
+            return joint_step(model, optimizer, smoothing, len(experiment.tasks))
+        case "maml":
+            meta = experiment.meta
+            rates = [
+                meta.inner_learning_rate if not meta.tasks or task.name in meta.tasks else 0.0
+                for task in experiment.tasks
+            ]
+            return maml_step(model, optimizer, smoothing, jnp.array(rates), meta)
+        case _:
+            assert_never(experiment.strategy)
+
+
+def _rows(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[Batching, int]:
+    """Return the batching, and of what each task's rows are a multiple.
+
+    Meta learning takes a support and a query of the batching's size from every batch.
+    """
+    batching, devices = experiment.batching, mesh.shape["data"]
+    if experiment.strategy == "maml":
+        return dataclasses.replace(batching, size=2 * batching.size), 2 * devices
+    return batching, devices
+
+
+def _parameters_to_start_from(run: Run, own: nnx.State) -> nnx.State:
+    """Return the newest parameters of the run that this one fine-tunes."""
+    base = open_run(Path(run.experiment.start_from))
+    if base.tokenizer.sha256 != run.tokenizer.sha256:
+        raise UsageError(
+            f"{base.folder}: trained with another tokenizer; set tokenizer to "
+            f"{base.folder / 'tokenizer.model'}"
+        )
+    params = nnx.state(restore(base)[0])
+    shapes = (jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (params, own))
+    if operator.ne(*shapes):
+        raise UsageError(
+            f"{base.folder}: its model has other parameters than this experiment's; use the same "
+            "model and tasks, and name in train_on those to be trained"
+        )
+    return params
+
+
+def _loop(
+    run: Run,
+    model: Seq2Seq,
+    examples: list[TaskExamples],
+    mesh: jax.sharding.Mesh,
+    state: TrainState,
+    step: Step,
+    save: Callable[[TrainState], None],
+) -> TrainState:
+    """Give the training loop its batches and ears, and count steps in batches for it."""
+    experiment, first = run.experiment, int(state.step)
+    batches_a_step = experiment.optimizer.accumulate
+    total = experiment.steps * batches_a_step
+    batching, multiple = _rows(experiment, mesh)
+    batches = training_batches(
+        examples,
+        batching,
+        seed=experiment.seed,
+        first=first,
+        multiple=multiple,
+        only=experiment.trained,
+        process=(jax.process_index(), jax.process_count()),
+    )
+    if experiment.strategy == "maml":
+        batches = map(by_task, batches)
+    evaluators = [_validation_loss(run, model)] if experiment.validate_every else []
+    with RunLog(run.folder, run.folder.name, first, total) as log:
+        return loop.train(
+            state,
+            step,
+            (sharding.place_batch(mesh, batch) for batch in batches),
+            tasks=[task.name for task in experiment.tasks],
+            total=total,
+            log_every=experiment.log_every * batches_a_step,
+            save_every=experiment.save_every * batches_a_step,
+            report=log.progress,
+            save=save,
+            evaluate_every=experiment.validate_every * batches_a_step,
+            evaluators=evaluators,
+            report_scores=log.scores,
+        )
+
+
+def saved_steps(run: Run) -> tuple[int, ...]:
+    """Return the steps of the run's checkpoints, the newest last; none is a UsageError."""
+    checkpoints = run.checkpoints()
+    try:
+        steps = checkpoints.steps()
+    finally:
+        checkpoints.close()
+    if not steps:
+        raise UsageError(f"{checkpoints.folder}: no checkpoint; run taskaware train first")
+    return steps
+
+
+def restore(run: Run, steps: Sequence[int] = ()) -> tuple[Seq2Seq, tuple[int, ...]]:
+    """Return a model on this process's first device, and the steps that it comes from.
+
+    Args:
+        run: trained.
+        steps: of checkpoints; of several, the parameters are averaged. The newest by default.
+    """
+    steps = tuple(steps) or saved_steps(run)[-1:]
+    model = run.fresh_model()
+    graphdef, params = nnx.split(model)
+    optimizer = make_optimizer(run.experiment.optimizer, run.experiment.model.d_model)
+    like = jax.eval_shape(lambda: initial_state(params, optimizer, run.experiment.seed))
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    where = jax.tree.map(lambda _: device, like)
+    checkpoints = run.checkpoints()
+    try:
+        read = (checkpoints.restore(step, like, where, _about(run)).params for step in steps)
+        params = average(read) if len(steps) > 1 else next(read)
+    finally:
+        checkpoints.close()
+    return nnx.merge(graphdef, params), steps
+
+
+def embeddings_of(run: Run, model: Seq2Seq, steps: tuple[int, ...]) -> TaskEmbeddings | None:
+    """Return the task embeddings stored with the newest model, or compute those of another."""
+    if run.experiment.model.conditioning == "vanilla":
+        return None
+    path = run.folder / "task_embeddings.npz"
+    if path.exists():
+        with np.load(path) as stored:
+            if (int(stored["step"]),) == steps:
+                return TaskEmbeddings(stored["embedding_NZ"], json.loads(str(stored["examples"])))
+    return _embeddings(run, model, run.examples("train"))
+
+
+def _validation_loss(run: Run, model: Seq2Seq) -> loop.Evaluator:
+    """Return an evaluator: each task's loss a token on the validation split, without dropout."""
+    examples = run.examples("validation")
+    graphdef = nnx.graphdef(model)
+    smoothing = run.experiment.optimizer.label_smoothing
+    key = jax.random.key(0)
+
+    @jax.jit
+    def measure(params, batch):
+        merged = nnx.merge(graphdef, params)
+        return joint_loss(merged, batch, key, None, smoothing, len(examples))[1]
+
+    def losses(state: TrainState) -> Iterator[tuple[str, float]]:
+        for index, task in enumerate(examples):
+            total = tokens = 0.0
+            for rows, batch in evaluation_batches(index, task, size=32):
+                batch.target_BT[len(rows) :] = PAD  # rows that only fill the batch
+                metrics = jax.device_get(measure(state.params, batch))
+                total += metrics["loss_N"][index]
+                tokens += metrics["tokens_N"][index]
+            yield f"validation_loss/{task.task.name}", float(total / tokens)
+
+    return losses
+
+
+def _embeddings(run: Run, model: Seq2Seq, examples: list[TaskExamples]) -> TaskEmbeddings | None:
+    return task_embeddings(model, examples, run.experiment.decoding.examples, run.experiment.seed)
+
+
+def _store_embeddings(run: Run, model: Seq2Seq, examples: list[TaskExamples], step: int) -> None:
+    found = _embeddings(run, model, examples)
+    if found is not None:
+        path = run.folder / "task_embeddings.npz"
+        part = run.folder / "task_embeddings.part.npz"
+        np.savez(
+            part,
+            embedding_NZ=found.embedding_NZ,
+            tasks=np.array([task.name for task in run.experiment.tasks]),
+            examples=json.dumps(found.example_ids),
+            seed=run.experiment.seed,
+            step=step,
+        )
+        os.replace(part, path)
+
+
+def _about(run: Run) -> dict[str, str]:
+    return {"tokenizer": run.tokenizer.sha256}
+
+
+def training_seconds(run: Run) -> float:
+    """Return how long the run's training has taken so far, over all its sittings."""
+    path = run.folder / "seconds.json"
+    return float(json.loads(path.read_text())) if path.exists() else 0.0

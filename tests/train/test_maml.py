@@ -1,0 +1,254 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import train_toy as toy_run
+from flax import nnx
+
+from taskaware.config import Meta
+from taskaware.data.batches import by_task
+from taskaware.dims import EOS, PAD, Batch
+from taskaware.model.seq2seq import build
+from taskaware.modulation.film import TCNParam
+from taskaware.modulation.tcn import derangement
+from taskaware.train import maml, sharding
+from taskaware.train.joint import joint_loss
+from taskaware.train.maml import adapt, maml_loss, maml_step
+from taskaware.train.optimizer import make_optimizer
+from taskaware.train.state import initial_state
+
+KEY = jax.random.key(0)
+RATES = jnp.full(3, 0.5)
+
+
+def model(conditioning="explicit", speech=False):
+    config = dataclasses.replace(toy_run.MODEL, conditioning=conditioning, dropout=0.0)
+    tokens = (("<|a|>", "<|do|>"), ("<|b|>", "<|do|>"), ("<|b|>", "<|undo|>"))
+    return build(config, toy_run.V, 3, speech=speech, task_tokens=tokens, seed=0)
+
+
+def text_tasks(seed=0, rows=4):
+    """Three text tasks: the convolutions would only take long to compile twice over."""
+    random = np.random.default_rng(seed)
+    source, target = random.integers(3, toy_run.V, (2, 3 * rows, 5))
+    target[:, 3], target[::2, 2], target[::2, 3], target[:, 4] = EOS, EOS, PAD, PAD
+    task = np.repeat(np.arange(3), rows)
+    arrays = (jnp.asarray(a, jnp.int32) for a in (source, target, task))
+    return by_task(Batch(None, *arrays))
+
+
+def meta_loss(m, tasks, meta, rate_N=RATES):
+    """The outer loss as a function of the parameters."""
+    graphdef = nnx.graphdef(m)
+    return lambda params: maml_loss(graphdef, params, tasks, KEY, rate_N, 0.1, meta)[0]
+
+
+def gradient(m, tasks, meta, rate_N=RATES):
+    return jax.jit(jax.grad(meta_loss(m, tasks, meta, rate_N)))(nnx.state(m))
+
+
+def close(found, expected, tolerance=1e-5):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+# A quadratic: support loss (θ - s)ᵀA(θ - s) / 2, query loss (θ - q)ᵀB(θ - q) / 2. K inner steps
+# give θ_K = s + P(θ - s) with P = (1 - αA)^K, so that the outer gradient is PᵀB(θ_K - q) in second
+# order and B(θ_K - q) in first order.
+
+
+@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_outer_gradient_of_a_quadratic_is_its_closed_form(steps, remat):
+    random = np.random.default_rng(steps)
+    square = random.normal(size=(2, 4, 4))
+    a, b = (m @ m.T / 4 + np.eye(4) for m in square)
+    theta, s, q = random.normal(size=(3, 4))
+    power = np.linalg.matrix_power(np.eye(4) - 0.2 * a, steps)
+    adapted = s + power @ (theta - s)
+
+    def outer(theta, order):
+        meta = Meta(inner_steps=steps, order=order, remat=remat)
+        found = adapt(lambda t: (t - s) @ a @ (t - s) / 2, theta, 0.2, meta)
+        return (found - q) @ b @ (found - q) / 2
+
+    exact = np.asarray(jax.grad(outer)(jnp.asarray(theta), "second"))
+    first = np.asarray(jax.grad(outer)(jnp.asarray(theta), "first"))
+    np.testing.assert_allclose(exact, power.T @ b @ (adapted - q), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(first, b @ (adapted - q), rtol=1e-5, atol=1e-5)
+    assert np.abs(exact - first).max() > 0.1
+
+
+def test_one_number_tells_the_two_orders_apart():
+    """Support loss 2θ² from θ = 1 with α = 0.1: θ' = 0.6; query loss 3(θ' - 1)²."""
+    for order, expected in (("second", 6 * (0.6 - 1) * 0.6), ("first", 6 * (0.6 - 1))):
+        meta = Meta(order=order)
+        found = jax.grad(lambda t, m=meta: 3 * (adapt(lambda t: 2 * t**2, t, 0.1, m) - 1) ** 2)(1.0)
+        assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_second_order_is_the_slope_of_the_meta_loss_and_first_order_is_not():
+    """By central differences along the gradient itself, on a Transformer with every part."""
+    m, tasks = model("implicit"), text_tasks()
+    loss = jax.jit(meta_loss(m, tasks, Meta()))
+    slopes = {order: gradient(m, tasks, Meta(order=order)) for order in ("second", "first")}
+    norm = jnp.sqrt(sum((g**2).sum() for g in jax.tree.leaves(slopes["second"])))
+
+    def moved(distance):
+        step = lambda p, g: p + distance * g / norm  # noqa: E731
+        return float(loss(jax.tree.map(step, nnx.state(m), slopes["second"])))
+
+    measured = (moved(1e-3) - moved(-1e-3)) / 2e-3
+    products = {
+        order: float(
+            sum(
+                (a * b).sum()
+                for a, b in zip(*map(jax.tree.leaves, (g, slopes["second"])), strict=True)
+            )
+            / norm
+        )
+        for order, g in slopes.items()
+    }
+    # A meta-loss bends: 2e-2 from here its slope is 8 % off, 1e-3 from here 0.2 %.
+    assert products["second"] == pytest.approx(measured, rel=5e-3)
+    assert abs(products["first"] / measured - 1) > 0.5
+
+
+def test_without_an_inner_step_it_is_joint_learning():
+    """Two query rows a task: each can only be modulated by the other, whatever the key."""
+    m, tasks = model("implicit"), text_tasks()
+    found = gradient(m, tasks, Meta(order="second"), jnp.zeros(3))
+    batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *tasks)
+    query = jax.tree.map(lambda leaf: leaf[1::2], batch)
+    assert (derangement(KEY, query.task_B) == jnp.array([1, 0, 3, 2, 5, 4])).all()
+    graphdef = nnx.graphdef(m)
+
+    def joint(params):
+        return joint_loss(nnx.merge(graphdef, params), query, KEY, None, 0.1, 3)[0]
+
+    expected = jax.jit(jax.grad(joint))(nnx.state(m))
+    close(found, expected)
+
+
+@pytest.mark.parametrize("conditioning", ["explicit", "implicit", "tokens"])
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_inner_steps_leave_the_tcn_bit_identical_and_the_outer_gradient_reaches_it(
+    conditioning, order, monkeypatch
+):
+    seen = []
+
+    def watched(m, *rest):
+        side = jax.tree.leaves(nnx.state(m.tcn))
+        jax.debug.callback(lambda *leaves: seen.append(leaves), m.embedding.table_VD[...], *side)
+        return joint_loss(m, *rest)
+
+    m, tasks = model(conditioning), text_tasks()
+    before = jax.tree.leaves(nnx.state(m.tcn))
+    monkeypatch.setattr(maml, "joint_loss", watched)
+    jax.jit(meta_loss(m, tasks, Meta(order=order)))(nnx.state(m))
+    jax.effects_barrier()
+    assert len(seen) == 4  # the support, where all tasks have the same parameters, and 3 queries
+    for _, *side in seen:
+        assert all((a == b).all() for a, b in zip(side, before, strict=True))
+    moved = [not np.array_equal(table, m.embedding.table_VD[...]) for table, *_ in seen]
+    assert sum(moved) == 3
+    found = nnx.filter_state(gradient(m, tasks, Meta(order=order)), TCNParam)
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(found)) > 1e-4
+
+
+def test_a_task_adapts_on_its_own_support_alone():
+    m, tasks = model(), text_tasks()
+    other = text_tasks(seed=1)
+    graphdef, params = nnx.split(m)
+
+    @jax.jit
+    def losses(tasks):
+        return maml_loss(graphdef, params, tasks, KEY, RATES, 0.1, Meta())[1]["loss_N"]
+
+    mixed = jax.tree.map(lambda own, new: own.at[0::2].set(new[0::2]), tasks[1], other[1])
+    changed = losses((tasks[0], mixed, tasks[2])) != losses(tasks)
+    assert changed.tolist() == [False, True, False]
+
+
+def test_a_task_that_is_not_in_meta_train_is_judged_unadapted():
+    m, tasks = model(), text_tasks()
+    graphdef, params = nnx.split(m)
+
+    @jax.jit
+    def losses(rate_N):
+        return maml_loss(graphdef, params, tasks, KEY, rate_N, 0.1, Meta())[1]["loss_N"]
+
+    some, none, every = (
+        losses(jnp.array(rates)) for rates in ([0.5, 0, 0.5], [0, 0, 0.0], [0.5, 0.5, 0.5])
+    )
+    np.testing.assert_allclose(some, [every[0], none[1], every[2]], rtol=1e-6)
+    assert abs(float(every[1] - none[1])) > 1e-3
+
+
+def test_side_by_side_tasks_are_what_they_are_one_by_one(monkeypatch):
+    m, tasks = model("implicit", speech=True), by_task(toy_run.batch(rows=4))
+    assert maml._same_shapes(tasks) == [[0, 1], [2]]
+    together = gradient(m, tasks, Meta())
+    monkeypatch.setattr(maml, "_same_shapes", lambda tasks: [[0], [1], [2]])
+    close(together, gradient(m, tasks, Meta()))
+
+
+def test_computing_inner_steps_again_changes_no_gradient():
+    m, tasks = model("implicit"), text_tasks()
+    kept = gradient(m, tasks, Meta(order="second", inner_steps=2))
+    close(kept, gradient(m, tasks, Meta(order="second", inner_steps=2, remat=True)))
+
+
+def setup(conditioning, meta, speech=False):
+    m = model(conditioning, speech)
+    optimizer = make_optimizer(toy_run.OPTIMIZER, toy_run.MODEL.d_model)
+    step = maml_step(m, optimizer, 0.1, jnp.full(3, 0.02), meta)
+    return step, initial_state(nnx.state(m), optimizer, 0)
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "meta", "speech"),
+    [("vanilla", Meta(), True), ("implicit", Meta(order="second", remat=True), False)],
+)
+def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning, meta, speech):
+    """The contract of every strategy."""
+    traces = 0
+    step, start = setup(conditioning, meta, speech)
+    batches = [by_task(toy_run.batch(n)) if speech else text_tasks(n, rows=8) for n in range(2)]
+
+    def counted(state, tasks):
+        nonlocal traces
+        traces += 1
+        return step(state, tasks)
+
+    compiled = jax.jit(counted)
+    losses, runs = [], []
+    for _ in range(2):
+        state = start
+        for number in range(30):
+            state, metrics = compiled(state, batches[number % 2])
+            losses.append(float(metrics["loss_N"].sum() / metrics["tokens_N"].sum()))
+        runs.append(state)
+    assert traces == 1
+    assert losses[29] < 0.8 * losses[0]
+    assert losses[:30] == losses[30:]
+    assert int(state.step) == 30
+    for a, b, first in zip(*map(jax.tree.leaves, (*runs, start)), strict=True):
+        assert (a == b).all()
+        assert a.dtype == first.dtype and a.shape == first.shape
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (4, 2)])
+def test_a_step_over_eight_devices_is_the_step_on_one(shape):
+    step, state = setup("implicit", Meta(order="second"))
+    tasks = text_tasks(rows=16)
+    single, _ = jax.jit(step)(state, tasks)
+    mesh = sharding.make_mesh(*shape)
+    with jax.set_mesh(mesh):
+        placed = jax.device_put(state, sharding.state_sharding(mesh, state))
+        split, _ = jax.jit(step)(placed, sharding.place_batch(mesh, tasks))
+    # One Adam step divides by the gradient's size, so compare what it divided.
+    for a, b in zip(*(jax.tree.leaves(s.opt_state) for s in (single, split)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
