@@ -11,7 +11,7 @@ and Figure 2c (multi30k, sts_de_ro_tr, ...); without it, rows that need them are
 
 A row's file defines ``experiment``, or ``experiments``: several runs by the task that each is
 scored on. ``selection`` says which checkpoint is scored, ``draw`` whether its embeddings are
-drawn, and its folder's ``base.py`` the commands that make the data.
+drawn. ``data``, there or in the folder's ``base.py``, has the commands that make what is needed.
 """
 
 import argparse
@@ -39,6 +39,17 @@ TABLES = {
         *("joint_deeper", "maml_vanilla", "maml_explicit", "maml_implicit", "maml_taskwise"),
         "maml_finetune",
     ),
+    "table6": (
+        *("joint_vanilla_same", "maml_vanilla_same", "maml_implicit_same"),
+        *("joint_vanilla_different", "maml_vanilla_different", "maml_implicit_different"),
+    ),
+    "table2": (
+        *("toy_joint_vanilla", "toy_joint_prefix", "toy_joint_implicit", "toy_maml_vanilla"),
+        *("toy_maml_prefix", "toy_maml_implicit", "sts_joint_vanilla", "sts_joint_prefix"),
+        *("sts_joint_implicit", "sts_maml_vanilla", "sts_maml_prefix", "sts_maml_implicit"),
+        *("multi30k_joint_vanilla", "multi30k_joint_prefix", "multi30k_joint_implicit"),
+    ),
+    "figure2": ("a", "b", "c"),
 }
 SEEDS = {
     "table3/joint_vanilla": 3,
@@ -80,13 +91,13 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
     if path.exists() and json.loads(path.read_text())["experiments"] == wanted:
         print(f"{row} seed {seed}: done before", flush=True)
         return
-    if missing := prepare(row, corpora):
-        print(f"{row}: left out, {missing}", flush=True)
+    base = HERE / row.split("/")[0] / "base.py"
+    commands = found.get("data") or definitions(base)["data"]
+    if not prepare(commands, list(runs.values()), corpora):
+        print(f"{row}: left out, it needs --corpora", flush=True)
         return
     selection = found.get("selection", "single")
-    folders = {
-        name: train(f"{row}{'.' if name else ''}{name}", run, corpora) for name, run in runs.items()
-    }
+    folders = {name: train(f"{row}{'.' if name else ''}{name}", run) for name, run in runs.items()}
     scored = {name: scores(folder, selection) for name, folder in folders.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     if any(run.start_from for run in runs.values()):
@@ -95,33 +106,36 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
         for suffix in ("json", "png", "svg"):
             made = Path(f"runs/{row}/forgetting.{suffix}").read_bytes()
             path.with_name(f"{path.name.split('.')[0]}.forgetting.{suffix}").write_bytes(made)
+    result = {
+        "row": row,
+        "date": str(datetime.date.today()),
+        "machine": machine(),
+        "experiments": wanted,
+        "results": scored,
+        "environment": environment(),
+    }
     if found.get("draw"):
-        draw(path, folders[""])
-    write_json(
-        path,
-        {
-            "row": row,
-            "date": str(datetime.date.today()),
-            "machine": machine(),
-            "experiments": wanted,
-            "results": scored,
-            "environment": environment(),
-        },
-    )
+        result["silhouettes"] = draw(path, folders[""])
+    write_json(path, result)
     print(f"{row} seed {seed}: {path}", flush=True)
 
 
-def prepare(row: str, corpora: Path | None) -> str:
-    """Run the commands that make the data of a row's folder; return what is missing."""
-    for out, command in definitions(HERE / row.split("/")[0] / "base.py")["data"].items():
-        if "{corpora}" in command and corpora is None:
-            return "it needs --corpora"
-        if not Path(out).exists():
-            taskaware(*shlex.split(command.format(corpora=corpora)), "--out", out)
-    return ""
+def prepare(commands: dict[str, str], runs: list[Experiment], corpora: Path | None) -> bool:
+    """Make the data that some runs need, from first to last; False where it cannot be made."""
+    needed = {run.tokenizer for run in runs}
+    needed |= {folder for run in runs for task in run.tasks for folder in task.data}
+    for out, command in reversed(commands.items()):  # what a command needs stands before it
+        if out in needed:
+            needed |= {other for other in commands if other in command}
+    wanted = [out for out in commands if out in needed and not Path(out).exists()]
+    if corpora is None and any("{corpora}" in commands[out] for out in wanted):
+        return False
+    for out in wanted:
+        run_command(*shlex.split(commands[out].format(out=out, corpora=corpora)))
+    return True
 
 
-def train(name: str, experiment: Experiment, corpora: Path | None) -> Path:
+def train(name: str, experiment: Experiment) -> Path:
     """Train an experiment, or find a folder in which the same one has been trained."""
     text = to_json(experiment)
     for known in sorted(Path("runs").glob("*/*/experiment.json")):
@@ -129,7 +143,7 @@ def train(name: str, experiment: Experiment, corpora: Path | None) -> Path:
             return known.parent
     if experiment.start_from and not Path(experiment.start_from, "done").exists():
         row = experiment.start_from.removeprefix("runs/")
-        train(row, definitions(HERE / f"{row}.py")["experiment"], corpora)
+        train(row, definitions(HERE / f"{row}.py")["experiment"])
     folder = Path("runs") / f"{name}{f'.seed{experiment.seed}' if experiment.seed else ''}"
     given = folder.with_name(folder.name + ".json")
     given.parent.mkdir(parents=True, exist_ok=True)
@@ -146,21 +160,27 @@ def scores(folder: Path, selection: str) -> dict[str, Any]:
     return next(row for row in rows if (row["split"], row["selection"]) == ("test", selection))
 
 
-def draw(path: Path, folder: Path) -> None:
-    """Draw a run's task embeddings beside its result."""
-    said = taskaware("embed", str(folder))
+def draw(path: Path, folder: Path) -> dict[str, Any]:
+    """Draw a run's task embeddings beside its result; return their silhouettes."""
+    taskaware("embed", str(folder))
     for made in sorted(folder.glob("task_embeddings*.*")):
-        if made.suffix != ".npz":
+        if made.suffix in (".png", ".svg", ".csv"):
             name = made.name.replace("task_embeddings", path.name.split(".")[0])
             path.with_name(name).write_bytes(made.read_bytes())
-    path.with_name(f"{path.name.split('.')[0]}.silhouettes.txt").write_text(said)
+    return json.loads((folder / "task_embeddings.json").read_text())
 
 
 def taskaware(*words: str) -> str:
-    """Run a command of the package in a process of its own, and return what it printed."""
-    print("taskaware", shlex.join(words), flush=True)
+    """Run a command of the package and return what it printed."""
+    return run_command("taskaware", *words)
+
+
+def run_command(program: str, *words: str) -> str:
+    """Run taskaware or Python in a process of its own and return what it printed."""
+    print(program, shlex.join(words), flush=True)
     lines = []
-    command = [sys.executable, "-m", "taskaware.cli", *words]
+    module = ("-m", "taskaware.cli") if program == "taskaware" else ()
+    command = [sys.executable, *module, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             print("  " + line, end="", flush=True)

@@ -1,9 +1,8 @@
 """What each command does. Nothing heavy is imported before it is needed: --help answers at once."""
 
+import itertools
 import os
-import runpy
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +11,8 @@ import tyro
 
 from taskaware.config import Experiment
 from taskaware.errors import UsageError, nearest
-from taskaware.strict_json import load
+from taskaware.experiment_file import definitions as definitions
+from taskaware.experiment_file import load_experiment, recipes
 
 _ABOUT = "Task-aware multi-task learning over speech and text. --debug shows tracebacks."
 
@@ -29,7 +29,7 @@ def dispatch(argv: list[str]) -> None:
             _known(rest, corpora, "corpus")
             tyro.extras.subcommand_cli_from_dict(corpora, prog="taskaware prepare", args=rest)
         case ["train", path, *rest] if not path.startswith("-"):
-            train_this = _training(load_experiment(Path(path)))
+            train_this = _training(load_experiment(Path(path)), Path(path))
             tyro.cli(train_this, prog=f"taskaware train {path}", args=rest)
         case _:
             commands = (quickstart, prepare, vocab, train, evaluate, decode, embed, forgetting, env)
@@ -77,6 +77,7 @@ def prepare_toy(
     validation: int = 200,
     test: int = 400,
     target_language: Literal["de", "ro", "tr"] = "de",
+    sound: Literal["microphone", "telephone", "none"] = "microphone",
     seed: int = 0,
 ) -> None:
     """Write the embedded corpus: a grammar's sentences, spoken by a synthesizer.
@@ -87,6 +88,7 @@ def prepare_toy(
         validation: other sentences, by other voices.
         test: other sentences again, by those voices.
         target_language: of the translations.
+        sound: what the speech went through; none writes text alone, at once.
         seed: of sentences and voices.
     """
     from taskaware.data.corpora import toy
@@ -100,6 +102,7 @@ def prepare_toy(
             test=test,
             seed=seed,
             target_language=target_language,
+            sound=sound,
             on_example=counter,
         )
     _tell(corpus)
@@ -167,35 +170,39 @@ def prepare_parallel(
             print(f"{out}: {split} without {count} pairs, of which a side is empty")
 
 
-def vocab(data: tuple[Path, ...], out: Path, size: int = 32_000) -> None:
+def vocab(
+    data: tuple[Path, ...], out: Path, size: int = 32_000, also: tuple[str, ...] = ()
+) -> None:
     """Learn one sub-word vocabulary over the training text of all languages.
 
     Args:
         data: folders of taskaware prepare.
         out: the SentencePiece model to write.
         size: number of tokens (paper: 32,000).
+        also: further texts to cover, such as the prefixes of tasks.
     """
     from taskaware.data.corpora.base import PreparedCorpus
     from taskaware.data.tokenizer import train_tokenizer
 
     rows = [row for folder in data for row in PreparedCorpus(folder).rows("train")]
-    train_tokenizer(
-        (text for row in rows for text in (row.source_text, row.target_text)), size, out
-    )
+    texts = (text for row in rows for text in (row.source_text, row.target_text))
+    train_tokenizer(itertools.chain(texts, also), size, out)
     print(f"{out}: {size} tokens from {len(rows)} examples")
 
 
-def train(experiment: tyro.conf.Positional[Path], out: Path) -> None:
+def train(experiment: tyro.conf.Positional[Path], out: Path, dry_run: bool = False) -> None:
     """Train an experiment; the same command again goes on where it stopped.
 
     Any field of the experiment can be set: --steps 2000 --model.d-model 256. All of them are
     listed by taskaware train EXPERIMENT --help.
 
     Args:
-        experiment: a Python file that defines `experiment`, or JSON as in a run folder.
+        experiment: a Python file that defines `experiment`, or FILE.py:NAME of one that defines
+            `experiments`; or JSON as in a run folder.
         out: the run folder.
+        dry_run: write nothing; only say how large it is, and what is there and what is missing.
     """
-    _train(load_experiment(experiment), out)
+    _train(load_experiment(experiment), experiment, out, dry_run)
 
 
 def evaluate(
@@ -302,63 +309,32 @@ def env() -> None:
     print(json.dumps(environment(), indent=2))
 
 
-def load_experiment(path: Path) -> Experiment:
-    """Read an experiment from JSON, or from a Python file that defines ``experiment``.
-
-    A Python file may import what lies beside it; it is code, and runs as such.
-    """
-    if path.suffix != ".py":
-        return load(Experiment, path)
-    found = definitions(path).get("experiment")
-    if not isinstance(found, Experiment):
-        raise UsageError(f"{path}: expected it to define experiment = Experiment(...)")
-    return found
-
-
-def definitions(path: Path) -> dict[str, Any]:
-    """Run a Python file that may import what lies beside it, and return what it defines."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such experiment file")
-    before = set(sys.modules)
-    sys.path.insert(0, str(path.parent.absolute()))
-    try:
-        return runpy.run_path(str(path))
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
-    except Exception as error:  # the file is code: whatever it raises is a mistake in it
-        steps = traceback.extract_tb(error.__traceback__)
-        lines = [step.lineno for step in steps if step.filename == str(path)]
-        line = lines[-1] if lines else getattr(error, "lineno", 1)
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{path}:{line}: {type(error).__name__}: {reason}") from error
-    finally:
-        sys.path.pop(0)
-        for name in set(sys.modules) - before:  # another folder may have a file of that name
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).parent == path.parent.absolute():
-                del sys.modules[name]
-
-
-def _training(experiment: Experiment) -> Callable[..., None]:
+def _training(experiment: Experiment, path: Path) -> Callable[..., None]:
     """Return a command whose options are the experiment's fields, with their values."""
 
     def train_this(
         out: Path,
         experiment: Annotated[Experiment, tyro.conf.arg(name="")] = experiment,
+        dry_run: bool = False,
     ) -> None:
         """Train this experiment; the same command again goes on where it stopped.
 
         Args:
             out: the run folder.
             experiment: what to train.
+            dry_run: write nothing; only say how large it is, and what is there and what is missing.
         """
-        _train(experiment, out)
+        _train(experiment, path, out, dry_run)
 
     return train_this
 
 
-def _train(experiment: Experiment, out: Path) -> None:
+def _train(experiment: Experiment, path: Path, out: Path, dry_run: bool) -> None:
     _set_up_jax()
+    if dry_run:
+        from taskaware import dry_run as dry
+
+        return dry.dry_run(experiment, out, recipes(path))
     from taskaware import run, training
     from taskaware.report import say
 

@@ -20,8 +20,8 @@ from taskaware.train.state import count_parameters
 from taskaware.training import embeddings_of, restore, saved_steps, training_seconds
 
 Selection = Literal["newest", "average", "single", "taskwise"]
-"""The newest checkpoint; the mean of all that were kept; the one that is best for all tasks on
-the validation split; or each task's own best one there (paper §3.3.2)."""
+"""The newest checkpoint; the mean of all that were kept; the one that is best for all trained
+tasks together on the validation split; or each task's own best one there (paper §3.3.2)."""
 
 
 def score(run: Run, split: str = "test", selection: Selection = "newest") -> dict[str, Any]:
@@ -91,10 +91,11 @@ def choose(run: Run, selection: Selection) -> list[tuple[int, ...]]:
             regret_SN = regrets(run, _validation_scores(run, steps))
             if selection == "single":
                 # The later one of equals: it has been trained longer.
-                best = max(steps[::-1], key=lambda step: -sum(regret_SN[step]))
+                trained = run.experiment.trained
+                best = min(steps[::-1], key=lambda step: sum(regret_SN[step][n] for n in trained))
                 return [(best,)] * len(tasks)
             return [
-                (max(steps[::-1], key=lambda step, n=n: -regret_SN[step][n]),)
+                (min(steps[::-1], key=lambda step, n=n: regret_SN[step][n]),)
                 for n in range(len(tasks))
             ]
         case _:
@@ -183,7 +184,7 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
     signs = np.array([1.0 if task.metric == "bleu" else -1.0 for task in tasks])
     rows = [_scored(run, split) for run in (base, *tuned)]
     score_MN = np.array([[row[f"{task.name}_{task.metric}"] for task in tasks] for row in rows])
-    change_MN = (score_MN - score_MN[:1]) * signs[None]
+    change_MN = (score_MN - score_MN[:1]) * signs[None] + 0.0  # no "-0.0"
     models = ["before", *["+".join(run.experiment.train_on) or "all tasks" for run in tuned]]
     matrix = {
         "tasks": [f"{task.name} {task.metric.upper()}" for task in tasks],
@@ -221,7 +222,7 @@ class Silhouettes(NamedTuple):
 def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) -> Silhouettes:
     """Draw the task embeddings of held-out examples by t-SNE (paper Fig. 2).
 
-    Writes ``task_embeddings`` as .png, .svg and .csv into ``out``, and
+    Writes ``task_embeddings`` as .png, .svg and .csv into ``out``, the silhouettes as .json, and
     ``task_embeddings_by_corpus`` as .png and .svg where a task has several corpora.
 
     Args:
@@ -268,6 +269,7 @@ def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) 
         for (name, row), (x, y) in zip(rows, points_B2, strict=True)
     ]
     write_text(out / "task_embeddings.csv", "task,corpus,id,x,y\n" + "".join(lines))
+    write_json(out / "task_embeddings.json", found._asdict())
     return found
 
 

@@ -78,28 +78,42 @@ def start(experiment: Experiment, folder: Path) -> Run:
             tokenizer is missing.
     """
     tokenizer = Tokenizer.load(Path(experiment.tokenizer))
-    known = folder / "experiment.json"
-    if known.exists() and anything_saved(folder / "checkpoints"):
-        _refuse_changes(load(Experiment, known), experiment, folder)
-        own = Tokenizer.load(folder / "tokenizer.model")
-        if own.sha256 != tokenizer.sha256:
-            raise UsageError(
-                f"{experiment.tokenizer}: not the tokenizer that {folder} was begun with; use "
-                f"{folder / 'tokenizer.model'} or another --out"
-            )
-    elif folder.exists() and not known.exists() and not _is_empty(folder):
-        raise UsageError(f"{folder}: not empty and not a run folder; choose another --out")
+    has_begun(experiment, folder, tokenizer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(experiment.tokenizer, folder / "tokenizer.part")
         os.replace(folder / "tokenizer.part", folder / "tokenizer.model")
         write_json(folder / "environment.json", environment())
-        write_text(known, to_json(experiment))  # last: it makes this a run folder
+        write_text(
+            folder / "experiment.json", to_json(experiment)
+        )  # last: it makes this a run folder
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot be written ({error.strerror}); choose another --out"
         ) from None
     return Run(folder, experiment, tokenizer)
+
+
+def has_begun(experiment: Experiment, folder: Path, tokenizer: Tokenizer | None) -> bool:
+    """Return whether a folder holds what the experiment has saved; nothing is written.
+
+    Raises:
+        UsageError: the folder belongs to something else, or to an experiment that has saved and
+            differs, in its tokenizer too where one is given.
+    """
+    known = folder / "experiment.json"
+    if known.exists() and anything_saved(folder / "checkpoints"):
+        _refuse_changes(load(Experiment, known), experiment, folder)
+        own = Tokenizer.load(folder / "tokenizer.model")
+        if tokenizer is not None and own.sha256 != tokenizer.sha256:
+            raise UsageError(
+                f"{experiment.tokenizer}: not the tokenizer that {folder} was begun with; use "
+                f"{folder / 'tokenizer.model'} or another --out"
+            )
+        return True
+    if folder.exists() and not known.exists() and not _is_empty(folder):
+        raise UsageError(f"{folder}: not empty and not a run folder; choose another --out")
+    return False
 
 
 def open_run(folder: Path) -> Run:

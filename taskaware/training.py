@@ -17,6 +17,7 @@ from flax import nnx
 from taskaware.config import Batching, Experiment
 from taskaware.data.batches import by_task, evaluation_batches, fingerprint, training_batches
 from taskaware.data.tasks import TaskExamples
+from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import PAD
 from taskaware.errors import UsageError
 from taskaware.inference import TaskEmbeddings, task_embeddings
@@ -44,7 +45,7 @@ def train(run: Run) -> None:
     graphdef, params = nnx.split(model)
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
     mesh = sharding.make_mesh(experiment.mesh_data, experiment.mesh_model)
-    batching, multiple = _rows(experiment, mesh)
+    batching, multiple = batching_over(experiment, mesh.shape["data"])
     settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
     about = _about(run) | {"data": fingerprint(examples, batching, *settings)}
     checkpoints = run.checkpoints()
@@ -92,12 +93,12 @@ def _step(experiment: Experiment, model: Seq2Seq) -> Step:
             assert_never(experiment.strategy)
 
 
-def _rows(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[Batching, int]:
-    """Return the batching, and of what each task's rows are a multiple.
+def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
+    """Return the batching, and of what each task's rows are a multiple, to split them on devices.
 
     Meta learning takes a support and a query of the batching's size from every batch.
     """
-    batching, devices = experiment.batching, mesh.shape["data"]
+    batching = experiment.batching
     if experiment.strategy == "maml":
         return dataclasses.replace(batching, size=2 * batching.size), 2 * devices
     return batching, devices
@@ -106,19 +107,24 @@ def _rows(experiment: Experiment, mesh: jax.sharding.Mesh) -> tuple[Batching, in
 def _parameters_to_start_from(run: Run, own: nnx.State) -> nnx.State:
     """Return the newest parameters of the run that this one fine-tunes."""
     base = open_run(Path(run.experiment.start_from))
-    if base.tokenizer.sha256 != run.tokenizer.sha256:
+    refuse_other_parameters(base, run.tokenizer, own)
+    return nnx.state(restore(base)[0])
+
+
+def refuse_other_parameters(base: Run, tokenizer: Tokenizer, own: nnx.State) -> None:
+    """Raise UsageError if a run's parameters mean something else than one's own, or differ."""
+    if base.tokenizer.sha256 != tokenizer.sha256:
         raise UsageError(
             f"{base.folder}: trained with another tokenizer; set tokenizer to "
             f"{base.folder / 'tokenizer.model'}"
         )
-    params = nnx.state(restore(base)[0])
+    params = nnx.state(nnx.eval_shape(base.fresh_model))
     shapes = (jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (params, own))
     if operator.ne(*shapes):
         raise UsageError(
             f"{base.folder}: its model has other parameters than this experiment's; use the same "
             "model and tasks, and name in train_on those to be trained"
         )
-    return params
 
 
 def _loop(
@@ -134,7 +140,7 @@ def _loop(
     experiment, first = run.experiment, int(state.step)
     batches_a_step = experiment.optimizer.accumulate
     total = experiment.steps * batches_a_step
-    batching, multiple = _rows(experiment, mesh)
+    batching, multiple = batching_over(experiment, mesh.shape["data"])
     batches = training_batches(
         examples,
         batching,

@@ -1,3 +1,5 @@
+import base64
+import io
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -5,8 +7,9 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
-from taskaware.analysis import nearest_task, plot_embeddings, separation, tsne
+from taskaware.analysis import nearest_task, plot_embeddings, plot_forgetting, separation, tsne
 from taskaware.errors import UsageError
 
 NAMES = ("asr", "mt", "st")
@@ -190,3 +193,96 @@ def test_drawing_touches_neither_pyplot_nor_the_callers_settings(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "map")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["set()", "False"]
+
+
+MODELS, TASKS = ("before", "tuned on <asr>"), ("st BLEU", "asr $WER$", "mt & more")
+SCORE = np.array([[20.0, 30.0, 25.5], [10.0, 30.0, 30.26]])
+CHANGE = np.array([[0.0, 0.0, 0.0], [-10.0, 0.0, 4.76]])
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory):
+    path = tmp_path_factory.mktemp("matrix") / "figures" / "forgetting.1"
+    plot_forgetting(SCORE, CHANGE, MODELS, TASKS, path, "Lost & found")
+    return path
+
+
+def test_a_forgetting_matrix_is_a_png_and_an_svg_and_nothing_else(matrix):
+    names = ["forgetting.1.png", "forgetting.1.svg"]
+    assert sorted(path.name for path in matrix.parent.iterdir()) == names
+    png = matrix.with_name(names[0]).read_bytes()
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    assert min(int.from_bytes(png[i : i + 4], "big") for i in (16, 20)) > 400  # dots
+
+
+def test_every_score_stands_as_text_above_its_task_and_beside_its_model(matrix):
+    svg = matrix.with_name("forgetting.1.svg").read_text(encoding="utf-8")
+    texts = [e for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}text")]
+    place = {e.text: (float(e.get("x")), float(e.get("y"))) for e in texts}
+    assert {"Lost & found", *MODELS, *TASKS} <= set(place)
+    found = {
+        (model, task): [
+            e.text
+            for e in texts
+            if float(e.get("x")) == pytest.approx(place[task][0], abs=1)
+            and float(e.get("y")) == pytest.approx(place[model][1], abs=5)
+        ]
+        for model in MODELS
+        for task in TASKS
+    }
+    assert [*found.values()] == [["20.0"], ["30.0"], ["25.5"], ["10.0"], ["30.0"], ["30.3"]]
+    assert "<dc:date>" not in svg
+
+
+def test_what_was_lost_is_red_what_was_gained_is_blue_and_what_stayed_is_white(matrix):
+    svg = matrix.with_name("forgetting.1.svg").read_text(encoding="utf-8")
+    images = [e for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}image")]
+    data = images[0].get("{http://www.w3.org/1999/xlink}href").partition("base64,")[2]
+    image = imread(io.BytesIO(base64.b64decode(data)))
+    height, width = image.shape[:2]
+    upside_down = "scale(1 -1)" in images[0].get("transform", "")
+    image = image[::-1] if upside_down else image
+    field = {
+        (row, column): image[height * (2 * row + 1) // 4, width * (2 * column + 1) // 6, :3]
+        for row in range(2)
+        for column in range(3)
+    }
+    for place in ((0, 0), (0, 1), (0, 2), (1, 1)):
+        assert field[place].min() > 0.9
+    red, _, blue = field[1, 0]
+    assert red > blue + 0.2
+    red, _, blue = field[1, 2]
+    assert blue > red + 0.2
+    assert field[1, 0].min() < field[1, 2].min()  # ten points are more than five
+
+
+def test_the_same_matrix_gives_the_same_bytes(matrix, tmp_path):
+    plot_forgetting(SCORE, CHANGE, MODELS, TASKS, tmp_path / "again", "Lost & found")
+    for suffix in (".png", ".svg"):
+        first = matrix.with_name(matrix.name + suffix).read_bytes()
+        assert (tmp_path / f"again{suffix}").read_bytes() == first
+
+
+def broken(values, row):
+    values = values.copy()
+    values[row, 1] = np.nan if row else np.inf
+    return values
+
+
+@pytest.mark.parametrize(
+    ("score", "change", "models", "tasks", "names"),
+    [
+        (SCORE, CHANGE, MODELS[:1], TASKS, r"expected 1 models × 3 tasks, found \(2, 3\)"),
+        (SCORE, CHANGE, MODELS, TASKS[:2], r"expected 2 models × 2 tasks, found \(2, 3\)"),
+        (SCORE.T, CHANGE.T, MODELS, TASKS, r"expected 2 models × 3 tasks, found \(3, 2\)"),
+        (broken(SCORE, 1), CHANGE, MODELS, TASKS, "expected finite values.*first in row 1"),
+        (SCORE, broken(CHANGE, 0), MODELS, TASKS, "expected finite values.*first in row 0"),
+    ],
+)
+def test_a_forgetting_matrix_that_does_not_fit_is_refused_in_one_line(
+    score, change, models, tasks, names, tmp_path
+):
+    with pytest.raises(UsageError, match=f"forgetting matrix: {names}") as raised:
+        plot_forgetting(score, change, models, tasks, tmp_path / "matrix", "")
+    assert len(str(raised.value).splitlines()) == 1
+    assert not list(tmp_path.iterdir())

@@ -11,9 +11,10 @@ from taskaware.config import Experiment, Optimizer
 from taskaware.quickstart import base_experiment
 
 data = {
-    "data/toy/data": "prepare toy --train 6000 --validation 100 --test 400",
-    "data/toy/tokenizer.model": "vocab --data data/toy/data --size 800",
+    "data/toy/data": "taskaware prepare toy --out {out} --train 6000 --validation 100 --test 400",
+    "data/toy/tokenizer.model": "taskaware vocab --data data/toy/data --size 800 --out {out}",
 }
+"""What a row needs, and the command that makes it."""
 
 base = replace(base_experiment(Path("data/toy"), steps=1800, seed=0), save_every=100, keep=5)
 

@@ -3,7 +3,8 @@
     python experiments/reproduce.py table3/joint_deeper
 
 Paper: no number; more layers (16 instead of 12) gave "inferior performance".
-Obtained: not yet.
+Obtained: ST BLEU 35.2, ASR WER 39.1, MT BLEU 99.7, confusion % 33.3; one seed, 728 s each on 2 CPU
+cores, 2026-11-21.
 """
 
 from base import base, conditioned

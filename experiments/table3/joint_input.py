@@ -3,7 +3,8 @@
     python experiments/reproduce.py table3/joint_input
 
 Paper: no number; "comparable" on ASR, on ST "erratic" and mixed with ASR.
-Obtained: not yet.
+Obtained: ST BLEU 92.2, ASR WER 1.9, MT BLEU 99.9, confusion % 0.0; one seed, 408 s each on 2 CPU
+cores, 2026-11-21.
 """
 
 from base import base, conditioned

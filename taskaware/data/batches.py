@@ -121,6 +121,21 @@ def training_batches(
     return iter(dataset.to_iter_dataset(options))
 
 
+def rows_a_batch(counts: Sequence[int], batching: Batching, multiple: int = 1) -> list[float]:
+    """Return how many examples of each task a batch holds, in the mean over many, of unit examples.
+
+    Args:
+        counts: how many examples each task has.
+        batching: whose unit is examples.
+        multiple: as in ``training_batches``.
+    """
+    shares, any_shape = task_probabilities(counts, batching.alpha), Shape(0, 0, 0)
+    if batching.mixing == "all_tasks":
+        return [*map(float, _rows(any_shape, shares, len(counts), batching, multiple))]
+    (rows,) = _rows(any_shape, np.ones(1), 1, batching, multiple)
+    return (shares * rows).tolist()
+
+
 def batch_shapes(tasks: Sequence[TaskExamples], batching: Batching) -> list[Shape]:
     """Return every bucket's shape over all tasks."""
     probabilities = np.full(len(tasks), 1 / len(tasks))

@@ -85,11 +85,7 @@ class TaskExamples:
                     self._place.append((source, index))
                     self.rows.append(row)
         if not self.rows:
-            raise UsageError(
-                f"task {task.name!r}: no {task.source} example with a {task.target} "
-                f"({task.source_language} to {task.output_language}) in split {split!r} of "
-                f"{', '.join(task.data) or 'no folder'}; prepare such data or change the task"
-            )
+            raise nothing_serves(task, split)
         self.target = TokenRows(map(tokenizer.encode, self.references()))
         self.source = None
         if task.source == "text":
@@ -122,10 +118,7 @@ class TaskExamples:
         ok = (self.target.length <= limits.max_tokens) & (self.source_length > 0)
         ok &= self.source_length <= longest
         if not ok.any():
-            raise UsageError(
-                f"task {self.task.name!r}: every example is longer than batching.max_seconds "
-                f"{limits.max_seconds:g} or batching.max_tokens {limits.max_tokens}; raise them"
-            )
+            raise nothing_short(self.task, limits)
         return ok
 
 
@@ -142,6 +135,23 @@ def load_tasks(
         TaskExamples(task, [opened[folder] for folder in task.data], split, tokenizer, limits)
         for task in tasks
     ]
+
+
+def nothing_serves(task: Task, split: str) -> UsageError:
+    """Return what to raise where a task's folders have nothing for it."""
+    return UsageError(
+        f"task {task.name!r}: no {task.source} example with a {task.target} "
+        f"({task.source_language} to {task.output_language}) in split {split!r} of "
+        f"{', '.join(task.data) or 'no folder'}; prepare such data or change the task"
+    )
+
+
+def nothing_short(task: Task, limits: Batching) -> UsageError:
+    """Return what to raise where all that a task's folders have is too long."""
+    return UsageError(
+        f"task {task.name!r}: every example is longer than batching.max_seconds "
+        f"{limits.max_seconds:g} or batching.max_tokens {limits.max_tokens}; raise them"
+    )
 
 
 def serves(row: Row, task: Task) -> bool:

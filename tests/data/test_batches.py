@@ -13,18 +13,22 @@ from taskaware.data.batches import (
     _TOKEN_STEP,
     Shape,
     batch_shapes,
+    by_task,
     evaluation_batches,
     fingerprint,
+    rows_a_batch,
     task_probabilities,
     training_batches,
 )
 from taskaware.data.corpora.base import NO_AUDIO, Example, prepare
 from taskaware.data.tasks import load_tasks
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
+from taskaware.dims import Batch, Speech
 
 ALL = Batching(size=4, buckets=3)
 SMALL = Batching(size=1, buckets=3)
 ONE = Batching(size=4, buckets=3, mixing="one_task")
+IN_TOKENS = Batching(size=160, unit="tokens", buckets=3)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +134,77 @@ def test_frames_are_float32_and_all_else_is_int32(tasks):
     assert set(kinds.values()) == {np.dtype(np.int32)}
 
 
+# Some of the tasks.
+
+
+@pytest.mark.parametrize("only", [(1,), (0, 2), (2, 0), (0, 1, 2)])
+@pytest.mark.parametrize("batching", [ALL, ONE])
+def test_only_the_tasks_that_are_trained_come_and_by_their_own_numbers(tasks, batching, only):
+    seen = set()
+    for batch in take(9, tasks, batching, only=only, multiple=2):
+        rows = Counter(task for task, _ in examples_in(batch, tasks))  # recognized as that task's
+        assert rows == dict.fromkeys(rows, 4)
+        assert set(rows) == set(only) if batching is ALL else len(rows) == 1
+        assert (batch.speech is None) == (not {1, 2} & set(rows))
+        assert (batch.source_BS is None) == (0 not in rows)
+        seen |= set(rows)
+    assert seen == set(only)
+
+
+def test_the_tasks_that_are_trained_share_what_the_others_leave(unequal):
+    """80 and 5 examples of three tasks: 34 rows, or 85 batches, in that proportion."""
+    (batch,) = take(1, unequal, Batching(size=17, buckets=1, alpha=1.0), only=(0, 2))
+    assert Counter(batch.task_B.tolist()) == {0: 32, 2: 2}
+    single = Batching(size=1, buckets=1, alpha=1.0, mixing="one_task")
+    counts = Counter(int(batch.task_B[0]) for batch in take(85, unequal, single, only=(0, 2)))
+    assert [counts[task] for task in range(3)] == pytest.approx([80, 0, 5], abs=1)
+
+
+# A batch, task by task.
+
+
+def joined(parts):
+    """Batches one below the other."""
+    speech = [part.speech for part in parts if part.speech is not None]
+    source = [part.source_BS for part in parts if part.source_BS is not None]
+    return Batch(
+        Speech(*map(np.concatenate, zip(*speech, strict=True))) if speech else None,
+        np.concatenate(source) if source else None,
+        np.concatenate([part.target_BT for part in parts]),
+        np.concatenate([part.task_B for part in parts]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("batching", "only", "order"),
+    [
+        (ALL, None, [1, 2, 0]),  # speech comes first
+        (replace(ALL, alpha=1.0), None, [1, 2, 0]),
+        (ALL, (0, 2), [2, 0]),
+        (ALL, (1, 2), [1, 2]),
+        (ALL, (1,), [1]),
+        (ALL, (0,), [0]),
+    ],
+)
+def test_the_parts_of_a_batch_by_task_are_the_batch(tasks, batching, only, order):
+    for batch in take(3, tasks, batching, only=only):
+        parts = by_task(batch)
+        assert [set(part.task_B.tolist()) for part in parts] == [{task} for task in order]
+        for part, task in zip(parts, order, strict=True):
+            assert {len(array) for array in leaves(part).values()} == {len(part.task_B)}
+            assert (part.speech is None, part.source_BS is None) == (task == 0, task > 0)
+        assert_equal(joined(parts), batch)
+
+
+def test_a_batch_of_text_tasks_has_parts_of_text(unequal):
+    (batch,) = take(1, unequal, Batching(size=14, buckets=1, alpha=1.0))
+    parts = by_task(batch)
+    assert [part.task_B.tolist() for part in parts] == [[0] * 32, [1] * 8, [2] * 2]
+    assert [len(part.source_BS) for part in parts] == [32, 8, 2]
+    assert all(part.speech is None for part in parts)
+    assert_equal(joined(parts), batch)
+
+
 # Which batch comes when.
 
 
@@ -172,7 +247,7 @@ def test_processes_share_a_batch_by_taking_each_tasks_rows_in_turn(tasks, batchi
             assert len(expected) * count == len(rows)
 
 
-@pytest.mark.parametrize("batching", [ALL, ONE, replace(ALL, alpha=1.0)])
+@pytest.mark.parametrize("batching", [ALL, ONE, replace(ALL, alpha=1.0), IN_TOKENS])
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_each_tasks_rows_can_be_split_over_the_devices(tasks, batching, devices):
     for batch in take(4, tasks, batching, multiple=devices):
@@ -331,6 +406,15 @@ def test_a_small_task_has_a_row_in_every_batch(unequal):
         assert set(batch.task_B.tolist()) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("mixing", ["all_tasks", "one_task"])
+def test_rows_a_batch_are_those_of_many_batches(unequal, mixing, alpha):
+    batching = Batching(size=4, buckets=2, mixing=mixing, alpha=alpha)
+    found = Counter(task for b in take(420, unequal, batching) for task in b.task_B.tolist())
+    expected = rows_a_batch([len(examples) for examples in unequal], batching)
+    assert [found[task] / 420 for task in range(3)] == pytest.approx(expected, abs=0.02)
+
+
 # Sizes in tokens.
 
 
@@ -419,6 +503,7 @@ def test_the_fingerprint_changes_with_all_that_decides_which_batches_come(corpus
     changed[0].rows[5] = changed[0].rows[5]._replace(target_text="another text")
     longer = load(corpus)
     longer[1].rows[5] = longer[1].rows[5]._replace(num_samples=9999)
+    (prefixed,) = load_tasks([replace(tasks[0].task, prefix="say")], "train", corpus.tokenizer)
     train_tokenizer(["say read sag lies"], 20, tmp_path / "other")
     other = Tokenizer.load(tmp_path / "other")
     found = [
@@ -434,5 +519,7 @@ def test_the_fingerprint_changes_with_all_that_decides_which_batches_come(corpus
         fingerprint(tasks[:2], ALL, 3, sha256),
         fingerprint(tasks[::-1], ALL, 3, sha256),
         fingerprint(load(corpus, "test"), ALL, 3, sha256),
+        fingerprint(tasks, ALL, 3, sha256, only=(0, 2)),
+        fingerprint([prefixed, *tasks[1:]], ALL, 3, sha256),
     ]
     assert len(set(found)) == len(found)

@@ -312,6 +312,20 @@ def test_the_embedded_corpus_holds_voices_out(tmp_path, monkeypatch):
     np.testing.assert_array_equal(corpus.audio("train", 7), expected)
 
 
+def test_the_embedded_corpus_goes_over_a_telephone_or_is_text_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(toy.speech, "synthesize", spoken)
+    plain, phone = make_toy(tmp_path / "a"), make_toy(tmp_path / "b", sound="telephone")
+    heard = toy.speech.over_telephone(plain.audio("train", 7))
+    np.testing.assert_array_equal(phone.audio("train", 7), heard)
+    monkeypatch.setattr(toy.speech, "synthesize", None)  # text needs no synthesizer
+    text = make_toy(tmp_path / "c", sound="none")
+    for split in text.splits:
+        for alone, said in zip(text.rows(split), plain.rows(split), strict=True):
+            assert (alone.num_samples, alone.speaker, alone.corpus) == (0, "", "toy_none")
+            assert alone[3:7] == said[3:7]
+            assert said.num_samples > 0
+
+
 def test_the_seed_decides_on_the_embedded_corpus(tmp_path, monkeypatch):
     monkeypatch.setattr(toy.speech, "synthesize", spoken)
     first, again = make_toy(tmp_path / "a"), make_toy(tmp_path / "b")

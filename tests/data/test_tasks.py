@@ -202,6 +202,42 @@ def test_a_text_source_is_its_texts_tokens_and_an_end(corpus):
     assert load(corpus, task("st")).source is None
 
 
+def test_a_prefix_s_tokens_stand_before_every_text_source_and_nowhere_else(corpus):
+    data = (str(corpus.folder),)
+    kinds = ("mt", "st", "asr", "copy")
+    bare = load_tasks([task(kind, data=data) for kind in kinds], "train", corpus.tokenizer)
+    told = [replace(bare[0].task, prefix="read alles"), *(examples.task for examples in bare[1:])]
+    prefixed = load_tasks(told, "train", corpus.tokenizer)
+    front = corpus.tokenizer.encode("read alles")
+    for i in range(len(bare[0].rows)):
+        assert prefixed[0].source[i].tolist() == [*front, *bare[0].source[i].tolist()]
+    np.testing.assert_array_equal(prefixed[0].source_length - len(front), bare[0].source_length)
+    for found, expected in zip(prefixed, bare, strict=True):
+        assert ids(found) == ids(expected)
+        for i in range(len(expected.rows)):
+            np.testing.assert_array_equal(found.target[i], expected.target[i])
+    for i in range(len(bare[3].rows)):  # the other task of text
+        np.testing.assert_array_equal(prefixed[3].source[i], bare[3].source[i])
+
+
+def test_without_a_prefix_the_tokenizer_is_given_the_text_itself(corpus, monkeypatch):
+    heard = []
+    monkeypatch.setattr(Tokenizer, "encode", lambda self, text: heard.append(text) or [5])
+    mt = load(corpus, task("mt"))
+    texts = [row.source_text for row in mt.rows]
+    assert heard == [*mt.references(), *texts]
+    heard.clear()
+    load(corpus, task("mt", prefix="to German:"))
+    assert heard == [*mt.references(), *(f"to German: {text}" for text in texts)]
+
+
+def test_a_prefix_counts_towards_the_longest_source(corpus):
+    mt = load(corpus, task("mt"), "extreme")
+    limits = Batching(max_tokens=int(mt.source.length.max()))
+    assert load(corpus, task("mt"), "extreme", limits).left_out == 0
+    assert load(corpus, task("mt", prefix="read"), "extreme", limits).left_out == 1
+
+
 def test_frames_are_those_of_the_examples_own_audio_normalized(corpus):
     asr = load(corpus, task("asr"))
     prepared = PreparedCorpus(corpus.folder)

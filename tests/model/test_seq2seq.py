@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,9 @@ from flax import nnx
 from taskaware import decode
 from taskaware.config import FiLMConfig, Model, TCNConfig, paper_model
 from taskaware.dims import EOS, PAD, Batch, Speech
-from taskaware.model.seq2seq import Seq2Seq, build
-from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN
+from taskaware.model.seq2seq import Seq2Seq, build, with_positions
+from taskaware.modulation.film import TCNParam
+from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.train.state import count_parameters
 
 SMALL = Model(
@@ -25,11 +27,19 @@ SMALL = Model(
     film=FiLMConfig(init="lecun"),
 )
 V = 11
+TOKENS = (("<|de|>", "<|translate|>"), ("<|en|>", "<|transcribe|>"), ("<|ro|>", "<|translate|>"))
+PREFIX = {"explicit_input": 1, "implicit_input": 1, "tokens": 2}
+"""How many vectors stand before what the decoder reads."""
+WAYS = ("vanilla", "explicit", "implicit", *PREFIX)
 
 
-def model(conditioning="implicit", **changes):
-    config = dataclasses.replace(SMALL, conditioning=conditioning, **changes)
-    return build(config, V, 3, speech=True, seed=0)
+def model(way="implicit", **changes):
+    """A model that is told the task in some way: its conditioning, and where that goes."""
+    conditioning, _, injection = way.partition("_")
+    config = dataclasses.replace(
+        SMALL, conditioning=conditioning, injection=injection or "film", **changes
+    )
+    return build(config, V, 3, speech=True, task_tokens=TOKENS, seed=0)
 
 
 def batch(speech_rows=2, text_rows=2, frames=40, source=6, target=5, seed=0):
@@ -60,12 +70,9 @@ def logits(model, batch, embedding_BZ="own", key=None):
     return model(embedded, embedding_BZ, key).logits_BTV
 
 
-CONDITIONINGS = ("vanilla", "explicit", "implicit")
-
-
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-def test_padding_never_changes_a_score(conditioning):
-    m, b = model(conditioning), batch()
+@pytest.mark.parametrize("way", WAYS)
+def test_padding_never_changes_a_score(way):
+    m, b = model(way), batch()
     padded = Batch(
         Speech(
             jnp.pad(b.speech.frames_BAC, ((0, 0), (0, 24), (0, 0)), constant_values=9.0),
@@ -80,10 +87,10 @@ def test_padding_never_changes_a_score(conditioning):
     np.testing.assert_allclose(found[valid], bare[valid], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("conditioning", ("vanilla", "explicit"))
-def test_a_score_depends_on_no_later_target(conditioning):
+@pytest.mark.parametrize("way", ["vanilla", "explicit", "tokens"])
+def test_a_score_depends_on_no_later_target(way):
     """By gradient: of position t's scores with respect to what is fed in at each position."""
-    m, b = model(conditioning), batch()
+    m, b = model(way), batch()
     embedded = m.embed(b)
     embedding = m.task_embedding(embedded, b.task_B)
 
@@ -97,9 +104,9 @@ def test_a_score_depends_on_no_later_target(conditioning):
         assert (reach[:position][valid] > 0).all()
 
 
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-def test_a_mixed_batch_is_the_batches_of_each_modality(conditioning):
-    m, b = model(conditioning), batch()
+@pytest.mark.parametrize("way", WAYS)
+def test_a_mixed_batch_is_the_batches_of_each_modality(way):
+    m, b = model(way), batch()
     both = logits(m, b)
     speech = b._replace(source_BS=None, target_BT=b.target_BT[:2], task_B=b.task_B[:2])
     text = b._replace(speech=None, target_BT=b.target_BT[2:], task_B=b.task_B[2:])
@@ -108,12 +115,22 @@ def test_a_mixed_batch_is_the_batches_of_each_modality(conditioning):
     np.testing.assert_allclose(logits(m, text)[valid[2:]], both[2:][valid[2:]], atol=1e-4)
 
 
-def test_another_task_for_one_row_changes_that_row_alone():
-    m, b = model("explicit"), batch()
+@pytest.mark.parametrize("way", ["explicit", "explicit_input", "tokens"])
+def test_another_task_for_one_row_changes_that_row_alone(way):
+    m, b = model(way), batch()
     other = b._replace(task_B=b.task_B.at[1].set((b.task_B[1] + 1) % 3))
     difference = np.abs(np.asarray(logits(m, other) - logits(m, b))).max((1, 2))
     assert difference[1] > 1e-3
     assert (difference[[0, 2, 3]] == 0).all()
+
+
+@pytest.mark.parametrize("way", ["implicit", "implicit_input"])
+def test_another_row_s_embedding_for_one_row_changes_that_row_alone(way):
+    m, b = model(way), batch()
+    own = m.task_embedding(m.embed(b), b.task_B)
+    difference = np.abs(np.asarray(logits(m, b, own.at[1].set(own[2])) - logits(m, b, own)))
+    assert difference[1].max() > 1e-3
+    assert (difference[jnp.array([0, 2, 3])] == 0).all()
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
@@ -124,6 +141,81 @@ def test_identity_modulation_is_no_modulation_bit_for_bit(norm):
     del shared["tcn"]
     nnx.update(vanilla, shared)
     assert np.array_equal(logits(explicit, batch()), logits(vanilla, batch()))
+
+
+# Vectors before what the model reads.
+
+
+def scores_by_hand(m, b, vectors_BPD, in_front=True):
+    """What a vanilla model of the same weights says where the vectors are fed to it."""
+    vanilla, shared = model("vanilla"), nnx.state(m, nnx.Param)
+    del shared["tcn"]
+    nnx.update(vanilla, shared)
+    x_BSD, mask_BS, y_BTD, _ = vanilla.embed(b)
+    if m.config.injection == "input":
+        keep = jnp.ones((4, 1), bool)
+        order = slice(None) if in_front else slice(None, None, -1)
+        x_BSD = jnp.concatenate([vectors_BPD, x_BSD][order], 1)
+        mask_BS = jnp.concatenate([keep, mask_BS][order], 1)
+    memory = vanilla.encode(x_BSD, mask_BS, None)
+    # What is fed in at each target's position is the target before it, and zero at first.
+    before_BTD = jnp.zeros_like(y_BTD).at[:, 1:].set(y_BTD[:, :-1])
+    y_BTD = with_positions(jnp.concatenate([vectors_BPD, before_BTD], 1))
+    for block in vanilla.decoder:
+        y_BTD = block(y_BTD, None, None, memory.memory_BSD, memory.mask_BS)
+    scores = vanilla.embedding.logits(vanilla.decoder_norm(y_BTD))
+    return scores[:, vectors_BPD.shape[1] :]
+
+
+@pytest.mark.parametrize("way", PREFIX)
+def test_a_prefix_is_one_more_position_a_vector_of_a_model_that_knows_of_none(way):
+    m, b = model(way), batch()
+    embedding = m.task_embedding(m.embed(b), b.task_B)
+    vectors_BPD = jnp.stack(jnp.split(embedding, PREFIX[way], axis=1), 1)
+    found = logits(m, b)
+    np.testing.assert_allclose(found, scores_by_hand(m, b, vectors_BPD), rtol=1e-4, atol=1e-4)
+    # At the source's end, or in another order, they would say something else.
+    elsewhere = scores_by_hand(m, b, vectors_BPD[:, ::-1], in_front=False)
+    assert float(jnp.abs(found - elsewhere).max()) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("way", "added"), [("explicit", 0), ("explicit_input", 1), ("implicit_input", 1), ("tokens", 0)]
+)
+def test_a_vector_before_the_input_adds_a_source_position_and_none_that_is_scored(way, added):
+    m, b = model(way), batch()
+    embedded = m.embed(b)
+    embedding = m.task_embedding(embedded, b.task_B)
+    output = m(embedded, embedding)
+    assert output.logits_BTV.shape == (*b.target_BT.shape, V)
+    assert output.decoder_BTD.shape == (*b.target_BT.shape, 16)
+    assert output.encoder_BSD.shape[1] == embedded.mask_BS.shape[1] + added
+    mask_BS = m.encode(embedded.x_BSD, embedded.mask_BS, embedding).mask_BS
+    expected = np.pad(embedded.mask_BS, ((0, 0), (added, 0)), constant_values=True)
+    np.testing.assert_array_equal(mask_BS, expected)
+
+
+def test_tokens_say_nothing_to_the_encoder():
+    m, b = model("tokens"), batch()
+    x_BSD, mask_BS = m.embed_source(b)
+    one, other = (
+        m.encode(x_BSD, mask_BS, m.tcn(task)).memory_BSD for task in (b.task_B, (b.task_B + 1) % 3)
+    )
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("way", "numbers"),
+    [
+        ("explicit", 3 * 2 * 16 + 6 * 2 * 16),  # γ, β of three tasks; offsets of six places
+        ("explicit_input", 3 * 16),  # a vector a task
+        ("tokens", 5 * 16),  # a vector a token
+    ],
+)
+def test_there_are_places_for_film_where_film_is_what_tells_the_task(way, numbers):
+    m = model(way, film=FiLMConfig(init="lecun", sharing="per_block_offset"))
+    assert (m.places is not None) == (way == "explicit")
+    assert count_parameters(nnx.state(m), TCNParam) == numbers
 
 
 def test_there_is_a_place_after_each_frontend_and_at_each_block():
@@ -138,22 +230,27 @@ def test_every_place_of_the_modulation_reaches_the_scores(place):
     assert np.abs(np.asarray(logits(m, b) - before)).max() > 1e-3
 
 
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-@pytest.mark.parametrize("sharing", ["all_blocks", "per_block_offset"])
-def test_a_loop_over_blocks_gives_what_the_unrolled_stack_gives(conditioning, sharing):
+@pytest.mark.parametrize(
+    ("way", "sharing"),
+    [
+        *itertools.product(WAYS[:3], ["all_blocks", "per_block_offset"]),
+        ("explicit_input", "all_blocks"),  # without FiLM, nothing is shared
+    ],
+)
+def test_a_loop_over_blocks_gives_what_the_unrolled_stack_gives(way, sharing):
     film = FiLMConfig(init="lecun", sharing=sharing)
-    unrolled = model(conditioning, film=film, dropout=0.3)
-    looped = model(conditioning, film=film, dropout=0.3, scan=True)
+    unrolled = model(way, film=film, dropout=0.3)
+    looped = model(way, film=film, dropout=0.3, scan=True)
     b, key = batch(), jax.random.key(3)
     np.testing.assert_allclose(logits(looped, b), logits(unrolled, b), atol=1e-5)
     np.testing.assert_allclose(logits(looped, b, key=key), logits(unrolled, b, key=key), atol=1e-5)
     assert jax.tree.structure(nnx.state(looped)) == jax.tree.structure(nnx.state(unrolled))
 
 
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_decoding_with_a_cache_gives_the_teacher_forced_scores(conditioning, norm):
-    m, b = model(conditioning, norm=norm), batch()
+def test_decoding_with_a_cache_gives_the_teacher_forced_scores(way, norm):
+    m, b = model(way, norm=norm), batch()
     embedded = m.embed(b)
     embedding = m.task_embedding(embedded, b.task_B)
     expected = m(embedded, embedding).logits_BTV
@@ -167,9 +264,10 @@ def test_decoding_with_a_cache_gives_the_teacher_forced_scores(conditioning, nor
         token_B = b.target_BT[:, position]
 
 
-def test_beams_keep_their_own_history_in_the_cache():
+@pytest.mark.parametrize("way", ["explicit", "tokens"])
+def test_beams_keep_their_own_history_in_the_cache(way):
     """What a beam search says of its best hypothesis is what teacher forcing says of it."""
-    m, b = model("explicit"), batch()
+    m, b = model(way), batch()
     x_BSD, mask_BS = m.embed_source(b)
     embedding = m.tcn(b.task_B)
     memory = m.encode(x_BSD, mask_BS, embedding)
@@ -186,10 +284,14 @@ def test_beams_keep_their_own_history_in_the_cache():
     np.testing.assert_allclose(found.score_B[ended], expected[ended], rtol=1e-4, atol=1e-4)
 
 
-def test_decoding_never_calls_the_tcn(monkeypatch):
-    m, b = model("implicit"), batch()
-    embedding = jnp.zeros((4, m.places.embedding_width))
-    monkeypatch.setattr(ImplicitTCN, "__call__", None)
+@pytest.mark.parametrize(
+    ("way", "width"),
+    [("implicit", 32), ("explicit_input", 16), ("implicit_input", 16), ("tokens", 32)],
+)
+def test_decoding_never_calls_the_tcn(way, width, monkeypatch):
+    m, b = model(way), batch()
+    embedding = jnp.zeros((4, width))
+    monkeypatch.setattr(type(m.tcn), "__call__", None)
     memory = m.encode(*m.embed_source(b), embedding)
     next_logits, cache = m.start_decoding(memory, embedding, 1, 4)
     scores, _ = next_logits(jnp.zeros((4, 1), jnp.int32), jnp.int32(0), cache)
@@ -257,5 +359,12 @@ def test_the_paper_s_model_has_the_parameters_counted_from_table_8():
 
 
 def test_each_conditioning_has_its_tcn():
-    kinds = {name: type(model(name).tcn) for name in CONDITIONINGS}
-    assert kinds == {"vanilla": type(None), "explicit": ExplicitTCN, "implicit": ImplicitTCN}
+    kinds = {way: type(model(way).tcn) for way in WAYS}
+    assert kinds == {
+        "vanilla": type(None),
+        "explicit": ExplicitTCN,
+        "explicit_input": ExplicitTCN,
+        "implicit": ImplicitTCN,
+        "implicit_input": ImplicitTCN,
+        "tokens": TaskTokens,
+    }

@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,11 @@ from hypothesis import strategies as st
 from reference import equations
 
 from taskaware import ExplicitTCN, ImplicitTCN, TCNParam, bidirectional_attention, derangement
-from taskaware.modulation.tcn import last_valid
+from taskaware.modulation.tcn import TaskTokens, last_valid
 
 KEY = jax.random.key(0)
+TOKENS = (("de", "say"), ("say", "en"), ("say", "de"), ("ro", "write"))
+"""The first three share tokens, and two of them differ by their order alone."""
 
 
 def normal(*shape):
@@ -112,7 +116,14 @@ def test_parameter_counts_are_those_worked_out_from_the_paper(expected, module):
     assert count(nnx.eval_shape(module)) == expected
 
 
-@pytest.mark.parametrize("tcn", [small(), ExplicitTCN(3, 12, 24, rngs=nnx.Rngs(0))])
+@pytest.mark.parametrize(
+    "tcn",
+    [
+        small(),
+        ExplicitTCN(3, 12, 24, rngs=nnx.Rngs(0)),
+        TaskTokens(TOKENS, 12, rngs=nnx.Rngs(0)),
+    ],
+)
 def test_every_parameter_of_a_tcn_can_be_named_by_its_type(tcn):
     kinds = {type(variable) for _, variable in nnx.to_flat_state(nnx.state(tcn))}
     assert kinds == {TCNParam}
@@ -123,6 +134,58 @@ def test_tasks_differ_from_the_first_step_while_gamma_is_one():
     assert (embedding[:, :64] == 0).all()
     distance = [float(jnp.linalg.norm(embedding[a] - embedding[b])) for a, b in ((0, 1), (1, 2))]
     assert min(distance) > 1.0
+
+
+def vectors(tcn):
+    """Each task's vector of each token, by the token's name and where it was met."""
+    embedding = np.asarray(tcn(jnp.arange(len(TOKENS))))
+    assert embedding.shape == (4, 2 * 12)
+    return [
+        (token, embedding[task, place * 12 : (place + 1) * 12])
+        for task, tokens in enumerate(TOKENS)
+        for place, token in enumerate(tokens)
+    ]
+
+
+def test_a_task_s_vectors_are_those_of_its_tokens_in_their_order_shared_by_name():
+    tcn = TaskTokens(TOKENS, 12, rngs=nnx.Rngs(0))
+    table = np.asarray(tcn.table_VD[...])
+    met = vectors(tcn)
+    for (token, vector), (other, compared) in itertools.product(met, met):
+        assert np.array_equal(vector, compared) == (token == other)
+    rows = {token: np.flatnonzero((table == vector).all(1)).tolist() for token, vector in met}
+    assert sorted(rows.values()) == [[0], [1], [2], [3], [4]]  # none is left over
+
+
+def test_rows_that_are_asked_for_twice_or_in_another_order_have_their_own_task():
+    tcn = TaskTokens(TOKENS, 12, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(
+        tcn(jnp.array([3, 1, 3])), np.asarray(tcn(jnp.arange(4)))[[3, 1, 3]]
+    )
+
+
+def test_tokens_keep_their_vectors_whatever_the_order_of_the_tasks():
+    there = TaskTokens(TOKENS, 12, rngs=nnx.Rngs(0))
+    back = TaskTokens(TOKENS[::-1], 12, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(there(jnp.arange(4)), back(jnp.arange(4)[::-1]))
+
+
+@pytest.mark.parametrize("task", range(4))
+def test_what_a_task_learns_reaches_the_rows_of_its_tokens_and_no_others(task):
+    tcn, weight = TaskTokens(TOKENS, 12, rngs=nnx.Rngs(0)), normal(1, 24)
+    gradient = nnx.grad(lambda tcn: (tcn(jnp.array([task])) * weight).sum())(tcn)
+    table = np.asarray(tcn.table_VD[...])
+    expected = np.zeros_like(table)
+    for place, token in enumerate(TOKENS[task]):
+        vector = next(vector for name, vector in vectors(tcn) if name == token)
+        row = int(np.flatnonzero((table == vector).all(1)).item())
+        expected[row] = weight[0, place * 12 : (place + 1) * 12]
+    np.testing.assert_array_equal(gradient["table_VD"][...], expected)
+
+
+def test_there_is_a_vector_for_each_token_and_none_for_a_task():
+    assert count(TaskTokens(TOKENS, 12, rngs=nnx.Rngs(0))) == 5 * 12
+    assert count(TaskTokens(TOKENS[:1] * 9, 12, rngs=nnx.Rngs(0))) == 2 * 12
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,11 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from taskaware.data.corpora.base import UTTERANCES_A_SHARD, Example, PreparedCorpus, Splits, prepare
+from taskaware.data.corpora.base import (
+    NO_AUDIO,
+    UTTERANCES_A_SHARD,
+    Example,
+    PreparedCorpus,
+    Splits,
+    prepare,
+)
 from taskaware.data.toy import speech
 from taskaware.data.toy.clauses import Sentence
 from taskaware.data.toy.grammar import sentences
 from taskaware.errors import UsageError
+
+Sound = Literal["microphone", "telephone", "none"]
 
 _LANGUAGES = {"de": "german", "ro": "romanian", "tr": "turkish"}
 
@@ -28,6 +37,7 @@ def prepare_toy(
     test: int = 400,
     seed: int = 0,
     target_language: Literal["de", "ro", "tr"] = "de",
+    sound: Sound = "microphone",
     on_example: Callable[[int], None] | None = None,
 ) -> PreparedCorpus:
     """Make the embedded corpus; the same arguments make the same one.
@@ -39,6 +49,7 @@ def prepare_toy(
         test: the same of test.
         seed: which sentences, and who speaks them.
         target_language: of the translations: German, Romanian or Turkish.
+        sound: what the speech went through; "none" writes text alone.
         on_example: told after each sentence how many have been spoken.
 
     Raises:
@@ -53,11 +64,11 @@ def prepare_toy(
     for split, size in sizes.items():
         if size < 1:
             raise UsageError(f"expected 1 or more sentences in split {split!r}, found {size}")
-    read = functools.partial(_read, sizes, seed, target_language)
+    read = functools.partial(_read, sizes, seed, target_language, sound)
     return prepare("toy", read, out, on_example)
 
 
-def _read(sizes: dict[str, int], seed: int, target_language: str) -> Splits:
+def _read(sizes: dict[str, int], seed: int, target_language: str, sound: Sound) -> Splits:
     drawn = iter(sentences(sum(sizes.values()), seed))
     rng = random.Random(seed)
     training, held_out = speech.training_voices(), speech.held_out_voices()
@@ -69,23 +80,26 @@ def _read(sizes: dict[str, int], seed: int, target_language: str) -> Splits:
             for i in range(size)
         ]
         splits[split] = [
-            functools.partial(_examples, spoken[i : i + UTTERANCES_A_SHARD], target_language)
+            functools.partial(_examples, spoken[i : i + UTTERANCES_A_SHARD], target_language, sound)
             for i in range(0, size, UTTERANCES_A_SHARD)
         ]
     return splits
 
 
 def _examples(
-    spoken: Sequence[tuple[str, Sentence, speech.Voice]], target_language: str
+    spoken: Sequence[tuple[str, Sentence, speech.Voice]], target_language: str, sound: Sound
 ) -> Iterator[Example]:
     for id, sentence, voice in spoken:
+        samples = NO_AUDIO
+        if sound != "none":
+            samples = speech.synthesize(sentence.english, voice)
         yield Example(
             id=id,
-            audio=speech.synthesize(sentence.english, voice),
-            speaker=voice.name,
+            audio=speech.over_telephone(samples) if sound == "telephone" else samples,
+            speaker="" if sound == "none" else voice.name,
             source_text=sentence.english,
             target_text=getattr(sentence, _LANGUAGES[target_language]),
             source_language="en",
             target_language=target_language,
-            corpus="toy",
+            corpus="toy" if sound == "microphone" else f"toy_{sound}",
         )

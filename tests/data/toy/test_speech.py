@@ -162,3 +162,19 @@ def test_a_missing_synthesizer_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(UsageError, match=r'pip install "taskaware\[synth\]"'):
         speech.synthesize(TEXT, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("hertz", "low", "high"), [(1000, 0.95, 1.05), (100, 0, 0.05), (6000, 0, 0.05)]
+)
+def test_a_telephone_lets_a_band_through_and_nothing_else(hertz, low, high):
+    wave = 10000 * np.sin(2 * np.pi * hertz * np.arange(16000) / 16000)
+    heard = speech.over_telephone(wave.astype(np.int16))
+    assert heard.dtype == np.int16 and heard.shape == wave.shape
+    assert low <= heard[4000:].std() / wave.std() <= high
+
+
+def test_a_telephone_clips_instead_of_wrapping_around():
+    square = np.where(np.arange(16000) % 16 < 8, 32767, -32768).astype(np.int16)
+    heard = speech.over_telephone(square).astype(int)
+    assert np.abs(np.diff(heard)).max() < 40000

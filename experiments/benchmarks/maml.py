@@ -1,0 +1,81 @@
+"""What a step of meta learning costs, as a ratio to a joint step on the same rows.
+
+    python experiments/benchmarks/maml.py [implicit | explicit | vanilla]
+
+The small model of Table 3 on random batches of the shapes of its data: 16 rows a task, for meta
+learning 16 of support and 16 of query. Each figure is the median of ten ratios; joint and meta
+steps take turns, so that a busy machine slows both. In theory a first-order step is 2 joint ones
+(two forward and backward passes), a second-order one 4.
+"""
+
+import statistics
+import sys
+import time
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from taskaware.config import Meta, Optimizer, small_model
+from taskaware.data.batches import by_task
+from taskaware.dims import Batch, Speech
+from taskaware.model.seq2seq import build
+from taskaware.train.joint import joint_step
+from taskaware.train.maml import maml_step
+from taskaware.train.optimizer import make_optimizer
+from taskaware.train.state import initial_state
+
+VOCABULARY, FRAMES, SOURCE, TARGET, ROWS, ROUNDS = 800, 256, 20, 20, 16, 10
+
+
+def main(conditioning: str) -> None:
+    """Print the ratios, and XLA's own figure of temporary memory."""
+    model = build(
+        replace(small_model(), conditioning=conditioning), VOCABULARY, 3, speech=True, seed=0
+    )
+    optimizer = make_optimizer(Optimizer(), model.config.d_model)
+    joint = joint_step(model, optimizer, 0.1, 3)
+    orders = {
+        f"{order} order": maml_step(model, optimizer, 0.1, jnp.full(3, 0.05), Meta(order=order))
+        for order in ("first", "second")
+    }
+    given = {"joint": (joint, batch(ROWS))} | {
+        name: (step, by_task(batch(2 * ROWS))) for name, step in orders.items()
+    }
+    state = initial_state(nnx.state(model), optimizer, 0)
+    compiled = {}
+    for name, (step, rows) in given.items():
+        since = time.perf_counter()
+        compiled[name] = jax.jit(step).lower(state, rows).compile()
+        memory = compiled[name].memory_analysis().temp_size_in_bytes / 2**20
+        took = time.perf_counter() - since
+        print(f"{name}: compiled in {took:.0f} s, {memory:.0f} MiB of temporaries", flush=True)
+        jax.block_until_ready(compiled[name](state, rows))
+    seconds = {name: [] for name in given}
+    for _ in range(ROUNDS):
+        for name, (_, rows) in given.items():
+            since = time.perf_counter()
+            jax.block_until_ready(compiled[name](state, rows))
+            seconds[name].append(time.perf_counter() - since)
+    for name in orders:
+        ratios = [a / b for a, b in zip(seconds[name], seconds["joint"], strict=True)]
+        print(f"{name} / joint: {statistics.median(ratios):.2f}")
+    print(f"joint: {1000 * statistics.median(seconds['joint']):.0f} ms")
+
+
+def batch(rows: int) -> Batch:
+    """Return random rows of two speech tasks and a text task."""
+    random = np.random.default_rng(0)
+    frames = random.normal(size=(2 * rows, FRAMES, 80)).astype(np.float32)
+    tokens = (
+        random.integers(3, VOCABULARY, shape).astype(np.int32)
+        for shape in ((rows, SOURCE), (3 * rows, TARGET))
+    )
+    speech = Speech(frames, np.full(2 * rows, FRAMES, np.int32))
+    return Batch(speech, *tokens, np.repeat(np.arange(3, dtype=np.int32), rows))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2] or ["implicit"])

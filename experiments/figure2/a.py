@@ -1,0 +1,19 @@
+"""Figure 2a: t-SNE of implicit task embeddings, text tasks alone.
+
+    python experiments/reproduce.py figure2/a
+
+The model is that of Table 2, row 5, on the embedded corpus.
+
+Paper: three clusters, one a task; no number.
+Obtained: not yet.
+"""
+
+from pathlib import Path
+
+from taskaware.commands import definitions, load_experiment
+
+table = Path(__file__).parents[1] / "table2"
+experiment = load_experiment(table / "toy_joint_implicit.py")
+data = definitions(table / "base.py")["data"]
+selection = "average"
+draw = True

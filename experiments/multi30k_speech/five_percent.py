@@ -1,0 +1,28 @@
+"""Multi30k spoken, implicit, with every 20th caption and a small model: the way, not the number.
+
+    python experiments/multi30k_speech/make.py MULTI30K data/multi30k_speech_5 --share 0.05
+    taskaware vocab --data data/multi30k_speech_5 --size 1500 --out data/multi30k_speech_5.model
+    taskaware train experiments/multi30k_speech/five_percent.py --out runs/multi30k_speech/five
+    taskaware evaluate runs/multi30k_speech/five
+
+Paper: not in it.
+Obtained: not yet.
+"""
+
+from dataclasses import replace
+
+from base import base
+
+from taskaware.config import Batching, Optimizer, small_model
+
+experiment = replace(
+    base,
+    tasks=tuple(replace(task, data=("data/multi30k_speech_5",)) for task in base.tasks),
+    tokenizer="data/multi30k_speech_5.model",
+    model=small_model(),
+    batching=Batching(size=16, buckets=2, max_seconds=8.0, max_tokens=60),
+    optimizer=Optimizer(learning_rate=0.6, warmup_steps=300),
+    steps=300,
+    log_every=50,
+    save_every=100,
+)

@@ -1,0 +1,12 @@
+"""Table 2, row 2: joint learning, a text prefix names the task (OHV); real sentences.
+
+    python experiments/reproduce.py table2/sts_joint_prefix --corpora FOLDER
+
+Paper (Europarl and SETIMES, German / Turkish / Romanian): BLEU 16.77 / 6.10 / 11.79.
+Obtained: not yet.
+"""
+
+from base import prefixed, sts
+
+experiment = prefixed(sts)
+selection = "average"

@@ -1,0 +1,11 @@
+"""Table 6, row 1: joint learning without task information; ST and ASR from different audio.
+
+    python experiments/reproduce.py table6/joint_vanilla_different
+
+Paper: MT 14.77 BLEU, ASR 29.56 / 30.87 WER (dev / test), ST 13.10 / 12.70 BLEU.
+Obtained: not yet.
+"""
+
+from base import conditioned, different
+
+experiment = conditioned(different, "vanilla")

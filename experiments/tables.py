@@ -1,0 +1,144 @@
+"""Write the stored results into README's tables and into the docstring of every row's file.
+
+    python experiments/tables.py            after reproduce.py
+    python experiments/tables.py --check    fails where something is out of date
+
+A number stands in ``experiments/results/`` once, and nowhere is it written by hand.
+"""
+
+import json
+import re
+import statistics
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from reproduce import HERE, RESULTS, TABLES
+
+README = HERE.parent / "README.md"
+WIDTH = 100
+
+
+def main(check: bool) -> None:
+    """Bring every file up to date, or tell which are not."""
+    stale = []
+    for path, text in files().items():
+        if path.read_text(encoding="utf-8") != text:
+            stale.append(str(path))
+            if not check:
+                path.write_text(text, encoding="utf-8")
+    if stale:
+        print("out of date:" if check else "written:", ", ".join(stale))
+    if check and stale:
+        sys.exit(1)
+
+
+def files() -> dict[Path, str]:
+    """Return every file with results in it, as it should be."""
+    readme = README.read_text(encoding="utf-8")
+    texts = {}
+    for table, rows in TABLES.items():
+        stored = {row: results(f"{table}/{row}") for row in rows}
+        block = markdown({row: found for row, found in stored.items() if found}, table)
+        pattern = rf"(<!-- {table} -->\n).*?(<!-- /{table} -->)"
+        readme = re.sub(pattern, lambda m, b=block: m[1] + b + m[2], readme, flags=re.DOTALL)
+        for row, found in stored.items():
+            path = HERE / table / f"{row}.py"
+            code = path.read_text(encoding="utf-8")
+            texts[path] = re.sub(r'\nObtained: .*?\n"""', obtained(found), code, flags=re.DOTALL)
+    return texts | {README: readme}
+
+
+def results(row: str) -> list[dict[str, Any]]:
+    """Return a row's stored results, one a seed."""
+    paths = sorted(RESULTS.glob(f"{row}.[0-9].json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def scores(found: list[dict[str, Any]]) -> dict[str, str]:
+    """Return a row's score in every column, as mean ± standard deviation over its seeds.
+
+    Where a row has several runs, each is asked for the task that it is named after.
+    """
+    names = [n for run in found[0]["results"].values() for n in run]
+    columns = {}
+    for name in dict.fromkeys(n for n in names if n.endswith(("_bleu", "_wer"))):
+        task, metric = name.rsplit("_", 1)
+        values = [_run(result, task)[name] for result in found]
+        columns[f"{task.upper().replace('_', ' ')} {metric.upper()}"] = _spread(values)
+    confused = [_confusion(result) for result in found]
+    if all(value is not None for value in confused):
+        columns["confusion %"] = _spread([value for value in confused if value is not None])
+    return columns
+
+
+def obtained(found: list[dict[str, Any]]) -> str:
+    """Return the end of a row's docstring."""
+    if not found:
+        return '\nObtained: not yet.\n"""'
+    numbers = ", ".join(f"{name} {value}" for name, value in scores(found).items())
+    if marks := silhouettes(found):
+        numbers += f"; {marks}"
+    seeds = f"mean ± standard deviation of {len(found)} seeds" if len(found) > 1 else "one seed"
+    last = found[-1]
+    text = f"Obtained: {numbers}; {seeds}, {seconds(found)} s each on {last['machine']}, "
+    text += f"{last['date']}."
+    return "\n" + textwrap.fill(text, WIDTH, break_long_words=False) + '\n"""'
+
+
+def markdown(stored: dict[str, list[dict[str, Any]]], table: str) -> str:
+    """Return a table of rows; those without a result are left out."""
+    if not stored:
+        return "\nNot run yet.\n\n"
+    columns = list(dict.fromkeys(name for found in stored.values() for name in scores(found)))
+    if any(silhouettes(found) for found in stored.values()):
+        columns.append("silhouettes")
+    header = ["row", *columns, "paper", "seeds", "seconds"]
+    lines = [header, ["---"] * len(header)]
+    for row, found in stored.items():
+        code = (HERE / table / f"{row}.py").read_text(encoding="utf-8")
+        paper = re.search(r"\nPaper[^:]*: (.*?)\.\n(?:Obtained|\n)", code, re.DOTALL)
+        given = scores(found) | {"silhouettes": silhouettes(found) or "–"}
+        cells = [given.get(column, "–") for column in columns]
+        said = " ".join(paper[1].split()) if paper else "–"
+        lines.append([f"`{row}`", *cells, said, str(len(found)), str(seconds(found))])
+    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
+
+
+def silhouettes(found: list[dict[str, Any]]) -> str:
+    """Return how well task embeddings lie apart, where they were drawn."""
+    marks = found[0].get("silhouettes")
+    if not marks:
+        return ""
+    parts = [f"by task {marks['task']:.2f}"]
+    parts += [f"{task} by corpus {v:.2f}" for task, v in marks["corpus_within_task"].items()]
+    return "silhouette " + ", ".join(parts)
+
+
+def seconds(found: list[dict[str, Any]]) -> int:
+    """Return how long training took, all runs of a row together, on average over its seeds."""
+    return round(
+        statistics.mean(sum(run["seconds"] for run in r["results"].values()) for r in found)
+    )
+
+
+def _run(result: dict[str, Any], task: str) -> dict[str, Any]:
+    return result["results"].get(task) or result["results"][""]
+
+
+def _confusion(result: dict[str, Any]) -> float | None:
+    runs = result["results"]
+    if "" in runs:
+        return runs[""]["confusion"].get("mean")
+    own = [run["confusion"].get(task) for task, run in runs.items()]
+    return None if None in own else statistics.mean(own)
+
+
+def _spread(values: list[float]) -> str:
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
+
+
+if __name__ == "__main__":
+    main(check="--check" in sys.argv[1:])

@@ -1,0 +1,115 @@
+"""The scripts that make the paper's tables: what they run, and what they write."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from taskaware.config import Experiment, Task
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    """Both scripts as modules: reproduce, tables."""
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    yield tuple(importlib.import_module(name) for name in ("reproduce", "tables"))
+    for name in ("reproduce", "tables"):
+        sys.modules.pop(name, None)
+
+
+def test_every_row_has_its_file_and_every_file_its_row(scripts):
+    reproduce, _ = scripts
+    for table, rows in reproduce.TABLES.items():
+        found = {path.stem for path in (EXPERIMENTS / table).glob("*.py")}
+        assert found - {"base", "librispeech"} == set(rows)
+    assert all(Path(EXPERIMENTS, f"{row}.py").exists() for row in reproduce.SEEDS)
+
+
+def test_what_stands_in_files_is_what_the_results_say(scripts):
+    _, tables = scripts
+    for path, text in tables.files().items():
+        assert path.read_text(encoding="utf-8") == text, "run experiments/tables.py"
+
+
+def test_stored_results_are_of_the_experiments_that_stand_there(scripts):
+    reproduce, _ = scripts
+    from taskaware.experiment_file import definitions
+    from taskaware.strict_json import to_json
+
+    checked = 0
+    for table, rows in reproduce.TABLES.items():
+        for row in rows:
+            for path in sorted(reproduce.RESULTS.glob(f"{table}/{row}.[0-9].json")):
+                stored = json.loads(path.read_text(encoding="utf-8"))
+                found = definitions(EXPERIMENTS / table / f"{row}.py")
+                runs = found.get("experiments") or {"": found["experiment"]}
+                now = {name: json.loads(to_json(run)) for name, run in runs.items()}
+                for run in now.values():
+                    run["seed"] = int(path.name.split(".")[-2])
+                assert stored["experiments"] == now, f"{path.name} is of another experiment"
+                checked += 1
+    assert checked
+
+
+def test_only_the_data_that_a_row_needs_is_made_and_in_order(scripts, monkeypatch, tmp_path):
+    reproduce, _ = scripts
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    commands = {
+        "raw": "python make.py {corpora}/x {out}",
+        "text": "taskaware prepare a --out {out}",
+        "there": "taskaware prepare b --out {out}",
+        "model": "taskaware vocab --data text --out {out}",
+        "real": "taskaware prepare c raw --out {out}",
+    }
+
+    def run(folder):
+        task = Task(
+            name="mt", source="text", target="translation", metric="bleu", data=(folder, "there")
+        )
+        return Experiment(tasks=(task,), tokenizer="model")
+
+    said = []
+    monkeypatch.setattr(reproduce, "run_command", lambda *words: said.append(" ".join(words)))
+    assert reproduce.prepare(commands, [run("text")], None)
+    assert said == ["taskaware prepare a --out text", "taskaware vocab --data text --out model"]
+    said.clear()
+    assert not reproduce.prepare(commands, [run("real")], None)
+    assert said == []
+    assert reproduce.prepare(commands, [run("real")], Path("/c"))
+    assert said == [
+        "python make.py /c/x raw",
+        "taskaware prepare a --out text",
+        "taskaware vocab --data text --out model",
+        "taskaware prepare c raw --out real",
+    ]
+
+
+def result(st, seconds, confusion=0.0, name=""):
+    run = {"st_bleu": st, "confusion": {"mean": confusion, "st": confusion}, "seconds": seconds}
+    return {"results": {name: run}, "machine": "2 CPU cores", "date": "2026-01-02"}
+
+
+def test_several_seeds_are_a_mean_and_a_standard_deviation(scripts):
+    _, tables = scripts
+    found = [result(90.0, 100, 1.0), result(92.0, 200, 0.0), result(97.0, 150, 2.0)]
+    assert tables.scores(found) == {"ST BLEU": "93.0 ± 3.6", "confusion %": "1.0 ± 1.0"}
+    assert tables.seconds(found) == 150
+    said = " ".join(tables.obtained(found).split())
+    assert "of 3 seeds, 150 s each on 2 CPU cores, 2026-01-02." in said
+    assert all(len(line) <= 100 for line in tables.obtained(found).splitlines())
+
+
+def test_a_row_of_several_runs_asks_each_for_its_own_task(scripts):
+    _, tables = scripts
+    runs = {"st": {"st_bleu": 80.0, "mt_bleu": 1.0}, "mt": {"st_bleu": 2.0, "mt_bleu": 90.0}}
+    for name, run in runs.items():
+        run |= {"seconds": 10, "confusion": {name: 4.0, "other": 99.0}}
+    found = [{"results": runs, "machine": "m", "date": "d"}]
+    expected = {"ST BLEU": "80.0", "MT BLEU": "90.0", "confusion %": "4.0"}
+    assert tables.scores(found) == expected
+    assert tables.seconds(found) == 20
