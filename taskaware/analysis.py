@@ -185,12 +185,12 @@ def plot_forgetting(
             written.
     """
     for values in (score_MN, change_MN):
-        _require_finite("forgetting matrix", values)
         if values.shape != (len(models), len(tasks)):
             raise UsageError(
                 f"forgetting matrix: expected {len(models)} models × {len(tasks)} tasks, found "
                 f"{values.shape}"
             )
+        _require_finite("forgetting matrix", values)
     import matplotlib
     from matplotlib.figure import Figure
 

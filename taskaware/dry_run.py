@@ -153,7 +153,7 @@ def _start(experiment: Experiment, tokenizer: Tokenizer | None, params: nnx.Stat
         return Finding(what, _without(path, error), False, command)
     try:
         if tokenizer is not None:
-            refuse_other_parameters(base, tokenizer, params)
+            refuse_other_parameters(base, experiment, tokenizer, params)
     except UsageError as error:
         return Finding(what, _without(path, error), False)
     return Finding(what, "it has a checkpoint")

@@ -116,8 +116,9 @@ def _search(
     embedding_BZ: Float[Array, "B Z"] | None,
 ) -> Int[Array, "B T"]:
     model = nnx.merge(graphdef, params)
-    memory = model.encode(*model.embed_source(source), embedding_BZ)
-    rows, positions = memory.mask_BS.shape
+    x_BSD, mask_BS = model.embed_source(source)
+    memory = model.encode(x_BSD, mask_BS, embedding_BZ)
+    rows, positions = mask_BS.shape
     max_length = positions + config.extra_length
     start = model.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
     if config.beam_size == 1:

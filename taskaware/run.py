@@ -84,9 +84,8 @@ def start(experiment: Experiment, folder: Path) -> Run:
         shutil.copyfile(experiment.tokenizer, folder / "tokenizer.part")
         os.replace(folder / "tokenizer.part", folder / "tokenizer.model")
         write_json(folder / "environment.json", environment())
-        write_text(
-            folder / "experiment.json", to_json(experiment)
-        )  # last: it makes this a run folder
+        # Last, for it makes this a run folder.
+        write_text(folder / "experiment.json", to_json(experiment))
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot be written ({error.strerror}); choose another --out"

@@ -107,16 +107,24 @@ def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
 def _parameters_to_start_from(run: Run, own: nnx.State) -> nnx.State:
     """Return the newest parameters of the run that this one fine-tunes."""
     base = open_run(Path(run.experiment.start_from))
-    refuse_other_parameters(base, run.tokenizer, own)
+    refuse_other_parameters(base, run.experiment, run.tokenizer, own)
     return nnx.state(restore(base)[0])
 
 
-def refuse_other_parameters(base: Run, tokenizer: Tokenizer, own: nnx.State) -> None:
+def refuse_other_parameters(
+    base: Run, experiment: Experiment, tokenizer: Tokenizer, own: nnx.State
+) -> None:
     """Raise UsageError if a run's parameters mean something else than one's own, or differ."""
     if base.tokenizer.sha256 != tokenizer.sha256:
         raise UsageError(
             f"{base.folder}: trained with another tokenizer; set tokenizer to "
             f"{base.folder / 'tokenizer.model'}"
+        )
+    names, before = ([task.name for task in e.tasks] for e in (experiment, base.experiment))
+    if experiment.model.conditioning != "vanilla" and names != before:
+        raise UsageError(
+            f"{base.folder}: its task embeddings are of {', '.join(before)}, not of "
+            f"{', '.join(names)}; keep its tasks, and name in train_on those to be trained"
         )
     params = nnx.state(nnx.eval_shape(base.fresh_model))
     shapes = (jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (params, own))

@@ -149,6 +149,21 @@ def test_going_on_from_another_shape_is_refused(runs, tmp_path):
     assert message.startswith(f"{runs / 'base'}: its model has other parameters")
 
 
+def test_going_on_with_task_embeddings_of_other_tasks_is_refused(runs, tmp_path):
+    explicit = dataclasses.replace(tiny(runs), steps=1)
+    explicit = dataclasses.replace(
+        explicit, model=dataclasses.replace(explicit.model, conditioning="explicit")
+    )
+    train(start(explicit, tmp_path / "base"))
+    path = tmp_path / "turned.json"
+    turned = dataclasses.replace(
+        explicit, tasks=explicit.tasks[::-1], start_from=str(tmp_path / "base")
+    )
+    path.write_text(to_json(turned))
+    message = refused(taskaware("train", path, "--out", tmp_path / "run"))
+    assert "its task embeddings are of st, asr, mt, not of mt, asr, st" in message
+
+
 def test_going_on_from_another_tokenizer_is_refused(runs, tmp_path):
     out = tmp_path / "other.model"
     taskaware("vocab", "--data", runs / "corpus", "--out", out, "--size", 39)

@@ -159,6 +159,8 @@ def fingerprint(
     settings = [asdict(batching), seed, tokenizer_sha256, rows, [asdict(e.task) for e in tasks]]
     for setting in settings[-1]:
         setting.pop("data")  # a moved folder holds the same data
+    if only is not None and len(only) < len(tasks):
+        settings.append(list(only))
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for examples in tasks:
         for row in examples.rows:

@@ -58,6 +58,8 @@ class TaskTokens(nnx.Module):
     """
 
     def __init__(self, tasks: Sequence[Sequence[str]], d_model: int, *, rngs: nnx.Rngs):
+        if len({len(tokens) for tokens in tasks} - {0}) != 1 or () in map(tuple, tasks):
+            raise ValueError(f"expected equally many tokens for each task, found {tasks!r}")
         names = sorted({token for tokens in tasks for token in tokens})
         self.token_NP = tuple(tuple(names.index(token) for token in tokens) for tokens in tasks)
         # As large as the embedding of a word, which stands in the same place.

@@ -520,6 +520,9 @@ def test_the_fingerprint_changes_with_all_that_decides_which_batches_come(corpus
         fingerprint(tasks[::-1], ALL, 3, sha256),
         fingerprint(load(corpus, "test"), ALL, 3, sha256),
         fingerprint(tasks, ALL, 3, sha256, only=(0, 2)),
+        fingerprint(tasks, ALL, 3, sha256, only=(0, 1)),
+        fingerprint(tasks, ONE, 3, sha256, only=(0,)),
+        fingerprint(tasks, ONE, 3, sha256, only=(1,)),
         fingerprint([prefixed, *tasks[1:]], ALL, 3, sha256),
     ]
     assert len(set(found)) == len(found)

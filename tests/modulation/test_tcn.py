@@ -55,6 +55,12 @@ def test_the_implicit_tcn_is_equations_2_to_5(num_layers):
         np.testing.assert_allclose(found[row], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("tasks", [[], [()], [("a", "b"), ("a",)], [("a",), ()]])
+def test_tasks_without_equally_many_tokens_are_refused(tasks):
+    with pytest.raises(ValueError, match="expected equally many tokens for each task"):
+        TaskTokens(tasks, 4, rngs=nnx.Rngs(0))
+
+
 def test_padding_never_changes_the_task_embedding():
     tcn = small(init="lecun")
     x, y = normal(2, 6, 12), normal(2, 4, 12)
