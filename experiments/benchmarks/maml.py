@@ -6,6 +6,8 @@ The small model of Table 3 on random batches of the shapes of its data: 16 rows 
 learning 16 of support and 16 of query. Each figure is the median of ten ratios; joint and meta
 steps take turns, so that a busy machine slows both. In theory a first-order step is 2 joint ones
 (two forward and backward passes), a second-order one 4.
+
+Obtained (implicit, two CPU cores, 2026-11-21): first order 1.62, second order 3.45 joint steps.
 """
 
 import statistics
