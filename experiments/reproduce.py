@@ -25,8 +25,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from taskaware.commands import definitions
 from taskaware.config import Experiment
+from taskaware.experiment_file import definitions
 from taskaware.run import environment, write_json
 from taskaware.strict_json import to_json
 

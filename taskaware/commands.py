@@ -11,7 +11,6 @@ import tyro
 
 from taskaware.config import Experiment
 from taskaware.errors import UsageError, nearest
-from taskaware.experiment_file import definitions as definitions
 from taskaware.experiment_file import load_experiment, recipes
 
 _ABOUT = "Task-aware multi-task learning over speech and text. --debug shows tracebacks."

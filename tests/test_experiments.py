@@ -3,9 +3,8 @@ import re
 import pytest
 from command_line import ROOT, refused, taskaware
 
-from taskaware.commands import definitions
 from taskaware.config import Experiment, FiLMConfig, TCNConfig
-from taskaware.experiment_file import load_experiment
+from taskaware.experiment_file import definitions, load_experiment
 
 FOLDER = ROOT / "experiments"
 FILES = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -49,3 +50,29 @@ def batch(seed=0, rows=8, frames=64):
     return Batch(
         Speech(jnp.asarray(values), jnp.asarray(length)), *map(jnp.asarray, (source, target, task))
     )
+
+
+def assert_contract(step, start, batches):
+    """What every strategy keeps: compiled once, a falling loss, the same result twice, dtypes."""
+    traces = 0
+
+    def counted(state, batch):
+        nonlocal traces
+        traces += 1
+        return step(state, batch)
+
+    compiled = jax.jit(counted)
+    losses, runs = [], []
+    for _ in range(2):
+        state = start
+        for number in range(30):
+            state, metrics = compiled(state, batches[number % 2])
+            losses.append(float(metrics["loss_N"].sum() / metrics["tokens_N"].sum()))
+        runs.append(state)
+    assert traces == 1
+    assert losses[29] < 0.8 * losses[0]
+    assert losses[:30] == losses[30:]
+    assert int(state.step) == 30
+    for a, b, first in zip(*map(jax.tree.leaves, (*runs, start)), strict=True):
+        assert (a == b).all()
+        assert a.dtype == first.dtype and a.shape == first.shape

@@ -10,7 +10,7 @@ Obtained: not yet.
 
 from pathlib import Path
 
-from taskaware.commands import definitions, load_experiment
+from taskaware.experiment_file import definitions, load_experiment
 
 table = Path(__file__).parents[1] / "table2"
 experiment = load_experiment(table / "toy_joint_implicit.py")

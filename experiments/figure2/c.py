@@ -13,8 +13,8 @@ Obtained: not yet.
 from dataclasses import replace
 from pathlib import Path
 
-from taskaware.commands import definitions
 from taskaware.config import Batching
+from taskaware.experiment_file import definitions
 
 table = definitions(Path(__file__).parents[1] / "table3" / "base.py")
 data = table["data"] | {

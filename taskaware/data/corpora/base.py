@@ -115,6 +115,19 @@ def _claim(out: Path) -> None:
         raise UsageError(f"{out}: cannot write there ({error.strerror}); choose another") from None
 
 
+def decode_line(line: bytes) -> str:
+    """Return a line of a text file; what is not UTF-8 text is a UsageError."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"expected UTF-8, found byte 0x{line[error.start]:02x} at byte {error.start + 1}"
+        ) from None
+    if "\0" in text:
+        raise UsageError("expected text, found a NUL character")
+    return text
+
+
 class _Info(tfds.core.DatasetInfo):
     """The description of a dataset."""
 

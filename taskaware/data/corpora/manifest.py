@@ -32,6 +32,7 @@ from taskaware.data.corpora.base import (
     Example,
     PreparedCorpus,
     Splits,
+    decode_line,
     prepare,
 )
 from taskaware.errors import UsageError, nearest
@@ -138,14 +139,7 @@ def _entries(table: Path, root: Path) -> dict[str, list[_Entry]]:
 
 def _fields(line: bytes) -> list[str]:
     """Return the fields of a line, none if it is empty."""
-    try:
-        text = line.removesuffix(b"\n").removesuffix(b"\r").decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"expected UTF-8, found byte 0x{line[error.start]:02x} at byte {error.start + 1}"
-        ) from None
-    if "\0" in text:
-        raise UsageError("expected text, found a NUL character")
+    text = decode_line(line.removesuffix(b"\n").removesuffix(b"\r"))
     return [field.strip() for field in text.split("\t")] if text else []
 
 

@@ -30,6 +30,7 @@ from taskaware.data.corpora.base import (
     Example,
     PreparedCorpus,
     Splits,
+    decode_line,
     prepare,
 )
 from taskaware.errors import UsageError, nearest
@@ -188,7 +189,7 @@ def _lines(file: Path) -> Iterator[str]:
         # A binary file's lines end in \n alone: text may hold U+2028 and its like.
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as lines:
             for number, line in enumerate(lines, start=1):
-                yield _text(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+                yield decode_line(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
     except UsageError as error:
         raise UsageError(f"{file}:{number}: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -196,15 +197,3 @@ def _lines(file: Path) -> Iterator[str]:
         raise UsageError(
             f"{file}: cannot read on after line {number} ({reason}); is the file whole?"
         ) from None
-
-
-def _text(line: bytes) -> str:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"expected UTF-8, found byte 0x{line[error.start]:02x} at byte {error.start + 1}"
-        ) from None
-    if "\0" in text:
-        raise UsageError("expected text, found a NUL character")
-    return text
