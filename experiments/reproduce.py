@@ -181,7 +181,9 @@ def run_command(program: str, *words: str) -> str:
     lines = []
     module = ("-m", "taskaware.cli") if program == "taskaware" else ()
     command = [sys.executable, *module, *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # Huge pages take about a fifth off a step on Linux; elsewhere nobody reads the variable.
+    env = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} | os.environ
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         for line in process.stdout or ():
             print("  " + line, end="", flush=True)
             lines.append(line)
