@@ -1,4 +1,7 @@
-"""What each command does. Nothing heavy is imported before it is needed: --help answers at once."""
+"""What each command does. Nothing heavy is imported before it is needed: --help answers at once.
+
+Those about corpora, prepare and check, are in ``corpus_commands``.
+"""
 
 import itertools
 import os
@@ -9,8 +12,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from taskaware import corpus_commands
 from taskaware.config import Experiment
-from taskaware.errors import UsageError, nearest
+from taskaware.errors import UsageError, require_known
 from taskaware.experiment_file import load_experiment, recipes
 
 _ABOUT = "Task-aware multi-task learning over speech and text. --debug shows tracebacks."
@@ -19,32 +23,26 @@ _ABOUT = "Task-aware multi-task learning over speech and text. --debug shows tra
 def dispatch(argv: list[str]) -> None:
     """Find the command, read its options and run it."""
     match argv:
-        case ["prepare", *rest]:
-            corpora: dict[str, Callable[..., Any]] = {
-                "toy": prepare_toy,
-                "manifest": prepare_manifest,
-                "parallel": prepare_parallel,
-            }
-            _known(rest, corpora, "corpus")
-            tyro.extras.subcommand_cli_from_dict(corpora, prog="taskaware prepare", args=rest)
+        case ["prepare", corpus, *rest] if not corpus.startswith("-"):
+            corpus_commands.corpus_command("prepare", corpus, rest)
+        case ["check", corpus, *rest] if corpus in corpus_commands.CORPORA:
+            corpus_commands.corpus_command("check", corpus, rest)
         case ["train", path, *rest] if not path.startswith("-"):
             train_this = _training(load_experiment(Path(path)), Path(path))
             tyro.cli(train_this, prog=f"taskaware train {path}", args=rest)
         case _:
-            commands = (quickstart, prepare, vocab, train, evaluate, decode, embed, forgetting, env)
-            named: dict[str, Callable[..., Any]] = {c.__name__: c for c in commands}
-            _known(argv, named, "command")
+            commands = (
+                *(quickstart, corpus_commands.prepare, corpus_commands.check, vocab, train),
+                *(evaluate, decode, embed, forgetting, pseudo_label, env),
+            )
+            named: dict[str, Callable[..., Any]] = {
+                command.__name__.replace("_", "-"): command for command in commands
+            }
+            if argv and not argv[0].startswith("-"):
+                require_known(argv[0], named, "command")
             tyro.extras.subcommand_cli_from_dict(
                 named, prog="taskaware", description=_ABOUT, args=argv
             )
-
-
-def _known(argv: list[str], names: dict[str, Any], what: str) -> None:
-    if argv and not argv[0].startswith("-") and argv[0] not in names:
-        raise UsageError(
-            f"unknown {what} {argv[0]!r}; expected one of {', '.join(names)}"
-            f"{nearest(argv[0], list(names))}"
-        )
 
 
 def quickstart(out: Path = Path("quickstart"), steps: int = 0, seed: int = 0) -> None:
@@ -59,114 +57,6 @@ def quickstart(out: Path = Path("quickstart"), steps: int = 0, seed: int = 0) ->
     from taskaware import quickstart as whole
 
     whole.quickstart(out, steps or whole.STEPS, seed)
-
-
-def prepare(corpus: str) -> None:
-    """Turn a corpus into what training reads: taskaware prepare toy | manifest | parallel.
-
-    Args:
-        corpus: taskaware prepare CORPUS --help tells its options.
-    """
-    raise UsageError(f"unknown corpus {corpus!r}; expected toy, manifest or parallel")
-
-
-def prepare_toy(
-    out: Path,
-    train: int = 4000,
-    validation: int = 200,
-    test: int = 400,
-    target_language: Literal["de", "ro", "tr"] = "de",
-    sound: Literal["microphone", "telephone", "none"] = "microphone",
-    seed: int = 0,
-) -> None:
-    """Write the embedded corpus: a grammar's sentences, spoken by a synthesizer.
-
-    Args:
-        out: the new folder.
-        train: sentences to train on.
-        validation: other sentences, by other voices.
-        test: other sentences again, by those voices.
-        target_language: of the translations.
-        sound: what the speech went through; none writes text alone, at once.
-        seed: of sentences and voices.
-    """
-    from taskaware.data.corpora import toy
-    from taskaware.report import Counter
-
-    with Counter("building the embedded corpus", train + validation + test) as counter:
-        corpus = toy.prepare_toy(
-            out,
-            train=train,
-            validation=validation,
-            test=test,
-            seed=seed,
-            target_language=target_language,
-            sound=sound,
-            on_example=counter,
-        )
-    _tell(corpus)
-
-
-def prepare_manifest(
-    table: tyro.conf.Positional[Path],
-    out: Path,
-    audio_root: Path | None = None,
-    resample: bool = False,
-) -> None:
-    """Write what a TSV table lists: speech, text and translations of your own.
-
-    The header names its columns: id, audio, start, duration, speaker, source_text, target_text,
-    source_language, target_language, and split (train where there is none). Rows of text alone
-    leave audio empty; start and duration are seconds.
-
-    Args:
-        table: the TSV file, UTF-8.
-        out: the new folder.
-        audio_root: folder that audio paths start from, and may not leave; the table's own if
-            not given.
-        resample: convert audio of other rates to 16 kHz instead of refusing it.
-    """
-    from taskaware.data.corpora import manifest
-
-    _tell(manifest.prepare_manifest(table, out, audio_root=audio_root, resample=resample))
-
-
-def prepare_parallel(
-    folder: tyro.conf.Positional[Path],
-    out: Path,
-    languages: tuple[str, ...],
-    train: str,
-    validation: str | None = None,
-    test: str | None = None,
-) -> None:
-    """Write text and its translations, which stand on the same lines of a folder's files.
-
-    The files of a split are STEM.en, STEM.de and so on, or else STEM.tsv with a column a language
-    and no header; all may be gzipped, with .gz at the end. Pairs with an empty side are left out.
-
-    Args:
-        folder: where the files are.
-        out: the new folder.
-        languages: of the source, then of one or more targets, as the files are named: en de ro.
-        train: stem of the files to train on.
-        validation: stem of the files to validate on.
-        test: stem of the files to test on.
-    """
-    from taskaware.data.corpora import parallel
-
-    stems = {"train": train, "validation": validation, "test": test}
-    left_out: dict[str, int] = {}
-    corpus = parallel.prepare_parallel(
-        folder,
-        out,
-        languages=languages,
-        splits={split: stem for split, stem in stems.items() if stem is not None},
-        on_left_out=left_out.__setitem__,
-    )
-    _tell(corpus)
-    for split, count in left_out.items():
-        if count:
-            print(f"{out}: {split} without {count} pairs, of which a side is empty")
 
 
 def vocab(
@@ -298,6 +188,40 @@ def forgetting(
     )
 
 
+def pseudo_label(
+    data: tyro.conf.Positional[Path],
+    teachers: tuple[str, ...],
+    out: Path,
+    top: int = 2,
+    split: str = "train",
+) -> None:
+    """Translate the transcripts of prepared speech by trained models: speech translation data.
+
+    Args:
+        data: folder of taskaware prepare, with speech and transcripts.
+        teachers: a run folder and the name of its text task, as in runs/mt:en_de; one or more.
+        out: the new folder; every utterance stands in it once for each translation.
+        top: how many of the beam's best each model gives; equal ones are kept once.
+        split: what is translated.
+    """
+    pairs = [teacher.rpartition(":")[::2] for teacher in teachers]
+    for run, task in pairs:
+        if not run or not task:
+            raise UsageError(f"teachers: expected RUN:TASK, found {':'.join((run, task))!r}")
+    _set_up_jax()
+    from taskaware.data.corpora.check import summarize
+    from taskaware.pseudo_label import pseudo_label as label
+    from taskaware.report import console, corpus_table, shard_counter
+    from taskaware.run import open_run
+
+    opened = [(open_run(Path(run)), task) for run, task in pairs]
+    with shard_counter("writing translations") as tell:
+        corpus = label(
+            data, opened, out, top=top, split=split, workers=os.cpu_count() or 1, on_shard=tell
+        )
+    console.print(corpus_table(summarize(corpus)))
+
+
 def env() -> None:
     """Print what a result depends on: versions, devices, commit."""
     import json
@@ -349,10 +273,3 @@ def _set_up_jax() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "taskaware" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-
-
-def _tell(corpus: Any) -> None:
-    for split in corpus.splits:
-        rows = corpus.rows(split)
-        hours = sum(row.num_samples for row in rows) / 16_000 / 3600
-        print(f"{corpus.directory}: {split} {len(rows)} examples, {hours:.2f} hours of speech")

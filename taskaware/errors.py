@@ -1,5 +1,7 @@
 """The two ways a command can fail; the command line turns each into one line and an exit code."""
 
+from collections.abc import Iterable
+
 
 class UsageError(ValueError):
     """What the user gave cannot be used: bad input, configuration or folder, or a missing extra.
@@ -24,3 +26,16 @@ def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
 
     found = get_close_matches(word, known, n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def require_known(word: str, known: Iterable[str], what: str) -> None:
+    """Raise UsageError unless a word is a known one.
+
+    Example:
+        >>> require_known("train", ["prepare", "train"], "command")
+    """
+    names = [*known]
+    if word not in names:
+        raise UsageError(
+            f"unknown {what} {word!r}; expected one of {', '.join(names)}{nearest(word, names)}"
+        )

@@ -1,6 +1,7 @@
 """The whole way once, on the embedded corpus: build, train three models, score, draw."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from taskaware.config import (
     small_model,
 )
 from taskaware.data.corpora.base import PreparedCorpus
-from taskaware.data.corpora.toy import prepare_toy
+from taskaware.data.corpora.toy import Toy
+from taskaware.data.corpora.write import prepare_corpus
 from taskaware.data.tokenizer import train_tokenizer
-from taskaware.report import Counter, console, results_table, say
+from taskaware.report import console, results_table, say, shard_counter
 from taskaware.results import draw_embeddings, score
 from taskaware.run import devices_line, start, write_json
 from taskaware.training import train
 
-SENTENCES = {"train": 6000, "validation": 100, "test": 400}
+CORPUS = Toy(train=6000, validation=100, test=400)
 VOCABULARY = 800
 STEPS = 1800
 
@@ -83,15 +85,9 @@ def base_experiment(out: Path, steps: int, seed: int) -> Experiment:
 def _corpus(folder: Path, seed: int) -> PreparedCorpus:
     if folder.exists():
         return PreparedCorpus(folder)
-    with Counter("building the embedded corpus", sum(SENTENCES.values())) as counter:
-        return prepare_toy(
-            folder,
-            train=SENTENCES["train"],
-            validation=SENTENCES["validation"],
-            test=SENTENCES["test"],
-            seed=seed,
-            on_example=counter,
-        )
+    with shard_counter("building the embedded corpus") as tell:
+        corpus = dataclasses.replace(CORPUS, seed=seed)
+        return prepare_corpus(corpus, folder, workers=os.cpu_count() or 1, on_shard=tell)
 
 
 def _line(row: dict[str, Any]) -> str:

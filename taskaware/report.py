@@ -1,6 +1,9 @@
 """What a run tells: a progress bar or plain lines, a JSONL file, TensorBoard."""
 
+import contextlib
 import json
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from tensorboardX import SummaryWriter
 
+from taskaware.data.corpora.check import Summary
 from taskaware.train.loop import Progress
 
 console = Console(highlight=False, soft_wrap=True)
@@ -59,6 +63,20 @@ class Counter:
         if due:
             self._next = done + max(1, self._total // 10)
             say(f"{self._what} {done}/{self._total}" + (f"  {text}" if text else ""))
+
+
+@contextlib.contextmanager
+def shard_counter(what: str) -> Iterator[Callable[[int, float], None]]:
+    """Show how far a corpus has been read: told of examples and of the share of all shards."""
+    start = time.monotonic()
+    with Counter(what, 100) as counter:
+
+        def tell(examples: int, share: float) -> None:
+            left = int((time.monotonic() - start) * (1 - share) / share)
+            ahead = f"ETA {left // 60}:{left % 60:02d}"
+            counter(round(100 * share), f"%  {examples:,} examples  {ahead}")
+
+        yield tell
 
 
 class RunLog:
@@ -157,6 +175,25 @@ def forgetting_table(matrix: dict[str, Any]) -> Table:
     ):
         cells = zip(scores, changes, strict=True)
         table.add_row(model, *[f"{score:.1f} ({change:+.1f})" for score, change in cells])
+    return table
+
+
+def corpus_table(splits: Iterable[tuple[str, Summary]]) -> Table:
+    """Return what a prepared corpus holds as a table: a row a split."""
+    table = Table()
+    for name in ("split", "examples", "hours", "longest s", "words", "known words", "left out"):
+        table.add_column(name, justify="left" if name in ("split", "left out") else "right")
+    for split, summary in splits:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in summary.left_out.most_common())
+        table.add_row(
+            split,
+            f"{summary.examples:,}",
+            f"{summary.hours:.2f}",
+            f"{summary.longest:.1f}",
+            f"{summary.words:,}",
+            f"{summary.known_words:.1%}",
+            reasons or "–",
+        )
     return table
 
 

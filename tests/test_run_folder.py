@@ -80,8 +80,10 @@ def test_no_command_of_the_story_complains(given, story, evaluated):
 
 
 def test_preparing_says_how_much_there_is(given):
-    assert f"{given.folder / 'corpus'}: train 8 examples, 0.00 hours" in given.prepared.out
-    assert f"{given.folder / 'corpus'}: test 4 examples, 0.00 hours" in given.prepared.out
+    cells = [line.split("│")[1:4] for line in given.prepared.out.splitlines() if "│" in line]
+    found = [[cell.strip() for cell in row] for row in cells]
+    assert found == [["train", "8", "0.00"], ["validation", "4", "0.00"], ["test", "4", "0.00"]]
+    assert given.prepared.out.endswith(f"{given.folder / 'corpus'}: ready\n")
 
 
 def test_the_vocabulary_has_the_size_asked_for(given):
@@ -234,6 +236,45 @@ def test_embedding_draws_a_point_an_example(story):
     assert (story.run / "task_embeddings.png").read_bytes().startswith(b"\x89PNG")
     assert "</svg>" in (story.run / "task_embeddings.svg").read_text()
     assert "silhouette by task" in embedded.out
+
+
+# Masks over training's frames.
+
+
+def last_line(run):
+    return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+def test_a_run_begun_before_masks_could_be_chosen_goes_on(given, story, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(story.run, run)
+    experiment = json.loads((run / "experiment.json").read_text())
+    del experiment["spec_augment"]
+    (run / "experiment.json").write_text(json.dumps(experiment))
+    outcome = taskaware("train", given.experiment, "--out", run, "--steps", 4)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "going on from step 4" in outcome.out
+
+
+def test_masks_change_training_and_a_run_that_paused_ends_where_one_without_does(
+    given, story, tmp_path, monkeypatch
+):
+    masks = ["--spec-augment.time-masks", 1, "--spec-augment.frequency-masks", 2]
+    whole = ["train", given.experiment, "--out", tmp_path / "whole", *masks]
+    paused = ["train", given.experiment, "--out", tmp_path / "paused", *masks]
+    for argv in (whole, [*paused, "--steps", 2], paused):
+        assert taskaware(*argv).code == 0
+    first, second, unmasked = map(last_line, (tmp_path / "whole", tmp_path / "paused", story.run))
+    assert (first["loss"], first["gradient_norm"]) == (second["loss"], second["gradient_norm"])
+    assert first["loss"]["asr"] != unmasked["loss"]["asr"]
+    refusal = refused(taskaware("train", given.experiment, "--out", tmp_path / "whole"))
+    assert "spec_augment.time_masks 1 → 0" in refusal
+
+    def must_not_be_called(*args):
+        raise AssertionError("masks outside of training")
+
+    monkeypatch.setattr("taskaware.data.batches.spec_augment", must_not_be_called)
+    assert taskaware("evaluate", tmp_path / "whole").code == 0
 
 
 # What a run folder refuses.

@@ -11,13 +11,15 @@ training voices, validation and test by its held-out ones.
 import argparse
 import functools
 import gzip
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from taskaware.data.corpora.base import UTTERANCES_A_SHARD, Example, Splits, prepare
+from taskaware.data.corpora.base import UTTERANCES_A_SHARD, Example, Splits
+from taskaware.data.corpora.write import prepare
 from taskaware.data.toy import speech
-from taskaware.report import Counter
+from taskaware.report import shard_counter
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 
@@ -34,8 +36,10 @@ def main() -> None:
     options = parser.parse_args()
     every = round(1 / options.share)
     pairs = {split: _pairs(options.multi30k, name)[::every] for split, name in SPLITS.items()}
-    with Counter("speaking Multi30k", sum(map(len, pairs.values()))) as counter:
-        corpus = prepare("multi30k_speech", functools.partial(_splits, pairs), options.out, counter)
+    with shard_counter("speaking Multi30k") as tell:
+        read = functools.partial(_splits, pairs)
+        workers = os.cpu_count() or 1
+        corpus = prepare("multi30k_speech", read, options.out, workers=workers, on_shard=tell)
     for split in corpus.splits:
         rows = corpus.rows(split)
         hours = sum(row.num_samples for row in rows) / 16_000 / 3600

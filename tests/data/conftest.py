@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from taskaware.data.corpora.base import NO_AUDIO, Example, prepare
+from taskaware.data.corpora.base import NO_AUDIO, Example
+from taskaware.data.corpora.write import prepare
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 
 NUMBERS = "null eins zwei drei vier fünf sechs sieben acht neun".split()

@@ -18,8 +18,8 @@ from taskaware.data.corpora.base import (  # noqa: E402
     Example,
     PreparedCorpus,
     Row,
-    prepare,
 )
+from taskaware.data.corpora.write import prepare, prepare_corpus  # noqa: E402
 
 
 def samples(i):
@@ -100,8 +100,8 @@ def test_a_pickled_corpus_opens_the_folder_anew(folder):
 
 def test_progress_counts_examples_over_all_splits(tmp_path):
     told = []
-    prepare("c", read, tmp_path / "out", told.append)
-    assert told == list(range(1, 12))
+    prepare("c", read, tmp_path / "out", on_shard=lambda *at: told.append(at))
+    assert told == [(5, 1 / 3), (8, 2 / 3), (11, 1)]
 
 
 def test_nothing_is_printed(tmp_path, capfd):
@@ -118,7 +118,8 @@ def test_no_temporary_file_stays(tmp_path, monkeypatch):
 
 def test_neither_tensorflow_nor_jax_is_imported(folder):
     code = (
-        "import sys; from taskaware.data.corpora import toy, manifest, PreparedCorpus;"
+        "import sys; from taskaware.data.corpora import toy, manifest, parallel, check;"
+        "from taskaware.data.corpora import PreparedCorpus;"
         f"PreparedCorpus({str(folder)!r}).audio('train', 0);"
         "print([m for m in ('tensorflow', 'jax', 'flax', 'torch') if m in sys.modules])"
     )
@@ -142,7 +143,8 @@ def test_an_error_of_the_reader_comes_through_and_leaves_nothing(tmp_path, error
 def test_a_failing_disk_is_one_line_and_leaves_nothing(tmp_path):
     code = f"""
 import resource, signal, numpy as np
-from taskaware.data.corpora.base import Example, prepare
+from taskaware.data.corpora.base import Example
+from taskaware.data.corpora.write import prepare
 from taskaware.errors import RunError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -276,8 +278,8 @@ def spoken(text, voice):
 
 
 def make_toy(out, **changes):
-    return toy.prepare_toy(
-        out, **({"train": 30, "validation": 20, "test": 25, "seed": 3} | changes)
+    return prepare_corpus(
+        toy.Toy(**({"train": 30, "validation": 20, "test": 25, "seed": 3} | changes)), out
     )
 
 

@@ -1,4 +1,5 @@
 import gzip
+import pickle
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -12,14 +13,15 @@ from taskaware.errors import UsageError
 
 tfds = pytest.importorskip("tensorflow_datasets")
 from taskaware.data.corpora import parallel  # noqa: E402
-from taskaware.data.corpora.parallel import prepare_parallel  # noqa: E402
+from taskaware.data.corpora.parallel import Parallel  # noqa: E402
+from taskaware.data.corpora.write import prepare_corpus  # noqa: E402
 
 ENGLISH = "good day\ngood night\n"
 GERMAN = "guten Tag\ngute Nacht\n"
 ROMANIAN = "bună ziua\nnoapte bună\n"
 TABLE = "good day\tguten Tag\tbună ziua\ngood night\tgute Nacht\tnoapte bună\n"
 PAIRS = [("good day", "guten Tag"), ("good night", "gute Nacht")]
-TRAIN = {"train": "train"}
+TRAIN = {"train": ("train",)}
 
 
 @pytest.fixture
@@ -40,7 +42,9 @@ def write(folder, **texts):
 
 def prepared(folder, languages="en de", splits=TRAIN, **options):
     out = folder.parent / "out"
-    return prepare_parallel(folder, out, languages=languages.split(), splits=splits, **options)
+    columns = options.pop("columns", ())
+    corpus = Parallel(folder, tuple(languages.split()), **splits, columns=columns)
+    return prepare_corpus(corpus, out, **options)
 
 
 def texts(corpus, split="train"):
@@ -57,9 +61,10 @@ def refusal(folder, languages="en de", splits=TRAIN):
 
 
 def left_out(folder, languages="en de"):
-    """The corpus, and what it tells about pairs that are not in it."""
-    told = {}
-    return prepared(folder, languages, on_left_out=told.__setitem__), told
+    """The corpus, and where in it pairs were left out."""
+    corpus = prepared(folder, languages)
+    assert {item.reason for item in corpus.left_out("train")} <= {"a side of the pair is empty"}
+    return corpus, [item.where for item in corpus.left_out("train")]
 
 
 # What comes back.
@@ -100,9 +105,9 @@ def test_some_files_may_be_gzipped_and_others_not(folder):
 def test_each_split_has_files_of_its_own_and_of_either_kind(folder):
     write(folder, en=ENGLISH, de=GERMAN)
     (folder / "dev.2.tsv").write_text("yes\tja\n")
-    corpus = prepared(folder, splits={"train": "train", "validation": "dev.2"})
+    corpus = prepared(folder, splits=TRAIN | {"validation": ("dev.2",)})
     assert set(corpus.splits) == {"train", "validation"}
-    assert corpus.rows("validation")[0].id == "validation-0000001-de"
+    assert corpus.rows("validation")[0].id == "dev.2-0000001-de"
     assert texts(corpus, "validation") == [("yes", "ja")]
 
 
@@ -140,7 +145,7 @@ def test_any_text_comes_back_with_single_spaces(lines, end):
         (folder := Path(place, "in")).mkdir()
         corpus, told = left_out(write(folder, **{f"en{end}": english, f"de{end}": german}))
         assert texts(corpus) == [pair for pair in expected if all(pair)]
-        assert told == {"train": sum(not all(pair) for pair in expected)}
+        assert len(told) == sum(not all(pair) for pair in expected)
         numbers = [int(row.id.split("-")[1]) for row in corpus.rows("train")]
         assert [expected[number - 1] for number in numbers] == texts(corpus)
 
@@ -153,7 +158,7 @@ def test_the_corpus_is_named_after_the_folder(tmp_path, monkeypatch, name, corpu
     (tmp_path / name).mkdir()
     write(tmp_path / name, en=ENGLISH, de=GERMAN)
     monkeypatch.chdir(tmp_path / name)
-    found = prepare_parallel(".", tmp_path / "out", languages=("en", "de"), splits=TRAIN)
+    found = prepare_corpus(Parallel(Path("."), ("en", "de"), ("train",)), tmp_path / "out")
     assert found.rows("train")[0].corpus == corpus
 
 
@@ -163,7 +168,7 @@ def test_the_corpus_is_named_after_the_folder(tmp_path, monkeypatch, name, corpu
 def test_a_pair_with_an_empty_side_is_left_out_and_counted(folder):
     write(folder, en="a\n \nc\n\n", de="A\nB\n\xa0\n\n", ro="ah\nbe\nce\n\n")
     corpus, told = left_out(folder, "en de ro")
-    assert told == {"train": 5}
+    assert told == [f"{folder}/train.en:{line}" for line in (2, 2, 3, 4, 4)]
     assert [(row.id, row.target_text) for row in corpus.rows("train")] == [
         ("train-0000001-de", "A"),
         ("train-0000001-ro", "ah"),
@@ -174,7 +179,7 @@ def test_a_pair_with_an_empty_side_is_left_out_and_counted(folder):
 def test_an_empty_field_of_a_table_leaves_the_other_targets(folder):
     corpus, told = left_out(write(folder, tsv="a\t\tah\n\tB\tbe\n"), "en de ro")
     assert texts(corpus) == [("a", "ah")]
-    assert told == {"train": 3}
+    assert told == [f"{folder}/train.tsv:{line}" for line in (1, 2, 2)]
 
 
 @pytest.mark.parametrize("texts", [("", ""), ("\n\n", "a\nb\n"), ("a\n\n", "\nb\n")])
@@ -186,7 +191,7 @@ def test_a_split_without_a_whole_pair_is_refused(folder, texts):
 # Shards.
 
 
-@pytest.mark.parametrize(("size", "shards"), [(9, [9, 9, 9, 5]), (16, [16, 16]), (99, [32])])
+@pytest.mark.parametrize(("size", "shards"), [(9, [14, 14, 4]), (10, [16, 16]), (99, [32])])
 def test_examples_are_kept_in_order_over_several_shards(folder, monkeypatch, size, shards):
     monkeypatch.setattr(parallel, "TEXTS_A_SHARD", size)
     lines = [f"{i}\n" if i % 5 else "\n" for i in range(20)]
@@ -197,31 +202,44 @@ def test_examples_are_kept_in_order_over_several_shards(folder, monkeypatch, siz
     assert all(corpus.audio("train", i).size == 0 for i in range(32))
 
 
-def test_each_file_is_read_twice_whatever_the_number_of_shards(folder, monkeypatch):
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_each_shard_reads_its_own_part_alone(folder, monkeypatch, ending):
     monkeypatch.setattr(parallel, "TEXTS_A_SHARD", 3)
-    read, lines = [], parallel._lines
-    monkeypatch.setattr(parallel, "_lines", lambda file: read.append(file.name) or lines(file))
-    prepared(write(folder, en="a\n" * 30, de="b\n" * 30))
-    assert sorted(read) == ["train.de"] * 2 + ["train.en"] * 2
+    write(folder, **{f"en{ending}": "\ufeffä\n" * 8, f"de{ending}": "b\u2028c\n" * 8})
+    shards = Parallel(folder, ("en", "de"), ("train",)).splits()["train"]
+    ids = [[example.id for example in pickle.loads(pickle.dumps(shard))()] for shard in shards]
+    assert [part[0] for part in ids] == [f"train-000000{i}-de" for i in (1, 4, 7)]
+    assert [len(part) for part in ids] == [3, 3, 2]
+
+
+def test_several_stems_are_joined(folder):
+    write(folder, en=ENGLISH, de=GERMAN)
+    (folder / "more.tsv").write_text("yes\tja\n")
+    corpus = prepared(folder, splits={"train": ("train", "more"), "test": ("more",)})
+    assert texts(corpus) == [*PAIRS, ("yes", "ja")]
+    assert [row.id for row in corpus.rows("train")][1:] == ["train-0000002-de", "more-0000001-de"]
+    assert texts(corpus, "test") == [("yes", "ja")]
+
+
+def test_a_table_s_columns_may_stand_in_another_order(folder):
+    write(folder, tsv="guten Tag\tbună ziua\tgood day\n")
+    corpus = prepared(folder, "en de ro", columns=("de", "ro", "en"))
+    assert texts(corpus) == [("good day", "guten Tag"), ("good day", "bună ziua")]
+    for columns in (("de", "en"), ("de", "en", "tr"), ("de", "de", "ro")):
+        with pytest.raises(UsageError, match=r"columns: expected the languages en de ro in"):
+            prepared(folder, "en de ro", columns=columns)
 
 
 def test_checking_keeps_no_text_in_memory(folder):
     write(folder, en=("word " * 200 + "\n") * 2_000, de=("Wort " * 200 + "\n") * 2_000)
     tracemalloc.start()
     try:
-        splits = parallel._read(folder, ("en", "de"), TRAIN, lambda split, count: None)
+        splits = Parallel(folder, ("en", "de"), ("train",)).splits()
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert len(splits["train"]) == 1
     assert peak < 400_000  # of 4 million bytes
-
-
-def test_progress_counts_examples_over_all_splits(folder):
-    told = []
-    splits = {"train": "train", "test": "train"}
-    prepared(write(folder, en=ENGLISH, de=GERMAN), splits=splits, on_example=told.append)
-    assert told == [1, 2, 3, 4]
 
 
 # What is refused.
@@ -289,7 +307,7 @@ def test_all_splits_are_checked_before_anything_is_written(folder):
     (folder / "test.tsv").write_text("a\tA\nb\n")
     written = []
     with pytest.raises(UsageError, match=r"test\.tsv:2: "):
-        prepared(folder, splits={"train": "train", "test": "test"}, on_example=written.append)
+        prepared(folder, splits=TRAIN | {"test": ("test",)}, on_shard=written.append)
     assert not written
 
 
@@ -308,7 +326,7 @@ def test_without_files_the_names_that_were_looked_for_are_told(folder):
 def test_the_nearest_name_is_suggested(folder):
     write(folder, en=ENGLISH, **{"de.gz": GERMAN})
     assert refusal(folder, "en du").endswith("found no train.du; did you mean 'train.de'?")
-    message = refusal(folder, splits={"train": "train", "test": "trian"})
+    message = refusal(folder, splits=TRAIN | {"test": ("trian",)})
     assert message.endswith("no trian.de; did you mean 'train.en'?")
 
 
@@ -350,11 +368,13 @@ def test_the_command_tells_what_it_wrote_and_what_it_left_out(folder, tmp_path):
     argv = ["prepare", "parallel", folder, "--out", tmp_path / "out", "--languages", "en", "de"]
     outcome = taskaware(*argv, "ro", "--train", "train", "--validation", "val", "--test", "val")
     assert (outcome.code, outcome.err) == (0, "")
-    assert sorted(outcome.out.splitlines()) == [
-        f"{tmp_path}/out: test 2 examples, 0.00 hours of speech",
-        f"{tmp_path}/out: train 4 examples, 0.00 hours of speech",
-        f"{tmp_path}/out: train without 2 pairs, of which a side is empty",
-        f"{tmp_path}/out: validation 2 examples, 0.00 hours of speech",
+    *progress, end = outcome.out.splitlines()
+    assert end == f"{tmp_path}/out: ready"
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in progress if "│" in line]
+    assert cells == [
+        ["train", "4", "0.00", "0.0", "16", "100.0%", "2 a side of the pair is empty"],
+        ["validation", "2", "0.00", "0.0", "4", "0.0%", "–"],
+        ["test", "2", "0.00", "0.0", "4", "0.0%", "–"],
     ]
 
 
@@ -362,8 +382,17 @@ def test_the_command_needs_no_more_than_training_text(folder, tmp_path):
     argv = ["prepare", "parallel", folder, "--out", tmp_path / "out", "--languages", "en", "de"]
     assert "found no train.en, no train.de" in refused(taskaware(*argv, "--train", "train"))
     write(folder, en=ENGLISH, de=GERMAN)
-    outcome = taskaware(*argv, "--train", "train")
-    assert outcome.out == f"{tmp_path}/out: train 2 examples, 0.00 hours of speech\n"
+    assert taskaware(*argv, "--train", "train").out.endswith("/out: ready\n")
+    assert "found none" in refused(taskaware(*argv[:3], "--out", tmp_path / "b", *argv[5:]))
+
+
+def test_checking_tells_what_preparing_would_leave_out(folder):
+    write(folder, en="a\n\nc\n", de="A\nB\n\n")
+    outcome = taskaware("check", "parallel", folder, "--languages", "en", "de", "--train", "train")
+    assert outcome.out.splitlines()[-2:] == [
+        "2 would be left out: a side of the pair is empty",
+        "1 examples can be used",
+    ]
 
 
 # Real text.
@@ -377,8 +406,8 @@ def real(shared_data, name):
 
 def test_multi30k_is_read_from_gzipped_files(shared_data, tmp_path):
     folder = real(shared_data, "multi30k")
-    splits = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
-    corpus = prepare_parallel(folder, tmp_path / "out", languages=("en", "de"), splits=splits)
+    splits = {"train": ("train",), "validation": ("val",), "test": ("test_2016_flickr",)}
+    corpus = prepare_corpus(Parallel(folder, ("en", "de"), **splits), tmp_path / "out")
     sizes = {split: len(corpus.rows(split)) for split in corpus.splits}
     assert sizes == {"train": 29_000, "validation": 1_014, "test": 1_000}
     assert corpus.rows("test")[0].source_text.startswith("A man in an orange hat starring at")
@@ -387,9 +416,9 @@ def test_multi30k_is_read_from_gzipped_files(shared_data, tmp_path):
 
 def test_sts_is_read_from_a_gzipped_table(shared_data, tmp_path):
     folder = real(shared_data, "sts_de_ro_tr")
-    splits = {"train": "sts.train.en-de-ro-tr", "test": "sts.dev.en-de-ro-tr"}
+    splits = {"train": ("sts.train.en-de-ro-tr",), "test": ("sts.dev.en-de-ro-tr",)}
     languages = ("en", "de", "ro", "tr")
-    corpus = prepare_parallel(folder, tmp_path / "out", languages=languages, splits=splits)
+    corpus = prepare_corpus(Parallel(folder, languages, **splits), tmp_path / "out")
     rows = corpus.rows("train")
     assert len(rows) == 3 * 9_942
     assert len({row.source_text for row in rows}) == 9_942

@@ -6,7 +6,8 @@ import pytest
 
 from taskaware.config import Batching, Task
 from taskaware.data import tasks
-from taskaware.data.corpora.base import Example, PreparedCorpus, Row, prepare
+from taskaware.data.corpora.base import Example, PreparedCorpus, Row
+from taskaware.data.corpora.write import prepare
 from taskaware.data.features import log_mel, normalize
 from taskaware.data.tasks import (
     Recordings,
@@ -132,6 +133,21 @@ def test_several_folders_are_joined_in_their_order(corpus, tmp_path):
     assert ids(examples) == ["m", *SPOKEN]
     assert examples.frames(0).shape == (3, 80)
     np.testing.assert_array_equal(examples.frames(1), load(corpus, task("st")).frames(0))
+
+
+def test_a_folder_without_the_split_adds_nothing_where_another_one_has_it(corpus, tmp_path):
+    def more():
+        yield Example("m", np.ones(800, np.int16), "", "more", "mehr", "en", "de", "c")
+
+    prepare("more", lambda: {"train": [more]}, tmp_path / "more")
+    both = task("st", data=(str(corpus.folder), str(tmp_path / "more")))
+    assert ids(load(corpus, both)) == [*SPOKEN, "m"]
+    assert ids(load(corpus, both, "test")) == ids(load(corpus, task("st"), "test"))
+    with pytest.raises(UsageError, match=r"no split 'tests'.*did you mean 'test'"):
+        load(corpus, both, "tests")
+    alone = task("st", data=(str(tmp_path / "more"),))
+    with pytest.raises(UsageError, match="no split 'test', found train"):
+        load_tasks([both, alone], "test", corpus.tokenizer)
 
 
 def test_a_folder_that_several_tasks_share_is_opened_once(corpus):

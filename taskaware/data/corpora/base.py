@@ -1,29 +1,19 @@
-"""What every corpus is turned into: one TFDS format, written once, read by position.
+"""What every corpus is turned into: one TFDS format, read by position."""
 
-A corpus is a function that returns ``Splits``; ``prepare`` writes them to a folder and
-``PreparedCorpus`` reads that folder.
-"""
-
-import functools
-import glob
+import hashlib
 import json
-import re
-import shutil
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import Int16
 
-from taskaware.data.features import SAMPLE_RATE
-from taskaware.errors import RunError, UsageError, nearest
+from taskaware.errors import UsageError, nearest
 
-UTTERANCES_A_SHARD = 500
+UTTERANCES_A_SHARD = 200
 """A shard is held in memory while it is written."""
 TEXTS_A_SHARD = 50_000
 
@@ -59,60 +49,53 @@ class Row(NamedTuple):
     corpus: str
 
 
-Shard = Callable[[], Iterable[Example]]
-"""Reads some examples of a split."""
+class LeftOut(NamedTuple):
+    """What a corpus has and a prepared one should not have, such as a pair without a translation.
+
+    It is counted and listed.
+    """
+
+    reason: str
+    """The same words for all that are left out for the same reason."""
+    where: str
+    """FILE:LINE, or the file."""
+
+
+class Bad(NamedTuple):
+    """What cannot be read: preparing stops at it, or is asked to leave it out."""
+
+    kind: str
+    """The same words for all problems of a kind."""
+    message: str
+    """What, where, expected, found, and what to do, in one line."""
+
+
+Item = Example | LeftOut | Bad
+Shard = Callable[[], Iterable[Item]]
+"""Reads a part of a split. It can be pickled, so that another process may read it."""
 Splits = Mapping[str, Sequence[Shard]]
 
 
-def prepare(
-    name: str,
-    read: Callable[[], Splits],
-    out: str | Path,
-    on_example: Callable[[int], None] | None = None,
-) -> "PreparedCorpus":
-    """Write a corpus to a folder, which appears when it is complete and not before.
+@runtime_checkable
+class Corpus(Protocol):
+    """A corpus on disk: a frozen dataclass whose fields say where it is and what is wanted."""
 
-    Args:
-        name: of the corpus, in lower case with underscores.
-        read: called once the folder has been found free and writable.
-        out: the folder; it must not exist yet, or be empty.
-        on_example: told after each example how many have been written.
+    @property
+    def name(self) -> str:
+        """In lower case with underscores."""
+        ...
 
-    Raises:
-        UsageError: the folder is taken or cannot be written, or a split is empty or misnamed.
-        RunError: writing failed on the way, for instance because the disk is full.
+    def splits(self, *, strict: bool) -> Splits:
+        """Return what reads it.
 
-    Whatever is raised, by the reader too, nothing of the folder is left behind.
-    """
-    out = Path(out).absolute()
-    _claim(out)
-    builder = _Builder(out, name, read, on_example or (lambda count: None))
-    try:
-        with tempfile.TemporaryDirectory() as downloads:  # TFDS insists on a place for them.
-            builder.download_and_prepare(download_dir=downloads)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{out}: preparing failed, nothing was kept ({reason})") from error
-    return PreparedCorpus(out)
+        Args:
+            strict: whether the first thing that is wrong with its tables is an error at once;
+                else the shards tell.
 
-
-def _claim(out: Path) -> None:
-    """Make sure that ``out`` is free and that its parent can be written, before any work."""
-    try:
-        if out.exists():
-            if not out.is_dir() or any(out.iterdir()):
-                raise UsageError(
-                    f"{out}: expected a new folder, found something there already; choose another"
-                    " folder or delete this one"
-                )
-            out.rmdir()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        # What a killed run left; TFDS names it with six random characters.
-        for stale in out.parent.glob(f"incomplete.??????_{glob.escape(out.name)}"):
-            shutil.rmtree(stale)
-        tempfile.TemporaryFile(dir=out.parent).close()
-    except OSError as error:
-        raise UsageError(f"{out}: cannot write there ({error.strerror}); choose another") from None
+        Raises:
+            UsageError: files are missing, or something is wrong with them.
+        """
+        ...
 
 
 def decode_line(line: bytes) -> str:
@@ -128,81 +111,25 @@ def decode_line(line: bytes) -> str:
     return text
 
 
-class _Info(tfds.core.DatasetInfo):
-    """The description of a dataset."""
-
-    def initialize_from_bucket(self) -> None:
-        """Do not look for it on the network, and leave no temporary folder behind."""
-
-
-class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """Writes the splits and, beside each, an index of its rows."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(
-        self, out: Path, name: str, read: Callable[[], Splits], on_example: Callable[[int], None]
-    ):
-        self.name = name  # pyright: ignore[reportAttributeAccessIssue]
-        self._read, self._on_example, self._count = read, on_example, 0
-        super().__init__(data_dir=out, file_format="array_record")
-
-    def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
-        """Write to the given folder itself, not to name/version below it."""
-        out = Path(given_data_dir or ".")
-        return str(out.parent), str(out)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {
-            # As raw bytes, samples are read 17 times faster than in the default encoding.
-            "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
-            "sample_rate": tfds.features.Scalar(np.int32),
-        }
-        texts = {name: tfds.features.Text() for name in Example._fields if name != "audio"}
-        return _Info(builder=self, features=tfds.features.FeaturesDict(features | texts))
-
-    def _shard_iterators_per_split(self, dl_manager: Any) -> Any:
-        splits = self._read()
-        if not splits:
-            raise UsageError(f"{self.name}: expected examples, found none")
-        for split in splits:
-            if not re.fullmatch("[A-Za-z0-9_]+", split) or split == "all":
-                raise UsageError(
-                    f"{self.name}: expected splits named by letters, digits and underscores, other"
-                    f" than 'all', found {split!r}"
-                )
-        return {
-            split: [functools.partial(self._write, split, shard) for shard in shards]
-            for split, shards in splits.items()
-        }
-
-    def _write(self, split: str, shard: Shard) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Hand a shard's examples to TFDS, and append a line to the index for each."""
-        # data_path is a temporary folder meanwhile, so that the index appears with all the rest.
-        with open(_index(Path(self.data_path), split), "a", encoding="utf-8") as index:
-            for example in shard():
-                row = Row(example.id, len(example.audio), *example[2:])
-                index.write(json.dumps(row, ensure_ascii=False) + "\n")
-                yield example.id, {**example._asdict(), "sample_rate": SAMPLE_RATE}
-                self._count += 1
-                self._on_example(self._count)
-
-    def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        super()._download_and_prepare(*args, **kwargs)
-        for split in self.info.splits.values():
-            if not split.num_examples:
-                raise UsageError(f"{self.name}: expected examples in split {split.name!r}, found 0")
-
-    def _log_download_bytes(self) -> None:
-        """Print nothing; the command line has its own progress."""
-
-    def _log_download_done(self) -> None:
-        """Print nothing."""
-
-
-def _index(directory: Path, split: str) -> Path:
+def index(directory: Path, split: str) -> Path:
     """A JSON array a line, the fields of ``Row``, in the order of the records."""
     return directory / f"index-{split}.jsonl"
+
+
+def left_out(directory: Path, split: str) -> Path:
+    """A JSON array a line, a reason and where, of all that was left out."""
+    return directory / f"left_out-{split}.jsonl"
+
+
+def digests(directory: Path) -> Path:
+    """A JSON object: the SHA-256 of each file of records, index or what was left out."""
+    return directory / "sha256.json"
+
+
+def sha256(file: Path) -> str:
+    """Return the digest of a file, in hexadecimal."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 class PreparedCorpus:
@@ -227,6 +154,8 @@ class PreparedCorpus:
                 f"{directory}: expected a folder written by taskaware prepare, found no"
                 " dataset_info.json in it"
             )
+        import tensorflow_datasets as tfds  # it takes a second, for which --help should not wait
+
         try:
             builder = tfds.builder_from_directory(self.directory)
         except Exception as error:  # TFDS, protobuf and json each raise their own.
@@ -285,7 +214,7 @@ class PreparedCorpus:
         return record["audio"]
 
     def _read_index(self, split: str) -> list[Row]:
-        path = _index(self.directory, split)
+        path = index(self.directory, split)
         try:
             with open(path, "rb") as lines:
                 rows = [_row(line) for line in lines]
@@ -296,6 +225,34 @@ class PreparedCorpus:
                 f"expected {self._num_examples[split]} rows in {path.name}, found {len(rows)}"
             )
         return rows
+
+    def left_out(self, split: str) -> list[LeftOut]:
+        """Return what was left out of a split; nothing in a folder of before it was noted."""
+        path = left_out(self.directory, split)
+        if not path.exists():
+            return []
+        with open(path, "rb") as lines:
+            return [LeftOut(*json.loads(line)) for line in lines]
+
+    def verify(self) -> None:
+        """Read every file and compare it with what was written.
+
+        Raises:
+            UsageError: a file is missing or another, or no digests have been written.
+        """
+        try:
+            expected = json.loads(digests(self.directory).read_bytes())
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"cannot read its digests ({error})") from None
+        for name, digest in expected.items():
+            try:
+                found = sha256(self.directory / name)
+            except OSError as error:
+                raise self._damaged(f"cannot read {name} ({error.strerror})") from None
+            if found != digest:
+                raise self._damaged(
+                    f"expected {name} to have SHA-256 {digest[:12]}…, found {found[:12]}…"
+                )
 
     def _damaged(self, what: str) -> UsageError:
         what = " ".join(what.split())

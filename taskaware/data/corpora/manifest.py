@@ -17,121 +17,60 @@ split            may be missing as a column; "train" then, as where it is empty
 ===============  ================================================================================
 """
 
-import functools
 import math
 import os
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from taskaware.data.audio import read_audio
-from taskaware.data.corpora.base import (
-    NO_AUDIO,
-    TEXTS_A_SHARD,
-    UTTERANCES_A_SHARD,
-    Example,
-    PreparedCorpus,
-    Splits,
-    decode_line,
-    prepare,
-)
+from taskaware.data.corpora.base import Bad, LeftOut, Splits, decode_line
+from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.errors import UsageError, nearest
 
 _TEXTS = ("speaker", "source_text", "target_text", "source_language", "target_language")
-"""Passed on as they are, in the order of ``Example``'s fields."""
+"""Passed on as they are, in the order of ``Segment``'s fields."""
 _COLUMNS = ("id", "audio", "start", "duration", *_TEXTS)
 
 
-class _Entry(NamedTuple):
-    """A row that has been checked."""
+@dataclass(frozen=True)
+class Manifest:
+    """What a table lists; all its text is checked before any audio."""
 
-    line: int
-    id: str
-    audio: str
-    start: float
-    duration: float | None
-    texts: tuple[str, ...]
-    """Those of ``_TEXTS``."""
+    table: Path
+    """In the format above."""
+    audio_root: Path | None = None
+    """The folder in which all audio must lie, and to which its paths are relative; None: the
+    table's own. A table from elsewhere cannot reach other files."""
+    resample: bool = False
+    """Whether audio of another rate than 16 kHz is converted instead of refused."""
 
+    name = "manifest"
 
-def prepare_manifest(
-    table: str | Path,
-    out: str | Path,
-    *,
-    audio_root: str | Path | None = None,
-    resample: bool = False,
-    on_example: Callable[[int], None] | None = None,
-) -> PreparedCorpus:
-    """Prepare the corpus that a table describes; all its text is checked before any audio.
-
-    Args:
-        table: the table, in the format above.
-        out: folder to write.
-        audio_root: the folder in which all audio must lie, and to which its paths are relative;
-            None: the table's own. A table from elsewhere cannot reach other files.
-        resample: whether audio of another rate than 16 kHz is converted instead of refused.
-        on_example: told after each example how many have been written.
-
-    Raises:
-        UsageError: file, line and what is wrong, of the first of the problems.
-    """
-    table = Path(table)
-    root = table.parent if audio_root is None else Path(audio_root)
-    read = functools.partial(_read, table, root, resample)
-    return prepare("manifest", read, out, on_example)
+    def splits(self, *, strict: bool) -> Splits:
+        """Return what reads it; errors name file and line."""
+        root = self.table.parent if self.audio_root is None else self.audio_root
+        found = _segments(self.table, root)
+        return as_splits(found, self.table.stem, strict=strict, resample=self.resample)
 
 
-def _read(table: Path, root: Path, resample: bool) -> Splits:
-    return {
-        split: [
-            functools.partial(_examples, table, root, resample, shard) for shard in _shards(entries)
-        ]
-        for split, entries in _entries(table, root).items()
-    }
-
-
-def _shards(entries: list[_Entry]) -> Iterator[list[_Entry]]:
-    spoken = any(entry.audio for entry in entries)
-    size = UTTERANCES_A_SHARD if spoken else TEXTS_A_SHARD
-    return (entries[first : first + size] for first in range(0, len(entries), size))
-
-
-def _examples(table: Path, root: Path, resample: bool, entries: list[_Entry]) -> Iterator[Example]:
-    for line, id, audio, start, duration, texts in entries:
-        samples = NO_AUDIO
-        if audio:
-            try:
-                samples = read_audio(root / audio, start, duration, resample=resample)
-            except UsageError as error:
-                raise UsageError(f"{table}:{line}: {error}") from None
-        yield Example(id, samples, *texts, corpus=table.stem)
-
-
-def _entries(table: Path, root: Path) -> dict[str, list[_Entry]]:
-    """Check and keep every row, by split, before any audio is read."""
-    splits: dict[str, list[_Entry]] = {}
-    seen: set[tuple[str, str]] = set()
-    first_problem, problems = "", 0
+def _segments(table: Path, root: Path) -> dict[str, list[Segment | LeftOut | Bad]]:
+    """Check and keep every row, by split."""
+    splits: dict[str, list[Segment | LeftOut | Bad]] = {}
+    split = "train"
     try:
         with open(table, "rb") as lines:
             columns = _columns(table, lines.readline())
             # A binary file's lines end in \n alone: text may hold U+2028 and its like.
             for number, line in enumerate(lines, start=2):
+                where = f"{table}:{number}"
                 try:
                     if fields := _fields(line):
-                        split, entry = _entry(number, fields, columns, root)
-                        if (split, entry.id) in seen:
-                            raise UsageError(f"id {entry.id!r} stands twice in split {split!r}")
-                        seen.add((split, entry.id))
-                        splits.setdefault(split, []).append(entry)
+                        split, segment = _segment(where, fields, columns, root)
+                        splits.setdefault(split, []).append(segment)
                 except UsageError as error:
-                    problems += 1
-                    first_problem = first_problem or f"{table}:{number}: {error}"
+                    # Of its own split nothing is known: it counts where the row above stands.
+                    splits.setdefault(split, []).append(Bad("row", f"{where}: {error}"))
     except OSError as error:
         raise UsageError(f"{table}: cannot read the table ({error.strerror})") from None
-    if problems:
-        more = f" (and {problems - 1} more rows with problems)" if problems > 1 else ""
-        raise UsageError(first_problem + more)
     if not splits:
         raise UsageError(f"{table}: expected rows below the header, found none")
     return splits
@@ -164,7 +103,7 @@ def _columns(table: Path, header: bytes) -> list[str]:
     return columns
 
 
-def _entry(number: int, fields: list[str], columns: list[str], root: Path) -> tuple[str, _Entry]:
+def _segment(where: str, fields: list[str], columns: list[str], root: Path) -> tuple[str, Segment]:
     if len(fields) != len(columns):
         raise UsageError(
             f"expected {len(columns)} fields separated by tabs, as in the header, found"
@@ -186,7 +125,8 @@ def _entry(number: int, fields: list[str], columns: list[str], root: Path) -> tu
     elif start is not None or duration is not None:
         raise UsageError("expected start and duration only beside audio, found them without")
     texts = tuple(row[name] for name in _TEXTS)
-    return split, _Entry(number, row["id"], row["audio"], start or 0.0, duration, texts)
+    audio = str(root / row["audio"]) if row["audio"] else ""
+    return split, Segment(where, row["id"], audio, start or 0.0, duration, *texts)
 
 
 def _seconds(name: str, row: dict[str, str]) -> float | None:

@@ -17,82 +17,99 @@ import collections
 import functools
 import gzip
 import itertools
-import math
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskaware.data.corpora.base import (
     NO_AUDIO,
     TEXTS_A_SHARD,
     Example,
-    PreparedCorpus,
+    LeftOut,
     Splits,
     decode_line,
-    prepare,
 )
 from taskaware.errors import UsageError, nearest
 
 
-def prepare_parallel(
-    folder: str | Path,
-    out: str | Path,
-    *,
-    languages: Sequence[str],
-    splits: Mapping[str, str],
-    on_example: Callable[[int], None] | None = None,
-    on_left_out: Callable[[str, int], None] | None = None,
-) -> PreparedCorpus:
-    """Prepare text and its translations; all of it is checked before any is written.
+@dataclass(frozen=True)
+class Parallel:
+    """Text and its translations; all of it is checked before any is written.
 
     White space is made single spaces. A pair of which one side is empty is left out.
-
-    Args:
-        folder: where the files are; its name becomes the corpus's.
-        out: folder to write.
-        languages: the source and one or more targets, as the files are named, such as en, de.
-        splits: the stem of each split's files, such as {"train": "train", "test": "test_2016"}.
-        on_example: told after each example how many have been written.
-        on_left_out: told the name of each split, and how many pairs of it were left out.
-
-    Raises:
-        UsageError: a file is missing or damaged, with the line where there is one, or the files
-            of a split differ in their numbers of lines.
     """
-    known = [name for name in languages if re.fullmatch(r"[\w-]+", name)]
-    if len(known) < 2 or len(set(known)) < len(languages):
-        raise UsageError(
-            "languages: expected a source and one or more targets, all different, as in en de,"
-            f" found {' '.join(languages) or 'none'}"
-        )
-    on_left_out = on_left_out or (lambda split, count: None)
-    read = functools.partial(_read, Path(folder), tuple(languages), splits, on_left_out)
-    return prepare("parallel", read, out, on_example)
 
+    folder: Path
+    """Where the files are; its name becomes the corpus's."""
+    languages: tuple[str, ...]
+    """Of the source, then of one or more targets, as the files are named: en de ro."""
+    train: tuple[str, ...] = ()
+    """Stems of the files to train on; several are joined."""
+    validation: tuple[str, ...] = ()
+    """Stems of the files to validate on; several are joined."""
+    test: tuple[str, ...] = ()
+    """Stems of the files to test on; several are joined."""
 
-def _read(
-    folder: Path,
-    languages: tuple[str, ...],
-    splits: Mapping[str, str],
-    on_left_out: Callable[[str, int], None],
-) -> Splits:
-    found = {split: _files(folder, stem, languages) for split, stem in splits.items()}
-    shards = {}
-    for split, files in found.items():
-        pairs = _pairs(files, languages)
-        whole = collections.Counter(bool(source and target) for *_, source, target in pairs)
-        if not whole[True]:
+    columns: tuple[str, ...] = ()
+    """Languages of the columns of a .tsv, where they are not in the order of the languages."""
+
+    name = "parallel"
+
+    def __post_init__(self):
+        """Raise UsageError on languages that cannot be a source and its targets."""
+        known = [name for name in self.languages if re.fullmatch(r"[\w-]+", name)]
+        if len(known) < 2 or len(set(known)) < len(self.languages):
             raise UsageError(
-                f"{files[0]}: expected lines with a text and its translation, found none"
+                "languages: expected a source and one or more targets, all different, as in en de,"
+                f" found {' '.join(self.languages) or 'none'}"
             )
-        on_left_out(split, whole[False])
-        # Shards are written one after another: each goes on where the last one stopped.
-        examples = _examples(files, languages, split, _name(folder))
-        shard = functools.partial(itertools.islice, examples, TEXTS_A_SHARD)
-        shards[split] = [shard] * math.ceil(whole[True] / TEXTS_A_SHARD)
-    return shards
+        if self.columns and sorted(self.columns) != sorted(self.languages):
+            raise UsageError(
+                f"columns: expected the languages {' '.join(self.languages)} in another order,"
+                f" found {' '.join(self.columns)}"
+            )
+
+    def splits(self, *, strict: bool = True) -> Splits:
+        """Return what reads it; errors name the file, and the line where there is one."""
+        given = {"train": self.train, "validation": self.validation, "test": self.test}
+        stems = {split: stems for split, stems in given.items() if stems}
+        if not stems:
+            raise UsageError("parallel: expected --train, --validation or --test, found none")
+        # Files are found before any is read.
+        files = {
+            stem: _files(self.folder, stem, self.languages)
+            for stem in itertools.chain(*stems.values())
+        }
+        return {
+            split: [
+                functools.partial(_examples, self, stem, files[stem], start, i)
+                for stem in some
+                for i, start in enumerate(_starts(files[stem], self._order()))
+            ]
+            for split, some in stems.items()
+        }
+
+    def _order(self) -> tuple[int, ...]:
+        """Return the column of a table in which each language stands."""
+        return tuple((self.columns or self.languages).index(name) for name in self.languages)
+
+
+def _starts(files: tuple[Path, ...], order: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Check all of a split's texts, and return where in its files each shard starts."""
+    columns = [_Lines(file) for file in files]
+    starts, whole = [], False
+    start = tuple(0 for _ in files)
+    for number, (source, *targets) in enumerate(_rows(columns, order)):
+        if number % TEXTS_A_SHARD == 0:
+            starts.append(start)
+        whole = whole or bool(source and any(targets))
+        start = tuple(column.offset for column in columns)
+    if not whole:
+        raise UsageError(f"{files[0]}: expected lines with a text and its translation, found none")
+    return starts
 
 
 def _name(folder: Path) -> str:
@@ -135,65 +152,88 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _examples(
-    files: tuple[Path, ...], languages: tuple[str, ...], split: str, corpus: str
-) -> Iterator[Example]:
-    for line, language, source, target in _pairs(files, languages):
-        if source and target:
-            id = f"{split}-{line:07}-{language}"
-            yield Example(id, NO_AUDIO, "", source, target, languages[0], language, corpus)
+    corpus: Parallel, stem: str, files: tuple[Path, ...], start: tuple[int, ...], number: int
+) -> Iterator[Example | LeftOut]:
+    """Read a shard, whose place among all is ``number``; its rows begin at ``start``."""
+    columns = [_Lines(*place) for place in zip(files, start, strict=True)]
+    rows = itertools.islice(_rows(columns, corpus._order()), TEXTS_A_SHARD)
+    source_language, *languages = corpus.languages
+    name = _name(corpus.folder)
+    for line, (source, *targets) in enumerate(rows, start=number * TEXTS_A_SHARD + 1):
+        for language, target in zip(languages, targets, strict=True):
+            if source and target:
+                id = f"{stem}-{line:07}-{language}"
+                yield Example(id, NO_AUDIO, "", source, target, source_language, language, name)
+            else:
+                yield LeftOut("a side of the pair is empty", f"{files[0]}:{line}")
 
 
-def _pairs(
-    files: tuple[Path, ...], languages: tuple[str, ...]
-) -> Iterator[tuple[int, str, str, str]]:
-    """Yield line, target language, source text and target text, either of which may be empty."""
-    rows = _rows_of_table(files[0], len(languages)) if len(files) == 1 else _rows_of_files(files)
-    for line, row in enumerate(rows, start=1):
-        # A line's end, with a carriage return or not, is white space too.
-        source, *targets = (" ".join(text.split()) for text in row)
-        for language, target in zip(languages[1:], targets, strict=True):
-            yield line, language, source, target
+def _rows(columns: "list[_Lines]", order: tuple[int, ...]) -> Iterator[list[str]]:
+    """Yield the texts of a line in all languages, any of which may be empty."""
+    rows = _rows_of_table(columns[0], order) if len(columns) == 1 else _rows_of_files(columns)
+    # A line's end, with a carriage return or not, is white space too.
+    return ([" ".join(text.split()) for text in row] for row in rows)
 
 
-def _rows_of_table(file: Path, width: int) -> Iterator[Sequence[str]]:
-    for number, line in enumerate(_lines(file), start=1):
+def _rows_of_table(lines: "_Lines", order: tuple[int, ...]) -> Iterator[Sequence[str]]:
+    for line in lines:
         row = line.split("\t")
-        if len(row) != width:
+        if len(row) != len(order):
             raise UsageError(
-                f"{file}:{number}: expected {width} texts separated by tabs, one a language, found"
-                f" {len(row)}"
+                f"{lines.file}:{lines.number}: expected {len(order)} texts separated by tabs, one a"
+                f" language, found {len(row)}"
             )
-        yield row
+        yield [row[place] for place in order]
 
 
-def _rows_of_files(files: tuple[Path, ...]) -> Iterator[Sequence[str]]:
-    columns = [_lines(file) for file in files]
-    for number, row in enumerate(itertools.zip_longest(*columns), start=1):
+def _rows_of_files(columns: "list[_Lines]") -> Iterator[Sequence[str]]:
+    for row in itertools.zip_longest(*columns):
         if None in row:
-            counts = [
-                number - 1 if text is None else number + sum(1 for _ in lines)
-                for text, lines in zip(row, columns, strict=True)
-            ]
-            other = next(i for i, count in enumerate(counts) if count != counts[0])
+            for column in columns:
+                collections.deque(column, maxlen=0)  # to its end
+            first = columns[0]
+            other = next(column for column in columns if column.number != first.number)
             raise UsageError(
-                f"{files[other]}: expected {counts[0]} lines, as in {files[0].name}, found"
-                f" {counts[other]}; line i of one must be the translation of line i of the other"
+                f"{other.file}: expected {first.number} lines, as in {first.file.name}, found"
+                f" {other.number}; line i of one must be the translation of line i of the other"
             )
         yield row
 
 
-def _lines(file: Path) -> Iterator[str]:
-    """Yield the lines of a file, gzipped or not, with their ends."""
-    number = 0
-    try:
-        # A binary file's lines end in \n alone: text may hold U+2028 and its like.
-        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield decode_line(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
-    except UsageError as error:
-        raise UsageError(f"{file}:{number}: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"{file}: cannot read on after line {number} ({reason}); is the file whole?"
-        ) from None
+class _Lines:
+    """The lines of a file, gzipped or not, with their ends.
+
+    Attributes:
+        file: what is read.
+        offset: bytes of text that have been read.
+        number: lines that have been read since the start.
+    """
+
+    def __init__(self, file: Path, offset: int = 0):
+        self.file, self.offset, self.number = file, offset, 0
+        self._lines = self._read()
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        return next(self._lines)
+
+    def _read(self) -> Iterator[str]:
+        try:
+            # A binary file's lines end in \n alone: text may hold U+2028 and its like.
+            with gzip.open(self.file) if self.file.suffix == ".gz" else open(self.file, "rb") as f:
+                f.seek(self.offset)
+                for line in f:
+                    self.number += 1
+                    first = self.offset == 0
+                    self.offset += len(line)
+                    yield decode_line(line.removeprefix(b"\xef\xbb\xbf") if first else line)
+        except UsageError as error:
+            raise UsageError(f"{self.file}:{self.number}: {error}") from None
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"{self.file}: cannot read on after line {self.number} ({reason}); is the file"
+                " whole?"
+            ) from None

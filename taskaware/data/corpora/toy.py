@@ -7,99 +7,83 @@ is spoken by one set of voices, test by another, validation by both in turn.
 
 import functools
 import random
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from taskaware.data.corpora.base import (
-    NO_AUDIO,
-    UTTERANCES_A_SHARD,
-    Example,
-    PreparedCorpus,
-    Splits,
-    prepare,
-)
+from taskaware.data.corpora.base import NO_AUDIO, UTTERANCES_A_SHARD, Example, Splits
 from taskaware.data.toy import speech
 from taskaware.data.toy.clauses import Sentence
 from taskaware.data.toy.grammar import sentences
 from taskaware.errors import UsageError
 
-Sound = Literal["microphone", "telephone", "none"]
-
 _LANGUAGES = {"de": "german", "ro": "romanian", "tr": "turkish"}
 
 
-def prepare_toy(
-    out: str | Path,
-    *,
-    train: int = 4000,
-    validation: int = 200,
-    test: int = 400,
-    seed: int = 0,
-    target_language: Literal["de", "ro", "tr"] = "de",
-    sound: Sound = "microphone",
-    on_example: Callable[[int], None] | None = None,
-) -> PreparedCorpus:
-    """Make the embedded corpus; the same arguments make the same one.
+@dataclass(frozen=True)
+class Toy:
+    """A grammar's sentences, spoken by a synthesizer; the same options make the same corpus."""
 
-    Args:
-        out: folder to write.
-        train: number of sentences in that split, and so on.
-        validation: the same of validation.
-        test: the same of test.
-        seed: which sentences, and who speaks them.
-        target_language: of the translations: German, Romanian or Turkish.
-        sound: what the speech went through; "none" writes text alone.
-        on_example: told after each sentence how many have been spoken.
+    train: int = 4000
+    """Sentences to train on."""
+    validation: int = 200
+    """Other sentences, by those voices and by others."""
+    test: int = 400
+    """Other sentences again, by the other voices."""
+    target_language: Literal["de", "ro", "tr"] = "de"
+    """Of the translations: German, Romanian or Turkish."""
+    sound: Literal["microphone", "telephone", "none"] = "microphone"
+    """What the speech went through; none writes text alone, at once."""
+    seed: int = 0
+    """Which sentences, and who speaks them."""
 
-    Raises:
-        UsageError: the folder is taken, a split is empty, the grammar has fewer sentences, or the
-            synthesizer is not installed.
-    """
-    if target_language not in _LANGUAGES:
-        raise UsageError(
-            f"expected target language {', '.join(_LANGUAGES)}, found {target_language!r}"
-        )
-    sizes = {"train": train, "validation": validation, "test": test}
-    for split, size in sizes.items():
-        if size < 1:
-            raise UsageError(f"expected 1 or more sentences in split {split!r}, found {size}")
-    read = functools.partial(_read, sizes, seed, target_language, sound)
-    return prepare("toy", read, out, on_example)
+    name = "toy"
 
+    def __post_init__(self):
+        """Raise UsageError on a split without sentences, or a language that is not written."""
+        if self.target_language not in _LANGUAGES:
+            raise UsageError(
+                f"expected target language {', '.join(_LANGUAGES)}, found {self.target_language!r}"
+            )
+        for split, size in self._sizes().items():
+            if size < 1:
+                raise UsageError(f"expected 1 or more sentences in split {split!r}, found {size}")
 
-def _read(sizes: dict[str, int], seed: int, target_language: str, sound: Sound) -> Splits:
-    drawn = iter(sentences(sum(sizes.values()), seed))
-    rng = random.Random(seed)
-    training, held_out = speech.training_voices(), speech.held_out_voices()
-    turns = {"train": [training], "validation": [training, held_out], "test": [held_out]}
-    splits = {}
-    for split, size in sizes.items():
-        spoken = [
-            (f"{split}-{i:05}", next(drawn), rng.choice(turns[split][i % len(turns[split])]))
-            for i in range(size)
-        ]
-        splits[split] = [
-            functools.partial(_examples, spoken[i : i + UTTERANCES_A_SHARD], target_language, sound)
-            for i in range(0, size, UTTERANCES_A_SHARD)
-        ]
-    return splits
+    def splits(self, *, strict: bool = True) -> Splits:
+        """Return what makes it; raises UsageError where the grammar has fewer sentences."""
+        sizes = self._sizes()
+        drawn = iter(sentences(sum(sizes.values()), self.seed))
+        rng = random.Random(self.seed)
+        training, held_out = speech.training_voices(), speech.held_out_voices()
+        turns = {"train": [training], "validation": [training, held_out], "test": [held_out]}
+        splits = {}
+        for split, size in sizes.items():
+            spoken = [
+                (f"{split}-{i:05}", next(drawn), rng.choice(turns[split][i % len(turns[split])]))
+                for i in range(size)
+            ]
+            parts = (spoken[i : i + UTTERANCES_A_SHARD] for i in range(0, size, UTTERANCES_A_SHARD))
+            splits[split] = [functools.partial(_examples, part, self) for part in parts]
+        return splits
+
+    def _sizes(self) -> dict[str, int]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def _examples(
-    spoken: Sequence[tuple[str, Sentence, speech.Voice]], target_language: str, sound: Sound
+    spoken: Sequence[tuple[str, Sentence, speech.Voice]], corpus: Toy
 ) -> Iterator[Example]:
     for id, sentence, voice in spoken:
         samples = NO_AUDIO
-        if sound != "none":
+        if corpus.sound != "none":
             samples = speech.synthesize(sentence.english, voice)
         yield Example(
             id=id,
-            audio=speech.over_telephone(samples) if sound == "telephone" else samples,
-            speaker="" if sound == "none" else voice.name,
+            audio=speech.over_telephone(samples) if corpus.sound == "telephone" else samples,
+            speaker="" if corpus.sound == "none" else voice.name,
             source_text=sentence.english,
-            target_text=getattr(sentence, _LANGUAGES[target_language]),
+            target_text=getattr(sentence, _LANGUAGES[corpus.target_language]),
             source_language="en",
-            target_language=target_language,
-            corpus="toy" if sound == "microphone" else f"toy_{sound}",
+            target_language=corpus.target_language,
+            corpus="toy" if corpus.sound == "microphone" else f"toy_{corpus.sound}",
         )
