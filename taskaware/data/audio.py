@@ -1,7 +1,11 @@
 """Audio files of any format libsndfile reads, as 16 kHz mono int16, or one line saying why not."""
 
+import functools
+import io
 import math
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,10 @@ _TOLERANCE = 0.05
 _ADPCM = {0x0002: "Microsoft", 0x0011: "IMA"}
 
 
+class TooShortError(UsageError):
+    """Audio shorter than one frame, of which nothing can be computed."""
+
+
 def read_audio(
     path: str | Path,
     start: float = 0.0,
@@ -30,11 +38,11 @@ def read_audio(
 ) -> Int16[np.ndarray, " A"]:
     """Read a file, or a stretch of it, as mono int16 samples.
 
-    Two channels are averaged. Samples other than 16-bit ones are scaled to that range, rounded
-    and clipped.
+    Two channels are averaged, unless one of them is empty. Samples other than 16-bit ones are
+    scaled to that range, rounded and clipped.
 
     Args:
-        path: WAV, FLAC, Ogg, MP3, NIST SPHERE or what else libsndfile reads.
+        path: WAV, FLAC, Ogg, MP3, NIST SPHERE or what else libsndfile reads; M4A through ffmpeg.
         start: seconds from the beginning of the file.
         duration: seconds; None reads to the end.
         sample_rate: Hz of the result.
@@ -43,7 +51,8 @@ def read_audio(
     Raises:
         UsageError: the file is missing, empty, not audio or cut short; its rate differs, it has
             more than two channels or samples that are not finite; the stretch leaves the file by
-            more than 0.05 s, is shorter than one frame of 25 ms or longer than ten minutes.
+            more than 0.05 s, or is longer than ten minutes.
+        TooShortError: it is shorter than one frame of 25 ms.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,7 +60,7 @@ def read_audio(
         raise UsageError(f"{path}: expected an audio file, found {found}")
     try:
         _check_wav(path)
-        with soundfile.SoundFile(path) as sound:
+        with _open(path) as sound:
             rate = sound.samplerate
             if rate != sample_rate and not resample:
                 raise UsageError(
@@ -72,6 +81,40 @@ def read_audio(
         common = math.gcd(rate, sample_rate)
         signal_A = scipy.signal.resample_poly(signal_A, sample_rate // common, rate // common)
     return np.rint(signal_A * 32768.0).clip(-32768, 32767).astype(np.int16)
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    if path.suffix.lower() != ".m4a":
+        return soundfile.SoundFile(path)
+    return soundfile.SoundFile(io.BytesIO(_decode_m4a(path, path.stat().st_mtime_ns)))
+
+
+@functools.lru_cache(maxsize=1)  # A corpus reads the many stretches of a file one after the other.
+def _decode_m4a(path: Path, changed: int) -> bytes:
+    """Return the file as AU, a format whose header need not know the length.
+
+    Args:
+        path: the file.
+        changed: when, in nanoseconds, so that a file that was replaced is read again.
+    """
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise UsageError(
+            f"{path}: .m4a needs ffmpeg, found none; install it (apt install ffmpeg, brew install"
+            " ffmpeg), or convert the files to .wav or .flac"
+        )
+    # The demuxer and the protocols are named, so that a file that is something else in disguise,
+    # such as a playlist, reaches nothing.
+    words = f"{ffmpeg} -nostdin -v error -xerror -protocol_whitelist file,pipe -f mov".split()
+    words += ["-i", f"file:{path}", *"-map 0:a:0 -c:a pcm_s16be -f au pipe:1".split()]
+    done = subprocess.run(words, capture_output=True, check=False)
+    if done.returncode != 0:
+        # The first line says most: "[mov,mp4 @ 0x5634] moov atom not found".
+        reason = done.stderr.decode(errors="replace").partition("\n")[0].rpartition("] ")[2]
+        raise UsageError(
+            f"{path}: ffmpeg cannot read it ({reason or 'no reason given'}); fetch it again"
+        )
+    return done.stdout
 
 
 def _check_wav(path: Path) -> None:
@@ -118,7 +161,7 @@ def _stretch(
         )
     first, last = round(start * rate), min(round(end * rate), sound.frames)
     if (last - first) * SAMPLE_RATE < WINDOW * rate:
-        raise UsageError(
+        raise TooShortError(
             f"{path}: expected at least 0.025 s of audio, found {(last - first) / rate:.4f} s"
         )
     if last - first > MAX_SECONDS * rate:
@@ -144,7 +187,9 @@ def _read(
     if not finite.all():
         at = (first + int(finite.argmin())) / sound.samplerate
         raise UsageError(f"{path}: expected finite samples, found NaN or infinity at {at:.3f} s")
-    return channels.mean(axis=1)
+    # Of two channels one may be empty; a mean with it would halve the other.
+    used = np.abs(channels).max(axis=0) >= 0.5 / 32768
+    return channels[:, used].mean(axis=1) if used.any() else channels[:, 0]
 
 
 def _likely_cause(path: Path) -> str:

@@ -1,6 +1,8 @@
 import math
 import os
+import shutil
 import struct
+import subprocess
 
 import numpy as np
 import pytest
@@ -186,3 +188,145 @@ def test_another_rate_is_refused_unless_it_is_to_be_converted(tmp_path, rate):
     # Away from the ends, where the filter sees the silence outside.
     assert np.abs(result - expected)[500:-500].max() < 0.01 * 16384
     assert abs(len(read_audio(path, 0.5, 0.25, resample=True)) - 4000) <= 1
+
+
+# Channels of which one is empty.
+
+
+@pytest.mark.parametrize("full", [0, 1])
+def test_an_empty_channel_does_not_halve_the_other(tmp_path, samples, full):
+    path = tmp_path / "a.wav"
+    channels = np.zeros((len(samples), 2), np.int16)
+    channels[:, full] = samples
+    soundfile.write(path, channels, RATE)
+    np.testing.assert_array_equal(read_audio(path), samples)
+
+
+def test_a_channel_below_half_a_step_of_16_bits_is_empty(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.array([[0.5, 1e-5], [-0.5, -1e-5]] * 400), RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(read_audio(path), [16384, -16384] * 400)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_silence_stays_silence(tmp_path, channels):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros((800, channels), np.int16), RATE)
+    np.testing.assert_array_equal(read_audio(path), [0] * 800)
+
+
+# M4A.
+
+
+def au(samples, rate):
+    """What ffmpeg writes to a pipe, by hand: AU of unknown length, 16 bits, one channel."""
+    header = struct.pack(">4sIIIII", b".snd", 24, 2**32 - 1, 3, rate, 1)
+    return header + samples.astype(">i2").tobytes()
+
+
+@pytest.fixture
+def ffmpeg(tmp_path, monkeypatch):
+    """A program that notes what it is asked for, and says what stands in a file."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def says(content, code=0, error=""):
+        (folder / "said").write_bytes(content)
+        program = f'#!/bin/sh\nprintf "%s\\n" "$*" >> {folder}/asked\ncat {folder}/said\n'
+        program += f"printf '%s' '{error}' >&2\nexit {code}\n"
+        (folder / "ffmpeg").write_text(program)
+        (folder / "ffmpeg").chmod(0o755)
+        return folder / "asked"
+
+    return says
+
+
+def test_m4a_is_decoded_once_for_all_stretches(tmp_path, samples, ffmpeg):
+    asked = ffmpeg(au(samples, RATE))
+    path = tmp_path / "a b;c.m4a"
+    path.write_bytes(b"anything")
+    np.testing.assert_array_equal(read_audio(path), samples)
+    np.testing.assert_array_equal(read_audio(path, 0.25, 0.5), samples[4000:12000])
+    (call,) = asked.read_text().splitlines()
+    assert f"-i file:{path} " in call
+    assert "-f mov " in call
+    assert "-protocol_whitelist file,pipe" in call
+
+
+def test_m4a_that_was_replaced_is_decoded_again(tmp_path, samples, ffmpeg):
+    ffmpeg(au(samples, RATE))
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"anything")
+    read_audio(path)
+    ffmpeg(au(samples[:800], RATE))
+    os.utime(path, ns=(1, 1))
+    assert len(read_audio(path)) == 800
+
+
+def test_m4a_of_another_rate_is_converted_only_on_demand(tmp_path, ffmpeg):
+    ffmpeg(au(np.zeros(44100, np.int16), 44100))
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"anything")
+    assert "found 44100 Hz; convert with --resample" in refusal(path)
+    assert len(read_audio(path, resample=True)) == RATE
+    assert "expected a stretch of its 1.00 s" in refusal(path, 0.5, 0.6, resample=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "error", "expected"),
+    [
+        (b"", 1, "[mov @ 0x1] moov atom not found\nError\n", "(moov atom not found)"),
+        (b"", 1, "", "ffmpeg cannot read it (no reason given); fetch it again"),
+        (b"", 0, "", "cannot read as audio"),
+        (b"<html>", 0, "", "cannot read as audio"),
+    ],
+)
+def test_m4a_that_ffmpeg_cannot_read_is_refused(tmp_path, ffmpeg, content, code, error, expected):
+    ffmpeg(content, code, error)
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"anything")
+    assert expected in refusal(path)
+
+
+def test_m4a_without_ffmpeg_is_refused_with_the_cure(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"anything")
+    assert "needs ffmpeg, found none; install it" in refusal(path)
+
+
+@pytest.fixture
+def m4a(tmp_path):
+    """A tone at 44.1 kHz, one of two channels empty, in AAC by the true ffmpeg."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        pytest.skip("needs ffmpeg")
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+    soundfile.write(tmp_path / "a.wav", np.stack([0 * tone, tone], axis=1), 44100)
+    path = tmp_path / "-a b.m4a"
+    words = [program, "-v", "error", "-i", f"file:{tmp_path}/a.wav", "-b:a", "128k"]
+    # The index comes first, so that what is left of a cut file can be played.
+    subprocess.run([*words, "-movflags", "+faststart", f"file:{path}"], check=True)
+    return path
+
+
+def test_a_true_m4a_is_the_sound_it_was(m4a):
+    result = read_audio(m4a, 0.25, 0.5, resample=True)
+    spectrum = np.abs(np.fft.rfft(result / 32768))
+    assert len(result) == 8000
+    assert spectrum.argmax() * 2 == 440  # bins of 2 Hz
+    assert spectrum.max() / 4000 == pytest.approx(0.5, abs=0.02)  # and not halved
+
+
+@pytest.mark.parametrize("damage", ["cut", "html", "playlist", "empty"])
+def test_a_true_ffmpeg_refuses_what_is_no_m4a(m4a, damage, tmp_path):
+    content = {
+        "cut": m4a.read_bytes()[: m4a.stat().st_size // 2],
+        "html": b"<html>not found</html>",
+        "playlist": f"#EXTM3U\n#EXTINF:1,\n{tmp_path}/a.wav\n".encode(),
+        "empty": b"",
+    }[damage]
+    m4a.write_bytes(content)
+    expected = "found an empty one" if damage == "empty" else "ffmpeg cannot read it ("
+    assert expected in refusal(m4a)

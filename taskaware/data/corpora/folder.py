@@ -1,0 +1,115 @@
+"""A folder of one's own recordings, each with a text file of the same name and no table at all.
+
+=============  ==================================================================================
+NAME.wav       a recording of one utterance; .flac, .ogg, .opus, .mp3 and .m4a too
+NAME.txt       what is said; its lines are joined
+NAME.de.txt    its translation, if there are translations
+=============  ==================================================================================
+
+If some sub-folders are named train, validation (or dev) or test, all in them makes up that split;
+further ones with recordings, such as test_noisy, are splits of their names. Else all is train, in
+sub-folders at any depth too. The id is the path within the split's folder, without suffix.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.missing import require
+from taskaware.data.corpora.segments import Segment, as_splits
+from taskaware.data.corpora.tables import AudioFolder, kept, lines, unless_empty
+from taskaware.errors import UsageError
+
+_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
+_SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Recordings and texts side by side, as NAME.wav and NAME.txt; translations as NAME.de.txt."""
+
+    data_dir: Path
+    """The folder."""
+    source_language: str = "en"
+    """What is spoken."""
+    target_language: str = ""
+    """Of the translations, as in NAME.de.txt; empty: there are none."""
+    resample: bool = False
+    """Whether audio of another rate than 16 kHz is converted instead of refused."""
+
+    name = "folder"
+    page = """
+        Any recordings with their transcripts, side by side:
+
+          DATA_DIR/NAME.wav, or .flac, .ogg, .opus, .mp3, .m4a
+          DATA_DIR/NAME.txt
+          DATA_DIR/NAME.de.txt     with --target-language de
+        or
+          DATA_DIR/train/…, validation/… and test/…, with such files in each
+        """
+
+    def splits(self, *, strict: bool) -> Splits:
+        """Return what reads it; errors name the file."""
+        require(self.page, self.data_dir)
+        found: dict[str, list[Segment | LeftOut | Bad]] = {}
+        names = sorted(AudioFolder.of(self.data_dir).names)
+        folders = [name for name in names if (self.data_dir / name).is_dir() and name[0] != "."]
+        if _SPLITS.keys().isdisjoint(folders):
+            found["train"] = [*self._recordings(self.data_dir)]
+        else:
+            _require_none_outside(self.data_dir, names)
+            for name in folders:
+                if items := [*self._recordings(self.data_dir / name)]:
+                    found.setdefault(_SPLITS.get(name, name), []).extend(items)
+        if not any(found.values()):
+            require(self.page, self.data_dir / "NAME.wav")
+        return as_splits(found, self.name, strict=strict, resample=self.resample)
+
+    def _recordings(self, folder: Path) -> Iterator[Segment | LeftOut | Bad]:
+        """Read a split, nothing if it has no recordings."""
+        # Hidden files are other programs', such as ._NAME.wav of macOS.
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = [path for path in found if "/." not in f"/{path.relative_to(folder).as_posix()}"]
+        audio = [path for path in files if path.suffix.lower() in _SUFFIXES]
+        yield from kept(audio, lambda path: self._segment(folder, path))
+        used = {text for path in audio for text in self._texts(path)}
+        for path in files if audio else ():
+            if path.suffix == ".txt" and path not in used:
+                yield LeftOut("text without a recording", str(path))
+
+    def _segment(self, folder: Path, path: Path) -> Segment | LeftOut:
+        source, target = [*(_content(path, text) for text in self._texts(path)), ""][:2]
+        return unless_empty(
+            Segment(
+                str(path),
+                path.relative_to(folder).with_suffix("").as_posix(),
+                str(path),
+                0.0,
+                None,
+                "",
+                source,
+                target,
+                self.source_language,
+                self.target_language,
+            )
+        )
+
+    def _texts(self, audio: Path) -> list[Path]:
+        """Return where the texts of a recording stand."""
+        ends = [".txt", f".{self.target_language}.txt"] if self.target_language else [".txt"]
+        return [audio.with_name(audio.stem + end) for end in ends]
+
+
+def _content(audio: Path, text: Path) -> str:
+    if not text.exists():
+        raise UsageError(f"{audio}: expected its text in {text.name} beside it, found none")
+    return " ".join(line.text() for line in lines(text))
+
+
+def _require_none_outside(root: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if name.lower().endswith(_SUFFIXES):
+            raise UsageError(
+                f"{root / name}: expected it in the folder of a split, found it beside; move it"
+            )

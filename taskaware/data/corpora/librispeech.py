@@ -1,0 +1,106 @@
+"""LibriSpeech: English books read aloud, with transcripts.
+
+Each chapter that a reader read is a folder of short audio files, 16 kHz, and one table of all
+that is said in them: READER-CHAPTER.trans.txt, a line an utterance, its id, one space, and its
+words in capitals without punctuation, but for apostrophes::
+
+    1737-146161-0000 KNIT TWO TOGETHER KNIT THREE MAKE ONE
+
+The audio is ID.flac; copies in another format that kept the tree are read too.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.missing import require
+from taskaware.data.corpora.segments import Segment, as_splits
+from taskaware.data.corpora.tables import AudioFolder, Line, kept, lines, unless_empty
+
+_SUFFIXES = (".flac", ".opus", ".ogg", ".wav")
+
+
+@dataclass(frozen=True)
+class LibriSpeech:
+    """LibriSpeech, or its small relative Mini LibriSpeech: books read aloud, for ASR.
+
+    Of the folders beside those to train on, dev-clean… becomes the split validation, test-clean…
+    test, and others splits of their names, such as dev_other.
+    """
+
+    data_dir: Path
+    """The folder LibriSpeech."""
+    subsets: tuple[str, ...] = ()
+    """To train on, such as train-clean-100; none: all whose names begin with train."""
+    lowercase: bool = True
+    """Whether its capitals become small letters, as in the other corpora."""
+
+    name = "librispeech"
+    paper = "232,958 examples, 982 hours (Table 5, which has that count for Common Voice too)"
+    page = """
+        LibriSpeech (Panayotov et al. 2015) is got from https://www.openslr.org/12/, and Mini
+        LibriSpeech from https://www.openslr.org/31/, under CC BY 4.0. Unpacked, it looks so:
+
+          DATA_DIR/train-clean-100/103/1240/103-1240-0000.flac
+          DATA_DIR/train-clean-100/103/1240/103-1240.trans.txt
+          DATA_DIR/dev-clean/…, test-clean/… and others likewise
+        """
+
+    def splits(self, *, strict: bool) -> Splits:
+        """Return what reads it; errors name file and line."""
+        require(self.page, self.data_dir, *(self.data_dir / name for name in self.subsets))
+        found: dict[str, list[Segment | LeftOut | Bad]] = {}
+        for name in sorted(AudioFolder.of(self.data_dir).names):
+            tables = sorted((self.data_dir / name).glob("*/*/[!.]*.trans.txt"))
+            split = self._split(name)
+            if tables and split:
+                found.setdefault(split, []).extend(
+                    item for table in tables for item in self._chapter(table)
+                )
+            elif name in self.subsets:
+                require(self.page, self.data_dir / name / "READER/CHAPTER/READER-CHAPTER.trans.txt")
+        if not found:
+            require(self.page, self.data_dir / "train-clean-100")
+        return as_splits(found, self.name, strict=strict)
+
+    def _split(self, name: str) -> str:
+        """Return the split that a folder belongs to, or nothing."""
+        if name.startswith("train"):
+            return "train" if name in (self.subsets or (name,)) else ""
+        for start, split in {"dev-clean": "validation", "test-clean": "test"}.items():
+            if name.startswith(start):
+                return split
+        return name.replace("-", "_")
+
+    def _chapter(self, table: Path) -> list[Segment | LeftOut | Bad]:
+        audio = AudioFolder.of(table.parent)
+        read = functools.partial(self._segment, audio=audio)
+        listed = [*lines(table)]
+        found = [*kept(listed, read)]
+        known = {line.content.partition(b" ")[0] for line in listed}
+        return found + [
+            Bad("row", f"{table}: expected a line on the audio file {name}, found none")
+            for name in sorted(audio.names)
+            if name.endswith(_SUFFIXES) and Path(name).stem.encode() not in known
+        ]
+
+    def _segment(self, line: Line, audio: AudioFolder) -> Segment | LeftOut:
+        id, _, words = line.text().strip().partition(" ")
+        chapter = line.file.name.removesuffix(".trans.txt")
+        if not id.startswith(f"{chapter}-"):
+            raise line.error(f"expected an id of chapter {chapter}, found {id!r}")
+        return unless_empty(
+            Segment(
+                line.where,
+                id,
+                audio.file(line, id, *_SUFFIXES),
+                0.0,
+                None,
+                id.partition("-")[0],
+                words.lower() if self.lowercase else words,
+                "",
+                "en",
+                "",
+            )
+        )

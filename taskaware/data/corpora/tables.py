@@ -1,0 +1,186 @@
+"""Lines of the text files in which corpora list what they hold; an error names file and line."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from taskaware.data.corpora.base import Bad, LeftOut, decode_line
+from taskaware.data.corpora.segments import Segment
+from taskaware.errors import UsageError, nearest
+
+_Item = TypeVar("_Item")
+
+_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
+"""A plain decimal; ``float`` takes 1_0, nan and the digits of every script too."""
+
+
+class Line(NamedTuple):
+    """A line of a text file."""
+
+    file: Path
+    number: int
+    content: bytes
+    """Without its end."""
+
+    @property
+    def where(self) -> str:
+        """FILE:LINE."""
+        return f"{self.file}:{self.number}"
+
+    def text(self) -> str:
+        """Return it as text, or raise a UsageError that names it."""
+        try:
+            return decode_line(self.content)
+        except UsageError as error:
+            raise self.error(str(error)) from None
+
+    def error(self, what: str) -> UsageError:
+        """Return the error that says what is wrong with it."""
+        return UsageError(f"{self.where}: {what}")
+
+
+def lines(file: Path) -> Iterator[Line]:
+    r"""Yield the lines of a file.
+
+    They end in ``\n``, with a carriage return before it or not, and in nothing else: text may hold
+    U+2028 and its like, and where another reader broke lines there, files no longer align. A byte
+    order mark is no text.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with open(file, "rb") as opened:
+            for number, line in enumerate(opened, start=1):
+                content = line.removesuffix(b"\n").removesuffix(b"\r")
+                yield Line(file, number, content.removeprefix(b"\xef\xbb\xbf" * (number == 1)))
+    except OSError as error:
+        raise UsageError(f"{file}: cannot read it ({error.strerror})") from None
+
+
+def require_aligned(counts: Mapping[Path, int]) -> None:
+    """Raise a UsageError with all counts unless files have equally many lines."""
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{count} in {file.name}" for file, count in counts.items())
+        raise UsageError(
+            f"{next(iter(counts))}: expected equally many lines in the files that belong together,"
+            f" found {found}; a cut file, or one changed by a program that breaks lines elsewhere:"
+            " fetch them again"
+        )
+
+
+def kept(
+    items: Iterable[_Item], read: Callable[[_Item], Segment | LeftOut | Bad | None]
+) -> Iterator[Segment | LeftOut | Bad]:
+    """Yield what is read from each item; None is skipped, and a UsageError becomes ``Bad``."""
+    for item in items:
+        try:
+            found = read(item)
+        except UsageError as error:
+            found = Bad("row", str(error))
+        if found is not None:
+            yield found
+
+
+def unless_empty(segment: Segment) -> Segment | LeftOut:
+    """Return a segment, left out if it lacks its text, or the translation it should have.
+
+    White space becomes single spaces.
+    """
+    source, target = (" ".join(t.split()) for t in (segment.source_text, segment.target_text))
+    if source and (target or not segment.target_language):
+        return segment._replace(source_text=source, target_text=target)
+    one = "a side of the pair is empty" if segment.target_language else "the transcript is empty"
+    return LeftOut(one, segment.where)
+
+
+class Header(NamedTuple):
+    """Where the wanted columns of a table stand."""
+
+    width: int
+    places: tuple[int, ...]
+
+
+def header(line: Line, wanted: Sequence[str]) -> Header:
+    """Read the first line of a tab-separated table; other columns than the wanted are free.
+
+    Raises:
+        UsageError: a wanted column is missing, or stands twice.
+    """
+    columns = [column.strip() for column in line.text().split("\t")]
+    for name in wanted:
+        if columns.count(name) != 1:
+            raise line.error(
+                f"expected a column {name!r}, found {'it twice' if name in columns else 'none'} in"
+                f" {', '.join(columns).strip() or 'an empty line'}{nearest(name, columns)}"
+            )
+    return Header(len(columns), tuple(columns.index(name) for name in wanted))
+
+
+def fields(line: Line, columns: Header) -> list[str]:
+    """Return a row's fields in the wanted columns, taken as they stand: quotes are text.
+
+    Raises:
+        UsageError: the row is too short to have them, or longer than the header.
+    """
+    row = line.text().split("\t")
+    if not max(columns.places) < len(row) <= columns.width:
+        raise line.error(
+            f"expected {columns.width} fields separated by tabs, as in the header, or at least the"
+            f" first {max(columns.places) + 1}, found {len(row)}"
+        )
+    return [row[place] for place in columns.places]
+
+
+def seconds(line: Line, what: str, text: str) -> float:
+    """Return a time, 0 or more; whatever else is a UsageError."""
+    if not _NUMBER.fullmatch(text) or (value := float(text)) == float("inf"):
+        raise line.error(f"{what}: expected seconds, 0 or more, as in 12.34, found {text!r}")
+    return value
+
+
+def stretch(line: Line, start: str, end: str) -> tuple[float, float]:
+    """Return the start and the duration of what lies between two times.
+
+    Raises:
+        UsageError: they are no times, or in the wrong order.
+    """
+    first, last = seconds(line, "start", start), seconds(line, "end", end)
+    if last < first:
+        raise line.error(f"expected an end after the start {start} s, found {end} s")
+    return first, last - first
+
+
+class AudioFolder(NamedTuple):
+    """A folder of audio, and the files in it."""
+
+    path: Path
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, path: Path) -> "AudioFolder":
+        """List a folder once, instead of asking for each of a million files.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        try:
+            return cls(path, frozenset(os.listdir(path)))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot read the folder ({error.strerror})") from None
+
+    def file(self, line: Line, stem: str, *suffixes: str) -> str:
+        """Return the path of the file that a line names, with the first of the suffixes it has.
+
+        Raises:
+            UsageError: the name leads elsewhere, or there is no such file.
+        """
+        if "/" in stem or "\\" in stem or stem in ("", ".", ".."):
+            raise line.error(f"expected the bare name of an audio file, found {stem!r}")
+        names = [stem + suffix for suffix in suffixes or ("",)]
+        for name in names:
+            if name in self.names:
+                return str(self.path / name)
+        raise line.error(f"no audio file {' or '.join(map(repr, names))} in {self.path}")
