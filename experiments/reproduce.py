@@ -28,7 +28,7 @@ from typing import Any
 from taskaware.config import Experiment
 from taskaware.experiment_file import definitions
 from taskaware.run import environment, write_json
-from taskaware.strict_json import to_json
+from taskaware.strict_json import from_json, load, to_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -50,12 +50,14 @@ TABLES = {
         *("multi30k_joint_vanilla", "multi30k_joint_prefix", "multi30k_joint_implicit"),
     ),
     "figure2": ("a", "b", "c"),
+    "unseen_speaker": ("plain", "echo", "noise", "pitch", "masks"),
 }
 SEEDS = {
     "table3/joint_vanilla": 3,
     "table3/joint_explicit": 3,
     "table3/joint_implicit": 3,
     "table3/maml_implicit": 3,
+    **{f"unseen_speaker/{row}": 3 for row in TABLES["unseen_speaker"]},
 }
 """Rows that are reported as mean ± standard deviation."""
 
@@ -87,8 +89,7 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
     runs = found.get("experiments") or {"": found["experiment"]}
     runs = {name: dataclasses.replace(run, seed=seed) for name, run in runs.items()}
     path = RESULTS / f"{row}.{seed}.json"
-    wanted = {name: json.loads(to_json(run)) for name, run in runs.items()}
-    if path.exists() and json.loads(path.read_text())["experiments"] == wanted:
+    if path.exists() and stored_experiments(path) == runs:
         print(f"{row} seed {seed}: done before", flush=True)
         return
     base = HERE / row.split("/")[0] / "base.py"
@@ -110,7 +111,7 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
         "row": row,
         "date": str(datetime.date.today()),
         "machine": machine(),
-        "experiments": wanted,
+        "experiments": {name: json.loads(to_json(run)) for name, run in runs.items()},
         "results": scored,
         "environment": environment(),
     }
@@ -118,6 +119,12 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
         result["silhouettes"] = draw(path, folders[""])
     write_json(path, result)
     print(f"{row} seed {seed}: {path}", flush=True)
+
+
+def stored_experiments(path: Path) -> dict[str, Experiment]:
+    """Return the experiments of a result; one stored before a field came has its default."""
+    found = json.loads(path.read_text())["experiments"]
+    return {name: from_json(Experiment, json.dumps(run), str(path)) for name, run in found.items()}
 
 
 def prepare(commands: dict[str, str], runs: list[Experiment], corpora: Path | None) -> bool:
@@ -137,9 +144,8 @@ def prepare(commands: dict[str, str], runs: list[Experiment], corpora: Path | No
 
 def train(name: str, experiment: Experiment) -> Path:
     """Train an experiment, or find a folder in which the same one has been trained."""
-    text = to_json(experiment)
     for known in sorted(Path("runs").glob("*/*/experiment.json")):
-        if known.read_text() == text and (known.parent / "done").exists():
+        if (known.parent / "done").exists() and load(Experiment, known) == experiment:
             return known.parent
     if experiment.start_from and not Path(experiment.start_from, "done").exists():
         row = experiment.start_from.removeprefix("runs/")
@@ -147,7 +153,7 @@ def train(name: str, experiment: Experiment) -> Path:
     folder = Path("runs") / f"{name}{f'.seed{experiment.seed}' if experiment.seed else ''}"
     given = folder.with_name(folder.name + ".json")
     given.parent.mkdir(parents=True, exist_ok=True)
-    given.write_text(text)
+    given.write_text(to_json(experiment))
     taskaware("train", str(given), "--out", str(folder))
     (folder / "done").touch()
     return folder

@@ -177,6 +177,9 @@ class Batching:
     """Every batch holds rows of every task, or of one task."""
     alpha: float = 0.0
     """Tasks are drawn with p ∝ n^alpha, n examples each: 0 is uniform, 1 proportional."""
+    corpus_alpha: float = 1.0
+    """Of a task with several folders, one of n examples is drawn with p ∝ n^corpus_alpha: 1 joins
+    them as they are, 0 draws from each as often (temperature 1 / corpus_alpha)."""
     buckets: int = 4
     """Lengths are cut into so many buckets of equal mass; each is one compiled shape."""
     max_seconds: float = 30.0
@@ -187,7 +190,40 @@ class Batching:
         """Raise UsageError on values out of range."""
         for name in ("size", "buckets", "max_tokens", "max_seconds"):
             _require(getattr(self, name) > 0, self, name, "positive")
-        _require(0 <= self.alpha < math.inf, self, "alpha", "0 or more")
+        for name in ("alpha", "corpus_alpha"):
+            _require(0 <= getattr(self, name) < math.inf, self, name, "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecAugment:
+    """Masks over the log-mel frames of training speech (Park et al. 2019); none by default.
+
+    The widths are those of its strongest policy, SS, whose numbers of masks are 2 and 2.
+    """
+
+    frequency_masks: int = 0
+    """Bands of neighboring channels put to zero in each utterance."""
+    frequency_width: int = 27
+    """Channels that a band may have: F."""
+    time_masks: int = 0
+    """Stretches of neighboring frames put to zero."""
+    time_width: int = 70
+    """Frames, of 10 ms, that a stretch may have: T."""
+    time_share: float = 0.2
+    """Share of the utterance that a stretch may have: p."""
+
+    def __post_init__(self):
+        """Raise UsageError on values out of range."""
+        for name in ("frequency_masks", "time_masks"):
+            _require(getattr(self, name) >= 0, self, name, "0 or more")
+        for name in ("frequency_width", "time_width"):
+            _require(getattr(self, name) > 0, self, name, "positive")
+        _require(0 < self.time_share <= 1, self, "time_share", "in (0, 1]")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is any mask."""
+        return self.frequency_masks + self.time_masks > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +307,7 @@ class Experiment:
     """A SentencePiece model written by ``taskaware vocab``."""
     model: Model = field(default_factory=Model)
     batching: Batching = field(default_factory=Batching)
+    spec_augment: SpecAugment = field(default_factory=SpecAugment)
     optimizer: Optimizer = field(default_factory=Optimizer)
     decoding: Decoding = field(default_factory=Decoding)
     strategy: Literal["joint", "maml"] = "joint"

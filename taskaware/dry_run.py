@@ -1,5 +1,6 @@
 """What a training would need: how large it is, what is there, what is missing and what makes it."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from taskaware.config import Batching, Experiment, Task
 from taskaware.data.batches import rows_a_batch
 from taskaware.data.corpora.base import PreparedCorpus, Row
 from taskaware.data.features import SAMPLE_RATE, num_frames
-from taskaware.data.tasks import nothing_serves, nothing_short, serves
+from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, serves
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
 from taskaware.modulation.film import TCNParam
@@ -163,12 +164,17 @@ def _data(
     experiment: Experiment, split: str, recipes: Mapping[str, str], findings: list[Finding]
 ) -> dict[str, int]:
     """Return how many examples each task has; a task whose folders are not all there has none."""
+    corpora: dict[str, PreparedCorpus] = {}
+    for folder in {folder for task in experiment.tasks for folder in task.data}:
+        with contextlib.suppress(UsageError):
+            corpora[folder] = PreparedCorpus(folder)
+    used = {task.name: folders_with(split, task, corpora) for task in experiment.tasks}
     rows: dict[str, list[Row]] = {}
-    for folder in dict.fromkeys(folder for task in experiment.tasks for folder in task.data):
+    for folder in dict.fromkeys(folder for folders in used.values() for folder in folders):
         users = [task for task in experiment.tasks if folder in task.data]
         what = f"data folder {folder}" if split == "train" else f"{split} of data folder {folder}"
         try:
-            rows[folder] = PreparedCorpus(folder).rows(split)
+            rows[folder] = (corpora.get(folder) or PreparedCorpus(folder)).rows(split)
         except UsageError as error:
             command = recipes.get(str(Path(folder))) or _recipe(folder, users)
             findings.append(Finding(what, _without(folder, error), False, command))
@@ -177,8 +183,8 @@ def _data(
     limits = experiment.batching if split == "train" else None
     examples = {}
     for task in experiment.tasks:
-        if all(folder in rows for folder in task.data):
-            own = [row for folder in task.data for row in rows[folder] if serves(row, task)]
+        if all(folder in rows for folder in used[task.name]):
+            own = [row for folder in used[task.name] for row in rows[folder] if serves(row, task)]
             finding, examples[task.name] = _examples(task, split, own, limits)
             findings.append(finding)
     return examples

@@ -47,7 +47,8 @@ def train(run: Run) -> None:
     mesh = sharding.make_mesh(experiment.mesh_data, experiment.mesh_model)
     batching, multiple = batching_over(experiment, mesh.shape["data"])
     settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
-    about = _about(run) | {"data": fingerprint(examples, batching, *settings)}
+    data = fingerprint(examples, batching, *settings, masks=experiment.spec_augment)
+    about = _about(run) | {"data": data}
     checkpoints = run.checkpoints()
     try:
         saved = checkpoints.steps()
@@ -157,6 +158,7 @@ def _loop(
         multiple=multiple,
         only=experiment.trained,
         process=(jax.process_index(), jax.process_count()),
+        masks=experiment.spec_augment,
     )
     if experiment.strategy == "maml":
         batches = map(by_task, batches)

@@ -18,6 +18,7 @@ from taskaware.config import (
     Meta,
     Model,
     Optimizer,
+    SpecAugment,
     Task,
     TCNConfig,
     paper_model,
@@ -25,7 +26,8 @@ from taskaware.config import (
 from taskaware.errors import UsageError
 from taskaware.strict_json import from_json, load, to_json
 
-SECTIONS = (Task, FiLMConfig, TCNConfig, Model, Batching, Optimizer, Meta, Decoding, Experiment)
+SECTIONS = (Task, FiLMConfig, TCNConfig, Model, Batching, SpecAugment, Optimizer, Meta, Decoding)
+SECTIONS += (Experiment,)
 
 # No field has its default.
 UNUSUAL = Experiment(
@@ -64,9 +66,13 @@ UNUSUAL = Experiment(
         unit="tokens",
         mixing="one_task",
         alpha=0.5,
+        corpus_alpha=0.25,
         buckets=3,
         max_seconds=12.5,
         max_tokens=99,
+    ),
+    spec_augment=SpecAugment(
+        frequency_masks=2, frequency_width=15, time_masks=3, time_width=100, time_share=0.5
     ),
     optimizer=Optimizer(
         learning_rate=0.1,
@@ -138,7 +144,7 @@ def test_an_experiment_comes_back_from_json_as_it_was():
     assert from_json(Experiment, to_json(UNUSUAL), "e.json") == UNUSUAL
 
 
-@pytest.mark.parametrize("cls", [FiLMConfig, TCNConfig, Model, Batching, Optimizer, Decoding])
+@pytest.mark.parametrize("cls", [*SECTIONS[1:-1]])
 def test_a_section_comes_back_from_json_as_it_was_and_what_is_left_out_has_its_default(cls):
     assert from_json(cls, to_json(cls()), "e.json") == from_json(cls, "{}", "e.json") == cls()
 
@@ -225,6 +231,11 @@ MUTANTS = [
     ("model.film.scale", "direct", "e.json.model.film: FiLMConfig.init: expected lecun when…"),
     ("batching.size", 0, "e.json.batching: Batching.size: expected positive, found 0"),
     ("batching.max_seconds", -1, "e.json.batching: Batching.max_seconds: expected positive…-1.0"),
+    (
+        "spec_augment",
+        {"time_masks": -1},
+        "e.json.spec_augment: SpecAugment.time_masks: expected 0…",
+    ),
     ("optimizer.learning_rate", 0, "e.json.optimizer: Optimizer.learning_rate: expected…0.0"),
     ("optimizer.label_smoothing", 1, "e.json.optimizer: Optimizer.label_smoothing: expected…1.0"),
     ("decoding.beam_size", 0, "e.json.decoding: Decoding.beam_size: expected positive, found 0"),
@@ -284,6 +295,12 @@ def test_a_text_that_is_no_configuration_is_refused_in_one_line(cls, text, place
         (Model, {"tcn": {"num_layers": 0}}),
         (Batching, {"alpha": math.nan}),
         (Batching, {"alpha": math.inf}),
+        (SpecAugment, {"frequency_masks": -1}),
+        (SpecAugment, {"frequency_width": 0}),
+        (SpecAugment, {"time_width": 0}),
+        (SpecAugment, {"time_share": 0.0}),
+        (SpecAugment, {"time_share": 1.1}),
+        (SpecAugment, {"time_share": math.nan}),
         (Optimizer, {"beta1": 1.0}),
         (Optimizer, {"beta2": -0.1}),
         (Optimizer, {"epsilon": math.nan}),
@@ -374,6 +391,15 @@ def test_the_papers_model_takes_changes():
     small = paper_model(d_model=64, conditioning="explicit")
     assert (small.d_model, small.conditioning, small.norm) == (64, "explicit", "post")
     assert small.film == paper_model().film
+
+
+def test_masks_are_off_by_default_and_as_wide_as_those_of_the_policy_ss():
+    """Park et al. 2019, Table 1: F 27, T 70, p 0.2."""
+    masks = SpecAugment()
+    assert not masks.is_on
+    assert (masks.frequency_width, masks.time_width, masks.time_share) == (27, 70, 0.2)
+    assert SpecAugment(frequency_masks=1).is_on
+    assert SpecAugment(time_masks=1).is_on
 
 
 scalars = (

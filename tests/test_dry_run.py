@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import jax
@@ -238,6 +239,21 @@ def test_a_run_folder_of_another_experiment_is_missing(given, trained):
     outcome = dry(given.experiment, trained, "--seed", 3)
     assert "begun with another experiment (seed 0 → 3)" in outcome.out
     assert outcome.code == 2
+
+
+def test_a_folder_of_augmented_speech_is_not_looked_into_for_validation(given, tmp_path):
+    corpus, augmented = given.folder / "corpus", tmp_path / "augmented"
+    assert taskaware("prepare", "augmented", corpus, "--out", augmented, "--copies", 2).code == 0
+    both = (str(corpus), str(augmented))
+    tasks = [replace(task, data=both) for task in tiny(given.folder).tasks]
+    experiment = write(tmp_path, replace(tiny(given.folder), tasks=tuple(tasks)))
+    outcome = dry(experiment, tmp_path / "run", "--validate-every", 2)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert told(outcome, "task st")[1].startswith("train 24 examples")
+    assert told(outcome, "task st (validation)")[1].startswith("validation 4 examples")
+    shutil.rmtree(augmented)
+    outcome = dry(experiment, tmp_path / "run", "--validate-every", 2)
+    assert told(outcome, f"data folder {augmented}")[0] == "MISSING"
 
 
 def test_the_option_may_stand_before_the_experiment(given, tmp_path):

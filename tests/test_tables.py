@@ -1,5 +1,6 @@
 """The scripts that make the paper's tables: what they run, and what they write."""
 
+import dataclasses
 import importlib
 import json
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from taskaware.config import Experiment, Task
+from taskaware.config import Experiment, SpecAugment, Task
+from taskaware.strict_json import to_json
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
@@ -38,21 +40,34 @@ def test_what_stands_in_files_is_what_the_results_say(scripts):
 def test_stored_results_are_of_the_experiments_that_stand_there(scripts):
     reproduce, _ = scripts
     from taskaware.experiment_file import definitions
-    from taskaware.strict_json import to_json
 
     checked = 0
     for table, rows in reproduce.TABLES.items():
         for row in rows:
             for path in sorted(reproduce.RESULTS.glob(f"{table}/{row}.[0-9].json")):
-                stored = json.loads(path.read_text(encoding="utf-8"))
                 found = definitions(EXPERIMENTS / table / f"{row}.py")
                 runs = found.get("experiments") or {"": found["experiment"]}
-                now = {name: json.loads(to_json(run)) for name, run in runs.items()}
-                for run in now.values():
-                    run["seed"] = int(path.name.split(".")[-2])
-                assert stored["experiments"] == now, f"{path.name} is of another experiment"
+                seed = int(path.name.split(".")[-2])
+                now = {name: dataclasses.replace(run, seed=seed) for name, run in runs.items()}
+                stored = reproduce.stored_experiments(path)
+                assert stored == now, f"{path.name} is of another experiment"
                 checked += 1
     assert checked
+
+
+def test_a_result_stored_before_a_field_came_is_of_an_experiment_with_its_default(
+    scripts, tmp_path
+):
+    reproduce, _ = scripts
+    task = Task(name="mt", source="text", target="translation", metric="bleu")
+    run = Experiment(tasks=(task,), tokenizer="t")
+    known = json.loads(to_json(run))
+    del known["spec_augment"]
+    (tmp_path / "row.0.json").write_text(json.dumps({"experiments": {"": known}}))
+    stored = reproduce.stored_experiments(tmp_path / "row.0.json")
+    assert stored == {"": run}
+    masked = dataclasses.replace(run, spec_augment=SpecAugment(time_masks=1))
+    assert stored != {"": masked}
 
 
 def test_only_the_data_that_a_row_needs_is_made_and_in_order(scripts, monkeypatch, tmp_path):

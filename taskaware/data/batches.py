@@ -1,8 +1,8 @@
 """Batches of any mix of tasks, in a bounded number of shapes, by random access.
 
-Batch i is a pure function of (examples, Batching, seed, i): resuming is starting at i, and the
-same global batches come whatever the number of processes. Length buckets hold equal mass, and
-every block of K batches visits each of the K buckets once, in an order drawn for that block.
+Batch i is a pure function of (examples, Batching, SpecAugment, seed, i): resuming is starting at i,
+and the same global batches come whatever the number of processes. Length buckets hold equal mass,
+and every block of K batches visits each of the K buckets once, in an order drawn for that block.
 """
 
 import hashlib
@@ -16,11 +16,13 @@ import grain
 import numpy as np
 import threadpoolctl
 
-from taskaware.config import Batching
+from taskaware.config import Batching, SpecAugment
+from taskaware.data.augment import spec_augment
 from taskaware.data.tasks import TaskExamples
 from taskaware.dims import PAD, Batch, Speech
 
 _ENDLESS = 2**40
+_NO_MASKS = SpecAugment()
 _FRAME_STEP, _TOKEN_STEP = 32, 4
 """Shapes are rounded up to these, so that similar data compile to the same program."""
 
@@ -57,10 +59,11 @@ class _MixedBatches:
         multiple: int,
         seed: int,
         process: tuple[int, int],
+        masks: SpecAugment = _NO_MASKS,
     ):
         self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
         order = [tasks.index(task) for task in self._tasks]
-        self._seed, self._process = seed, process
+        self._seed, self._process, self._masks = seed, process, masks
         buckets = min(batching.buckets, *(len(examples) for _, examples in tasks))
         members = [_equal_mass(examples, buckets) for _, examples in self._tasks]
         self.shapes = [
@@ -71,8 +74,11 @@ class _MixedBatches:
             _rows(shape, shares[order], len(tasks), batching, multiple) for shape in self.shapes
         ]
         self._streams = [
-            [_stream(member[k], _mix(seed, task, k)) for k in range(buckets)]
-            for (task, _), member in zip(self._tasks, members, strict=True)
+            [
+                _stream(examples, member[k], batching.corpus_alpha, _mix(seed, task, k))
+                for k in range(buckets)
+            ]
+            for (task, examples), member in zip(self._tasks, members, strict=True)
         ]
 
     def __len__(self) -> int:
@@ -82,11 +88,23 @@ class _MixedBatches:
         block, turn = divmod(int(index), len(self.shapes))
         bucket = np.random.default_rng((self._seed, block)).permutation(len(self.shapes))[turn]
         start, step = self._process
-        chosen = []
+        chosen, places = [], []
         for task, streams, rows in zip(self._tasks, self._streams, self.rows[bucket], strict=True):
-            at = range(block * rows, (block + 1) * rows)[start::step]
-            chosen.append((*task, [int(streams[bucket][i]) for i in at]))
-        return collate(chosen, self.shapes[bucket])
+            own = range(rows)[start::step]
+            chosen.append((*task, [int(streams[bucket][block * rows + i]) for i in own]))
+            places += [(i, task[0]) for i in own]
+        batch = collate(chosen, self.shapes[bucket])
+        if batch.speech is not None and self._masks.is_on:
+            self._mask(batch.speech, int(index), places)
+        return batch
+
+    def _mask(self, speech: Speech, number: int, places: Sequence[tuple[int, int]]) -> None:
+        """Mask frames in place: they are the batch's own copy, made by ``collate``."""
+        for row, (length, (place, task)) in enumerate(zip(speech.length_B, places, strict=False)):
+            # 1 +, for zeros at the end of a seed count for nothing.
+            rng = np.random.default_rng((self._seed, number, place, 1 + task))
+            frames = speech.frames_BAC[row, :length]
+            frames[:] = spec_augment(frames, self._masks, rng)
 
 
 def training_batches(
@@ -98,6 +116,7 @@ def training_batches(
     multiple: int = 1,
     only: Sequence[int] | None = None,
     process: tuple[int, int] = (0, 1),
+    masks: SpecAugment = _NO_MASKS,
 ) -> Iterator[Batch]:
     """Yield this process's part of every batch, endlessly, from number ``first`` on.
 
@@ -109,11 +128,12 @@ def training_batches(
         multiple: of which each task's rows are a multiple: devices over which they are split.
         only: tasks that are trained on, by their place; all by default.
         process: (index, count) of this process.
+        masks: over the frames of speech, drawn anew for each row of each batch.
     """
     # Features are small matrix products; BLAS threads for them would only take cores from the
     # step that runs meanwhile (6 ms an utterance instead of 0.7).
     threadpoolctl.threadpool_limits(1, user_api="blas")
-    sources, probabilities = _sources(tasks, batching, seed, multiple, only, process)
+    sources, probabilities = _sources(tasks, batching, seed, multiple, only, process, masks)
     datasets = [grain.MapDataset.source(source) for source in sources]
     mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, probabilities)
     dataset = mixed[first:]
@@ -149,18 +169,26 @@ def fingerprint(
     tokenizer_sha256: str,
     multiple: int = 1,
     only: Sequence[int] | None = None,
+    masks: SpecAugment = _NO_MASKS,
 ) -> str:
-    """Return a digest of all that decides which examples come in which order.
+    """Return a digest of all that decides which examples come in which order, and how masked.
 
-    ``multiple`` counts only where it changes how many rows a task has.
+    ``multiple`` counts only where it changes how many rows a task has, ``masks`` where there are
+    any.
     """
     digest = hashlib.sha256()
     rows = [source.rows for source in _sources(tasks, batching, seed, multiple, only)[0]]
-    settings = [asdict(batching), seed, tokenizer_sha256, rows, [asdict(e.task) for e in tasks]]
+    sizes = asdict(batching)
+    if sizes.pop("corpus_alpha") != 1.0:  # else it matters not which folder an example is from
+        folders = [np.bincount(examples.folder).tolist() for examples in tasks]
+        sizes["corpora"] = [batching.corpus_alpha, folders]
+    settings = [sizes, seed, tokenizer_sha256, rows, [asdict(e.task) for e in tasks]]
     for setting in settings[-1]:
         setting.pop("data")  # a moved folder holds the same data
     if only is not None and len(only) < len(tasks):
         settings.append(list(only))
+    if masks.is_on:
+        settings.append(asdict(masks))
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for examples in tasks:
         for row in examples.rows:
@@ -231,20 +259,35 @@ def collate(chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]], shape: Sh
 
 
 def _sources(
-    tasks, batching, seed, multiple, only, process=(0, 1)
+    tasks, batching, seed, multiple, only, process=(0, 1), masks=_NO_MASKS
 ) -> tuple[list[_MixedBatches], list[float]]:
     """Return what batches are drawn from, and how often from each."""
     numbered = [(i, examples) for i, examples in enumerate(tasks) if only is None or i in only]
     probabilities = task_probabilities([len(e) for _, e in numbered], batching.alpha)
-    settings = (batching, multiple, seed, process)
+    settings = (batching, multiple, seed, process, masks)
     if batching.mixing == "all_tasks":
         return [_MixedBatches(numbered, probabilities, *settings)], [1.0]
     single = [_MixedBatches([task], np.ones(1), *settings) for task in numbered]
     return single, probabilities.tolist()
 
 
-def _stream(members: np.ndarray, seed: int) -> grain.MapDataset:
-    """Return a bucket's examples epoch after epoch, each in an order of its own."""
+def _stream(
+    examples: TaskExamples, members: np.ndarray, alpha: float, seed: int
+) -> grain.MapDataset:
+    """Return a bucket's examples epoch after epoch, each in an order of its own.
+
+    An example of a folder that has n in all counts n^(alpha - 1) times.
+    """
+    if alpha == 1.0:
+        return _shuffled(members, seed)
+    folder, in_all = examples.folder[members], np.bincount(examples.folder[examples.kept])
+    parts = [members[folder == k] for k in np.unique(folder)]
+    weights = [len(part) * float(in_all[examples.folder[part[0]]]) ** (alpha - 1) for part in parts]
+    streams = [_shuffled(part, _mix(seed, k)) for k, part in enumerate(parts)]
+    return grain.MapDataset.mix(streams, weights)
+
+
+def _shuffled(members: np.ndarray, seed: int) -> grain.MapDataset:
     return grain.MapDataset.source(members.tolist()).seed(seed).shuffle().repeat()
 
 

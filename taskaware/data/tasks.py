@@ -1,6 +1,6 @@
 """A task's examples: which rows of the prepared data it takes, as tokens and as audio."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -63,6 +63,7 @@ class TaskExamples:
     Attributes:
         task: whose examples they are.
         rows: their texts and ids.
+        folder: of each, the place of the folder that it comes from among the task's.
         target: what must come out, as tokens.
         source_length: frames of a speech source, tokens of a text source.
         left_out: how many examples were too long, or too short for one frame.
@@ -79,11 +80,14 @@ class TaskExamples:
         self.task = task
         self._place: list[tuple[Recordings, int]] = []
         self.rows: list[Row] = []
-        for source in recordings:
+        folders = []
+        for number, source in enumerate(recordings):
             for index, row in enumerate(source.rows):
                 if serves(row, task):
                     self._place.append((source, index))
                     self.rows.append(row)
+                    folders.append(number)
+        self.folder = np.array(folders, np.int32)
         if not self.rows:
             raise nothing_serves(task, split)
         self.target = TokenRows(map(tokenizer.encode, self.references()))
@@ -127,14 +131,26 @@ def load_tasks(
 ) -> list[TaskExamples]:
     """Load every task's examples of a split; a folder that several tasks share is opened once.
 
+    A folder without the split, as augmented speech has only train, adds nothing to a task that
+    finds it in another one.
+
     Raises:
-        UsageError: a folder is not prepared data, has no such split, or no example of a task.
+        UsageError: a folder is not prepared data, none of a task's has the split, or there is no
+            example of a task.
     """
-    opened = {f: Recordings(PreparedCorpus(f), split) for task in tasks for f in task.data}
+    corpora = {folder: PreparedCorpus(folder) for task in tasks for folder in task.data}
+    used = [folders_with(split, task, corpora) for task in tasks]
+    opened = {f: Recordings(corpora[f], split) for folders in used for f in folders}
     return [
-        TaskExamples(task, [opened[folder] for folder in task.data], split, tokenizer, limits)
-        for task in tasks
+        TaskExamples(task, [opened[folder] for folder in folders], split, tokenizer, limits)
+        for task, folders in zip(tasks, used, strict=True)
     ]
+
+
+def folders_with(split: str, task: Task, corpora: Mapping[str, PreparedCorpus]) -> tuple[str, ...]:
+    """Return a task's folders without those known to lack a split, or all if none would be left."""
+    lacking = {folder for folder, corpus in corpora.items() if split not in corpus.splits}
+    return tuple(folder for folder in task.data if folder not in lacking) or task.data
 
 
 def nothing_serves(task: Task, split: str) -> UsageError:

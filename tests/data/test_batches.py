@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from taskaware.config import Batching, Task
+from taskaware.config import Batching, SpecAugment, Task
 from taskaware.data.batches import (
     _FRAME_STEP,
     _TOKEN_STEP,
@@ -20,7 +20,8 @@ from taskaware.data.batches import (
     task_probabilities,
     training_batches,
 )
-from taskaware.data.corpora.base import NO_AUDIO, Example, prepare
+from taskaware.data.corpora.base import NO_AUDIO, Example
+from taskaware.data.corpora.write import prepare
 from taskaware.data.tasks import load_tasks
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 from taskaware.dims import Batch, Speech
@@ -262,6 +263,91 @@ def test_two_tasks_of_the_same_examples_take_them_in_different_orders(corpus):
         assert rows[:4] != rows[4:]
 
 
+# SpecAugment.
+
+MASKS = SpecAugment(frequency_masks=2, time_masks=1, time_share=0.5)
+
+
+def masked_in(batch, plain):
+    """Where a batch's frames are put to zero; all else must be as it is without masks."""
+    found, expected = batch.speech.frames_BAC, plain.speech.frames_BAC
+    zero = (found == 0) & (expected != 0)
+    np.testing.assert_array_equal(np.where(zero, expected, found), expected)
+    assert_equal(batch._replace(speech=None), plain._replace(speech=None))
+    np.testing.assert_array_equal(batch.speech.length_B, plain.speech.length_B)
+    return zero
+
+
+def test_masks_put_bands_to_zero_in_each_utterance_and_leave_all_else(tasks):
+    for batch, plain in zip(take(6, tasks, ALL, masks=MASKS), take(6, tasks, ALL), strict=True):
+        for zero, length in zip(masked_in(batch, plain), plain.speech.length_B, strict=True):
+            # A frame is masked whole, or in the channels that are masked in all frames.
+            frames = zero[:length].all(axis=1)
+            channels = zero[:length].all(axis=0)
+            np.testing.assert_array_equal(zero[:length], frames[:, None] | channels)
+            assert frames.sum() <= length // 2
+            assert channels.sum() <= 2 * 27
+
+
+def test_every_row_of_every_batch_is_masked_in_a_way_of_its_own(tasks):
+    """ST and ASR hear the same recordings, epoch after epoch; one row in 28² may stay whole."""
+    bands, drawn = replace(MASKS, time_masks=0), set()
+    both = zip(take(48, tasks, ALL, masks=bands), take(48, tasks, ALL), strict=True)
+    for batch, plain in both:
+        drawn |= {zero.any(axis=0).tobytes() for zero in masked_in(batch, plain)}
+    assert len(drawn) > 0.95 * 48 * 8
+
+
+@pytest.mark.parametrize("batching", [ALL, ONE])
+def test_a_masked_batch_is_the_same_wherever_reading_began(tasks, batching):
+    whole = take(11, tasks, batching, masks=MASKS)
+    for first in (1, 4, 8):
+        resumed = take(3, tasks, batching, masks=MASKS, first=first)
+        for found, expected in zip(resumed, whole[first : first + 3], strict=True):
+            assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_a_masked_batch_by_taking_each_tasks_rows_in_turn(tasks, count):
+    (whole,) = take(1, tasks, ALL, multiple=4, masks=MASKS)
+    frames = {task: whole.speech.frames_BAC[4 * i : 4 * i + 4] for i, task in enumerate((1, 2))}
+    for p in range(count):
+        (part,) = take(1, tasks, ALL, multiple=4, masks=MASKS, process=(p, count))
+        expected = np.concatenate([frames[task][p::count] for task in (1, 2)])
+        np.testing.assert_array_equal(part.speech.frames_BAC, expected)
+
+
+def test_another_seed_gives_other_masks(corpus):
+    """Of one example in one bucket there is one order, whatever the seed."""
+    one = load(corpus, target_language="tr")[1:2]
+    first, second = (
+        next(training_batches(one, SMALL, seed=seed, masks=MASKS)).speech.frames_BAC
+        for seed in (3, 4)
+    )
+    assert not np.array_equal(first, second)
+
+
+def test_masks_leave_the_frames_that_tasks_share_as_they_are(corpus):
+    tasks = load(corpus)
+    before = [tasks[1].frames(i).copy() for i in range(len(tasks[1].rows))]
+    take(12, tasks, ALL, masks=MASKS)
+    for i, frames in enumerate(before):
+        np.testing.assert_array_equal(tasks[1].frames(i), frames)
+
+
+def test_without_masks_batches_and_fingerprint_are_those_of_a_run_that_knows_none(corpus, tasks):
+    off = SpecAugment(frequency_width=5, time_width=3)
+    for found, expected in zip(take(4, tasks, ALL, masks=off), take(4, tasks, ALL), strict=True):
+        assert_equal(found, expected)
+    settings = (tasks, ALL, 3, corpus.tokenizer.sha256)
+    assert fingerprint(*settings, masks=off) == fingerprint(*settings)
+
+
+def test_masks_touch_no_text(tasks):
+    (batch,) = take(1, tasks, ALL, only=(0,), masks=MASKS)
+    assert_equal(batch, take(1, tasks, ALL, only=(0,))[0])
+
+
 # Buckets.
 
 
@@ -394,6 +480,62 @@ def test_batches_of_all_tasks_hold_the_rows_that_alpha_says(unequal, alpha, rows
         assert Counter(batch.task_B.tolist()) == dict(enumerate(rows))
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """One text task of three folders: 16 long examples, 4 short ones, 64 of both lengths."""
+    folder = tmp_path_factory.mktemp("mixed")
+
+    def rows(name, count, long):
+        for i in range(count):
+            text = f"{name} {i:02d}" + " and more" * long(i)
+            yield Example(text, NO_AUDIO, "", text, text, "en", "de", name)
+
+    sizes = {"a": (16, lambda i: 1), "b": (4, lambda i: 0), "c": (64, lambda i: i < 26)}
+    for name, (count, long) in sizes.items():
+        shards = [functools.partial(rows, name, count, long)]
+        prepare(name, lambda shards=shards: {"train": shards}, folder / name)
+    train_tokenizer(["a b c and more 0123456789"], 30, folder / "tokenizer")
+    data = tuple(str(folder / name) for name in sizes)
+    task = Task(name="mt", source="text", target="translation", metric="bleu", data=data)
+    return load_tasks([task], "train", Tokenizer.load(folder / "tokenizer"))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [
+        (1.0, [16, 4, 64]),
+        (0.0, [28, 28, 28]),
+        (0.5, [24, 12, 48]),  # √16 : √4 : √64 = 4 : 2 : 8
+    ],
+)
+def test_the_folders_of_a_task_come_as_often_as_corpus_alpha_says(mixed, alpha, expected):
+    batching = Batching(size=7, buckets=1, corpus_alpha=alpha)
+    batches = take(12, mixed, batching)
+    found = Counter(mixed[0].rows[i].corpus for b in batches for _, i in examples_in(b, mixed))
+    assert [found[name] for name in "abc"] == pytest.approx(expected, abs=1)
+    np.testing.assert_array_equal(mixed[0].folder, np.repeat([0, 1, 2], [16, 4, 64]))
+
+
+def test_a_bucket_without_a_folder_is_filled_by_the_others(mixed):
+    batching = Batching(size=6, buckets=2, corpus_alpha=0.0)
+    lengths = {}
+    for batch in take(8, mixed, batching):
+        seen = {mixed[0].rows[i].corpus for _, i in examples_in(batch, mixed)}
+        lengths.setdefault(batch.target_BT.shape[1], set()).update(seen)
+    assert [lengths[length] for length in sorted(lengths)] == [{"b", "c"}, {"a", "c"}]
+
+
+def test_folders_are_mixed_the_same_wherever_reading_began(mixed):
+    batching = Batching(size=6, buckets=2, corpus_alpha=0.5)
+    whole = take(9, mixed, batching)
+    for found, expected in zip(take(4, mixed, batching, first=5), whole[5:], strict=True):
+        assert_equal(found, expected)
+    fingerprints = {
+        fingerprint(mixed, replace(batching, corpus_alpha=a), 3, "") for a in (0.0, 1.0, 2.0)
+    }
+    assert len(fingerprints) == 3
+
+
 def test_each_task_has_its_own_share_wherever_it_stands_in_the_batch(tasks):
     assert [len(examples) for examples in tasks] == [67, 26, 28]
     (batch,) = take(1, tasks, Batching(size=20, buckets=1, alpha=1.0))
@@ -524,5 +666,8 @@ def test_the_fingerprint_changes_with_all_that_decides_which_batches_come(corpus
         fingerprint(tasks, ONE, 3, sha256, only=(0,)),
         fingerprint(tasks, ONE, 3, sha256, only=(1,)),
         fingerprint([prefixed, *tasks[1:]], ALL, 3, sha256),
+        fingerprint(tasks, ALL, 3, sha256, masks=MASKS),
+        fingerprint(tasks, ALL, 3, sha256, masks=replace(MASKS, time_width=3)),
+        fingerprint(tasks, ALL, 3, sha256, masks=MASKS, only=(0, 2)),
     ]
     assert len(set(found)) == len(found)
