@@ -1,0 +1,197 @@
+"""A prepared corpus without what is likely to be wrong in it.
+
+Data that nobody checked by hand, as from the web, is kept apart from data that somebody did by
+rules that look at one example at a time (Radford et al. 2022, §2.1): text that is not in the
+language it is said to be in, transcripts that a machine made, and recordings of silence.
+"""
+
+import functools
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int16
+
+from taskaware.data.corpora.base import (
+    TEXTS_A_SHARD,
+    UTTERANCES_A_SHARD,
+    Example,
+    LeftOut,
+    PreparedCorpus,
+    Row,
+    Splits,
+)
+from taskaware.data.features import SAMPLE_RATE
+from taskaware.errors import UsageError
+
+_RATIO_FROM = 20
+"""Characters: shorter texts say little by their length, or to a language identifier."""
+_SURE = 0.9
+"""Probability from which a language is believed."""
+_REPEATS = 4
+"""So many times the same words in a row are a loop of a machine's decoder."""
+_FRAME = SAMPLE_RATE // 40
+_SPEECH_DBFS = -50.0
+"""Level of a 25 ms frame from which it may be speech; rooms are quieter, whispers louder."""
+_SPEECH_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A prepared corpus without what is likely to be wrong; each rule is asked for by name.
+
+    Only the splits to train on are filtered: a test set stays what it is.
+    """
+
+    folder: Path
+    """Of taskaware prepare; it is only read."""
+    language: bool = False
+    """Leave out texts that are in another language than they are said to be."""
+    machine: bool = False
+    """Leave out transcripts that look like a recognizer's: words that go round and round; and
+    all capitals, or neither capitals nor punctuation, where most of the corpus has both."""
+    silence: bool = False
+    """Leave out recordings in which nobody seems to speak."""
+    max_ratio: float = math.inf
+    """Leave out pairs of which one text has more than so many times the other's characters."""
+    from_splits: tuple[str, ...] = ("train",)
+    """Those that are filtered."""
+
+    name = "filtered"
+
+    def splits(self, *, strict: bool = True) -> Splits:
+        """Return what reads the corpus and leaves out; raises UsageError on options without use."""
+        if not (self.language or self.machine or self.silence or self.max_ratio < math.inf):
+            raise UsageError("filtered: expected a rule, as --silence or --max-ratio 3, found none")
+        if not self.max_ratio > 1:
+            raise UsageError(f"max_ratio: expected more than 1, found {self.max_ratio}")
+        corpus = PreparedCorpus(self.folder)
+        shards = {}
+        for split in corpus.splits:
+            rows = corpus.rows(split)
+            rules = self if split in self.from_splits else None
+            written = self.machine and mostly_written([row.source_text for row in rows])
+            size = UTTERANCES_A_SHARD if any(row.num_samples for row in rows) else TEXTS_A_SHARD
+            shards[split] = [
+                functools.partial(_read, self.folder, split, rules, written, first, first + size)
+                for first in range(0, len(rows), size)
+            ]
+        return shards
+
+
+def _read(
+    folder: Path, split: str, rules: Filtered | None, written: bool, first: int, end: int
+) -> Iterator[Example | LeftOut]:
+    corpus = PreparedCorpus(folder)
+    for i, row in enumerate(corpus.rows(split)[first:end], start=first):
+        reason = None if rules is None else text_reason(row, rules, written)
+        audio = corpus.audio(split, i)
+        if reason is None and rules is not None and rules.silence and len(audio):
+            reason = None if speaks(audio) else "silence"
+        if reason is None:
+            yield Example(row.id, audio, *row[2:])
+        else:
+            yield LeftOut(reason, f"{folder}: {row.id}")
+
+
+def text_reason(row: Row, rules: Filtered, written: bool) -> str | None:
+    """Return why a row's texts are left out; None if they are not.
+
+    Args:
+        row: what is looked at.
+        rules: what is asked for.
+        written: whether most of the corpus has capitals, small letters and punctuation.
+    """
+    texts = [row.source_text]
+    if row.target_text:
+        texts.append(row.target_text)
+        short, long = sorted(map(len, texts))
+        if long >= _RATIO_FROM and long > rules.max_ratio * short:
+            return "one text much longer than the other"
+    if rules.machine:
+        if any(map(loops, texts)):
+            return "words that go round and round"
+        if written and not looks_written(row.source_text):
+            return "looks like a recognizer's transcript"
+    if rules.language:
+        for text, language in zip(texts, (row.source_language, row.target_language), strict=False):
+            if len(text) >= _RATIO_FROM and in_another_language(text, language):
+                return "text in another language"
+    return None
+
+
+def looks_written(text: str) -> bool:
+    """Return whether a text has small letters, and capitals or punctuation too.
+
+    Example:
+        >>> looks_written("Yes, I am."), looks_written("YES I AM"), looks_written("yes i am")
+        (True, False, False)
+    """
+    if text.isupper():
+        return False
+    return not text.islower() or re.search(r"[.,;:!?]", text) is not None
+
+
+def mostly_written(texts: Sequence[str]) -> bool:
+    """Return whether more than half of a corpus' texts look written."""
+    return 2 * sum(map(looks_written, texts)) > len(texts)
+
+
+def loops(text: str) -> bool:
+    """Return whether one to four words stand four times in a row.
+
+    Example:
+        >>> loops("no no no"), loops("thank you thank you thank you thank you")
+        (False, True)
+    """
+    words = text.split()
+    if len(set(words)) > len(words) - (_REPEATS - 1):
+        return False  # too many different ones: most short texts end here
+    for width in range(1, 5):
+        same = 0
+        for a, b in zip(words, words[width:], strict=False):
+            same = same + 1 if a == b else 0
+            if same == (_REPEATS - 1) * width:
+                return True
+    return False
+
+
+def in_another_language(text: str, language: str) -> bool:
+    """Return whether a text is surely in another language than is said.
+
+    Raises:
+        UsageError: the identifier does not know the language.
+    """
+    identifier = _identifier()
+    if language not in identifier.labels:
+        raise UsageError(
+            f"language {language!r}: expected one that py3langid knows, such as en; leave out"
+            " --language"
+        )
+    found, probability = identifier.classify(text)
+    return found != language and probability >= _SURE
+
+
+@functools.cache
+def _identifier():
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ModuleNotFoundError:
+        raise UsageError('--language needs py3langid; pip install "taskaware[filter]"') from None
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def speaks(samples_A: Int16[np.ndarray, " A"]) -> bool:
+    """Return whether a tenth of a second or more of a recording is louder than -50 dBFS.
+
+    Args:
+        samples_A: 16 kHz, mono.
+    """
+    whole = samples_A[: len(samples_A) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    signal = whole - whole.mean(axis=1, keepdims=True)  # a constant offset is no sound
+    power = np.square(signal / 32768.0).mean(axis=1)
+    loud = power > 10 ** (_SPEECH_DBFS / 10)
+    return bool(loud.sum() * _FRAME >= _SPEECH_SECONDS * SAMPLE_RATE)
