@@ -71,6 +71,13 @@ def greedy(next_logits: NextLogits, cache: Any, num_rows: int, max_length: int) 
     return Hypotheses(tokens_BT, score_B)
 
 
+class NBest(NamedTuple):
+    """Each row's W best hypotheses, the best first, as in ``Hypotheses``."""
+
+    tokens_BWT: Int[Array, "B W T"]
+    score_BW: Float[Array, "B W"]
+
+
 class _Beams(NamedTuple):
     """The search's state: hypotheses still growing, the best ended ones, and the cache."""
 
@@ -90,12 +97,13 @@ def beam_search(
     *,
     beam_size: int,
     alpha: float,
-) -> Hypotheses:
-    """Return each row's best hypothesis among those that a beam finds.
+) -> NBest:
+    """Return each row's best hypotheses among those that a beam finds.
 
     At each position the 2 W best extensions are kept: those that end compete with the ended ones
     so far, the W best of the others go on. A row stops when no growing hypothesis can beat its
-    worst ended one. A hypothesis cut at ``max_length`` competes as it is if none has ended.
+    worst ended one. Where fewer than W have ended at ``max_length``, growing ones, cut there,
+    follow them.
 
     Args:
         next_logits: the model, one position at a time, for W beams.
@@ -154,10 +162,21 @@ def beam_search(
         cache,
     )
     beams = lax.while_loop(unfinished, extend, start)
-    none_ended_B = beams.ended_BW[:, 0] <= _NEVER / 2
-    tokens_BT = jnp.where(none_ended_B[:, None], beams.alive_BWT[:, 0], beams.ended_BWT[:, 0])
-    score_B = jnp.where(none_ended_B, beams.alive_BW[:, 0] / most_penalty, beams.ended_BW[:, 0])
-    return Hypotheses(tokens_BT, score_B)
+    return _best(beams, most_penalty)
+
+
+def _best(beams: _Beams, most_penalty: Array | float) -> NBest:
+    """Return the ended hypotheses and, where there are too few, growing ones after them."""
+    beam_size = beams.ended_BW.shape[1]
+    missing_BW = beams.ended_BW <= _NEVER / 2
+    ended_B = beam_size - missing_BW.sum(1)
+    growing_BW = jnp.maximum(jnp.arange(beam_size)[None] - ended_B[:, None], 0)
+    cut_BWT = jnp.take_along_axis(beams.alive_BWT, growing_BW[..., None], axis=1)
+    cut_BW = jnp.take_along_axis(beams.alive_BW, growing_BW, axis=1) / most_penalty
+    return NBest(
+        jnp.where(missing_BW[..., None], cut_BWT, beams.ended_BWT),
+        jnp.where(missing_BW, cut_BW, beams.ended_BW),
+    )
 
 
 def _last(tokens: Int[Array, "*rest T"], position: Int[Array, ""]) -> Int[Array, "*rest"]:

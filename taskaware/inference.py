@@ -74,6 +74,22 @@ def decode_tasks(
 ) -> dict[int, list[str]]:
     """Return the text that the model makes of every example, in their order.
 
+    Args and what is compiled are those of ``n_best``.
+    """
+    found = n_best(model, tasks, tokenizer, embeddings, config, 1)
+    return {index: [best for (best,) in texts] for index, texts in found.items()}
+
+
+def n_best(
+    model: Seq2Seq,
+    tasks: Mapping[int, TaskExamples],
+    tokenizer: Tokenizer,
+    embeddings: TaskEmbeddings | None,
+    config: Decoding,
+    count: int,
+) -> dict[int, list[list[str]]]:
+    """Return the ``count`` best texts of every example, the best first; some may be the same.
+
     The task embedding is given, not computed: no TCN runs. Tasks whose sources have the same
     shapes share one compiled search.
 
@@ -83,18 +99,19 @@ def decode_tasks(
         tokenizer: of the model.
         embeddings: of ``task_embeddings``; None for a model without conditioning.
         config: beam, length penalty, lengths.
+        count: no more than the beam is wide.
     """
     graphdef, params = nnx.split(model)
-    found = {index: [""] * len(examples.rows) for index, examples in tasks.items()}
+    found: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
     for index, examples in tasks.items():
         for rows, batch in evaluation_batches(index, examples, size=_ROWS):
             embedding_BZ = None
             if embeddings is not None:
                 embedding_BZ = jnp.asarray(embeddings.embedding_NZ)[batch.task_B]
             source = batch._replace(target_BT=None, task_B=None)
-            tokens_BT = np.asarray(_search(graphdef, config, params, source, embedding_BZ))
-            for row, tokens in zip(rows, tokens_BT, strict=False):
-                found[index][row] = tokenizer.decode(tokens.tolist())
+            tokens_BWT = np.asarray(_search(graphdef, config, params, source, embedding_BZ))
+            for row, tokens_WT in zip(rows, tokens_BWT[:, :count].tolist(), strict=False):
+                found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
     return found
 
 
@@ -114,7 +131,7 @@ def _search(
     params: nnx.State,
     source: Batch,
     embedding_BZ: Float[Array, "B Z"] | None,
-) -> Int[Array, "B T"]:
+) -> Int[Array, "B W T"]:
     model = nnx.merge(graphdef, params)
     x_BSD, mask_BS = model.embed_source(source)
     memory = model.encode(x_BSD, mask_BS, embedding_BZ)
@@ -122,11 +139,11 @@ def _search(
     max_length = positions + config.extra_length
     start = model.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
     if config.beam_size == 1:
-        return decode.greedy(*start, rows, max_length).tokens_BT
+        return decode.greedy(*start, rows, max_length).tokens_BT[:, None]
     return decode.beam_search(
         *start,
         rows,
         max_length,
         beam_size=config.beam_size,
         alpha=config.length_penalty,
-    ).tokens_BT
+    ).tokens_BWT

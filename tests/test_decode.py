@@ -46,13 +46,22 @@ def every_ended_sequence():
             yield (*head, EOS)
 
 
-def exhaustive(table, row, alpha):
-    """The best ended sequence of at most T tokens, by trying all."""
+def ranking(table, row, alpha):
+    """All ended sequences of at most T tokens with their scores, the best first."""
     score = {
         s: log_p(table, row, s) / length_penalty(len(s), alpha) for s in every_ended_sequence()
     }
-    best = max(score, key=score.get)
-    return list(best), score[best]
+    return sorted(score.items(), key=lambda item: -item[1])
+
+
+def exhaustive(table, row, alpha):
+    """The best of them."""
+    tokens, score = ranking(table, row, alpha)[0]
+    return list(tokens), score
+
+
+def padded(tokens):
+    return [*tokens] + [PAD] * (T - len(tokens))
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
@@ -64,9 +73,27 @@ def test_a_beam_that_holds_everything_finds_what_exhaustive_search_finds(seed, a
         lambda: beam_search(next_logits, start(wide), 2, T, beam_size=wide, alpha=alpha)
     )()
     for row in range(2):
-        tokens, score = exhaustive(table, row, alpha)
-        assert found.tokens_BT[row].tolist() == tokens + [PAD] * (T - len(tokens))
-        assert float(found.score_B[row]) == pytest.approx(score, abs=1e-4)
+        expected = ranking(table, row, alpha)
+        assert len(expected) == 121
+        assert found.tokens_BWT[row, :121].tolist() == [padded(tokens) for tokens, _ in expected]
+        np.testing.assert_allclose(
+            found.score_BW[row, :121], [score for _, score in expected], atol=1e-4
+        )
+
+
+def test_where_too_few_have_ended_growing_ones_follow():
+    """Two tokens of which one ends; three positions; a beam of four holds all there is."""
+    log_p = np.log([0.4, 0.6])  # of the end, and of going on
+
+    def next_logits(tokens_BW, position, cache):
+        scores = jnp.full(V, -2e9).at[jnp.array([EOS, 2])].set(jnp.asarray(log_p, jnp.float32))
+        return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
+
+    found = beam_search(next_logits, {}, 1, 3, beam_size=4, alpha=0.0)
+    assert found.tokens_BWT[0].tolist()[:3] == [[EOS, 0, 0], [2, EOS, 0], [2, 2, EOS]]
+    assert found.tokens_BWT[0, 3].tolist() == [2, 2, 2]
+    expected = np.log([0.4, 0.24, 0.144, 0.216])
+    np.testing.assert_allclose(found.score_BW[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -74,11 +101,11 @@ def test_the_score_is_the_log_probability_of_the_tokens_over_the_penalty(seed):
     table, next_logits, start = table_model(seed)
     found = beam_search(next_logits, start(3), 2, T, beam_size=3, alpha=0.6)
     for row in range(2):
-        tokens = found.tokens_BT[row].tolist()
+        tokens = found.tokens_BWT[row, 0].tolist()
         if EOS in tokens:
             tokens = tokens[: tokens.index(EOS) + 1]
         expected = log_p(table, row, tokens) / length_penalty(len(tokens), 0.6)
-        assert float(found.score_B[row]) == pytest.approx(expected, abs=1e-4)
+        assert float(found.score_BW[row, 0]) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -91,8 +118,8 @@ def test_a_beam_of_one_is_greedy_search(seed):
         first = one.tokens_BT[row].tolist()
         # A beam of one also keeps an end that came second: if greedy search was cut, or ended
         # later at a lower probability, that end is the answer.
-        if wide.tokens_BT[row].tolist() != first and EOS in first:
-            assert float(wide.score_B[row]) > float(one.score_B[row])
+        if wide.tokens_BWT[row, 0].tolist() != first and EOS in first:
+            assert float(wide.score_BW[row, 0]) > float(one.score_B[row])
 
 
 def test_a_beam_of_one_is_greedy_search_where_ends_are_never_second():
@@ -104,8 +131,8 @@ def test_a_beam_of_one_is_greedy_search_where_ends_are_never_second():
 
     wide = beam_search(next_logits, {}, 2, T, beam_size=1, alpha=0.0)
     one = greedy(next_logits, {}, 2, T)
-    assert one.tokens_BT.tolist() == wide.tokens_BT.tolist() == [[2, 0, 2, EOS, PAD]] * 2
-    np.testing.assert_allclose(wide.score_B, one.score_B, atol=1e-5)
+    assert one.tokens_BT.tolist() == wide.tokens_BWT[:, 0].tolist() == [[2, 0, 2, EOS, PAD]] * 2
+    np.testing.assert_allclose(wide.score_BW[:, 0], one.score_B, atol=1e-5)
 
 
 def test_greedy_takes_the_likeliest_token_each_time():
@@ -119,7 +146,7 @@ def test_greedy_takes_the_likeliest_token_each_time():
             before, last = last, token
             if token == EOS:
                 break
-        assert found.tokens_BT[row].tolist() == expected + [PAD] * (T - len(expected))
+        assert found.tokens_BT[row].tolist() == padded(expected)
         assert float(found.score_B[row]) == pytest.approx(log_p(table, row, expected), abs=1e-4)
 
 
@@ -130,8 +157,8 @@ def test_wider_beams_never_score_worse_here():
         for width in (1, 2, 8):
             found = beam_search(next_logits, start(width), 2, T, beam_size=width, alpha=0.6)
             for row in range(2):
-                if EOS in found.tokens_BT[row].tolist():
-                    assert float(found.score_B[row]) <= exhaustive(table, row, 0.6)[1] + 1e-4
+                if EOS in found.tokens_BWT[row, 0].tolist():
+                    assert float(found.score_BW[row, 0]) <= exhaustive(table, row, 0.6)[1] + 1e-4
 
 
 def test_a_model_that_never_ends_is_cut_at_the_maximum():
@@ -139,11 +166,9 @@ def test_a_model_that_never_ends_is_cut_at_the_maximum():
         scores = jnp.where(jnp.arange(V) == EOS, -2e9, jnp.arange(V, dtype=jnp.float32))
         return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
 
-    for found in (
-        greedy(next_logits, {}, 2, T),
-        beam_search(next_logits, {}, 2, T, beam_size=2, alpha=0.6),
-    ):
-        assert found.tokens_BT.tolist() == [[V - 1] * T] * 2
+    assert greedy(next_logits, {}, 2, T).tokens_BT.tolist() == [[V - 1] * T] * 2
+    found = beam_search(next_logits, {}, 2, T, beam_size=2, alpha=0.6)
+    assert found.tokens_BWT[:, 0].tolist() == [[V - 1] * T] * 2
 
 
 def test_a_search_stops_when_every_row_has_ended():

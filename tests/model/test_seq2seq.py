@@ -273,15 +273,16 @@ def test_beams_keep_their_own_history_in_the_cache(way):
     memory = m.encode(x_BSD, mask_BS, embedding)
     next_logits, cache = m.start_decoding(memory, embedding, 4, 7)
     found = decode.beam_search(next_logits, cache, 4, 7, beam_size=4, alpha=0.0)
-    forced = b._replace(target_BT=found.tokens_BT)
+    tokens_BT = found.tokens_BWT[:, 0]
+    forced = b._replace(target_BT=tokens_BT)
     log_p = jax.nn.log_softmax(logits(m, forced, embedding))
-    picked = jnp.take_along_axis(log_p, found.tokens_BT[..., None], -1)[..., 0]
-    expected = jnp.where(found.tokens_BT != PAD, picked, 0).sum(1)
+    picked = jnp.take_along_axis(log_p, tokens_BT[..., None], -1)[..., 0]
+    expected = jnp.where(tokens_BT != PAD, picked, 0).sum(1)
     # PAD inside a hypothesis is a token like any other to the search; leave such rows out.
-    ended = np.asarray(found.tokens_BT == EOS).any(1)
-    inside = [PAD in row[: row.index(EOS)] for row in found.tokens_BT.tolist() if EOS in row]
+    ended = np.asarray(tokens_BT == EOS).any(1)
+    inside = [PAD in row[: row.index(EOS)] for row in tokens_BT.tolist() if EOS in row]
     assert ended.any() and not any(inside)
-    np.testing.assert_allclose(found.score_B[ended], expected[ended], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.score_BW[ended, 0], expected[ended], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

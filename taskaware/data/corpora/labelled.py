@@ -1,0 +1,60 @@
+"""A prepared corpus whose speech has been given translations that nobody wrote."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskaware.data.corpora.base import UTTERANCES_A_SHARD, Example, LeftOut, PreparedCorpus, Splits
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One split of a prepared corpus, each example once for each of its new translations.
+
+    An example ID becomes ID~1, ID~2 and so on; one without any is left out.
+    """
+
+    folder: Path
+    split: str
+    texts: Sequence[Sequence[str]]
+    """The translations of each row."""
+    target_language: str
+
+    name = "labelled"
+
+    def splits(self, *, strict: bool = True) -> Splits:
+        """Return what writes it."""
+        count = len(PreparedCorpus(self.folder).rows(self.split))
+        if count != len(self.texts):
+            raise ValueError(f"expected translations of {count} rows, found {len(self.texts)}")
+        about = (self.folder, self.split, self.target_language)
+        return {
+            self.split: [
+                functools.partial(_examples, *about, i, self.texts[i : i + UTTERANCES_A_SHARD])
+                for i in range(0, count, UTTERANCES_A_SHARD)
+            ]
+        }
+
+
+def _examples(
+    folder: Path, split: str, language: str, first: int, texts: Sequence[Sequence[str]]
+) -> Iterator[Example | LeftOut]:
+    corpus = PreparedCorpus(folder)
+    for i, translations in enumerate(texts, start=first):
+        row = corpus.rows(split)[i]
+        if not translations:
+            yield LeftOut("no translation", f"{folder}: {row.id}")
+            continue
+        audio = corpus.audio(split, i)
+        for number, text in enumerate(translations, start=1):
+            yield Example(
+                id=f"{row.id}~{number}",
+                audio=audio,
+                speaker=row.speaker,
+                source_text=row.source_text,
+                target_text=text,
+                source_language=row.source_language,
+                target_language=language,
+                corpus=row.corpus,
+            )
