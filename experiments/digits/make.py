@@ -7,10 +7,12 @@ and digit are the test, and no other split hears them. Of the others, 45-49 are 
     python experiments/digits/make.py FSDD data/digits-audio
     taskaware prepare manifest data/digits-audio/manifest.tsv --out data/digits --resample
     taskaware vocab --data data/digits --size 60 --out data/digits.model
+
+``--held-out SPEAKER`` leaves a speaker out of train and validation, and the others out of test.
 """
 
+import argparse
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,20 @@ UTTERANCES = {"train": 4000, "validation": 100, "test": 400}
 RECORDINGS = {"train": range(5, 45), "validation": range(45, 50), "test": range(5)}
 
 
-def main(fsdd: Path, out: Path) -> None:
+def main() -> None:
     """Write one WAV a speaker and split, and ``manifest.tsv`` that names the utterances in them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("fsdd", type=Path, help="folder of segments.tsv and a FLAC a speaker")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--held-out", help="speaker who is heard in the test split alone")
+    options = parser.parse_args()
+    fsdd, out = options.fsdd, options.out
     out.mkdir(parents=True, exist_ok=True)
     with open(fsdd / "segments.tsv", encoding="utf-8") as file:
         segments = list(csv.DictReader(file, delimiter="\t"))
     speakers = sorted({segment["speaker"] for segment in segments} & _recorded(fsdd))
+    if options.held_out not in (None, *speakers):
+        parser.error(f"--held-out: expected one of {', '.join(speakers)}")
     rows = []
     for speaker in speakers:
         samples, rate = soundfile.read(fsdd / f"{speaker}.flac", dtype="int16")
@@ -37,6 +47,8 @@ def main(fsdd: Path, out: Path) -> None:
             if s["speaker"] == speaker
         }
         for number, split in enumerate(UTTERANCES):
+            if options.held_out and (split == "test") != (speaker == options.held_out):
+                continue
             random = np.random.default_rng([number, speakers.index(speaker)])
             rows += _utterances(samples, rate, own, speaker, split, random, len(speakers), out)
     with open(out / "manifest.tsv", "w", encoding="utf-8") as file:
@@ -73,6 +85,4 @@ def _utterances(samples, rate, own, speaker, split, random, num_speakers, out):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python experiments/digits/make.py FSDD OUT")
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -3,21 +3,13 @@
 Every setting is Table 8's, for multi modality; most are the library's own values and so not
 repeated here. The paper's 16 examples a task are read as 16 a device on its 8 devices.
 
-The corpora have to be fetched by hand. Each speech corpus needs a table, as
-``taskaware prepare manifest --help`` says, with paths that start from the table's own folder and
-the splits train, validation and test:
-
-* MuST-C: a row a segment of its ``txt/*.yaml``: wav as audio, offset as start, duration and
-  speaker_id, and the same line of its ``.en`` and ``.de``.
-* TED-LIUM 3: a row a line of its ``stm`` files: the talk's ``sph`` as audio, begin as start, end
-  less begin as duration, the speaker and the text; no translation.
-
-WMT is ``train``, ``dev`` and ``test`` with the endings ``.en`` and ``.de``, line by line.
+The corpora have to be fetched by hand, into ``data/downloads``; ``taskaware prepare CORPUS`` says
+from where. WMT is that of 2014: its parallel corpora, newstest2013 to validate on and newstest2014
+to test on, as text (README has the command of sacrebleu that writes the test sets).
 
 One corpus a task is what Table 7 lists: 229,703, 286,263 and 4,592,289 examples. The paper trained
-the rows of Table 3 on more (Table 5, and synthetic speech), so its numbers need not be reached with
-these. Further folders of the same task go into its ``data``. What is there, what is missing, and
-what a row's model takes:
+the rows of Table 3 on more (``experiments/table5/``), so its numbers need not be reached with
+these. What is there, what is missing, and what a row's model takes:
 
     taskaware train experiments/mustc/joint_implicit.py --out runs/mustc/joint_implicit --dry-run
 """
@@ -28,14 +20,13 @@ from taskaware.config import Batching, Experiment, Model, Task
 
 data = {
     "data/mustc/en-de": (
-        "taskaware prepare manifest data/downloads/MuST-C/en-de/table.tsv --out {out}"
+        "taskaware prepare mustc data/downloads/MuST-C --target-language de --out {out}"
     ),
-    "data/tedlium3": (
-        "taskaware prepare manifest data/downloads/TEDLIUM_release-3/table.tsv --out {out}"
-    ),
+    "data/tedlium3": "taskaware prepare tedlium data/downloads/TEDLIUM_release-3 --out {out}",
     "data/wmt": (
         "taskaware prepare parallel data/downloads/wmt --languages en de --out {out} "
-        "--train train --validation dev --test test"
+        "--train europarl-v7.de-en commoncrawl.de-en news-commentary-v9.de-en "
+        "--validation newstest2013 --test newstest2014"
     ),
     "data/mustc.model": (
         "taskaware vocab --data data/mustc/en-de data/tedlium3 data/wmt --size 32000 --out {out}"
