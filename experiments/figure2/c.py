@@ -7,7 +7,8 @@ corpus, digits and stsb. Digits are real recordings (``experiments/digits/``), L
 utterances real speech, stsb's sentences real text.
 
 Paper: within each task's cluster one sub-cluster a corpus; no number.
-Obtained: not yet.
+Obtained: ST BLEU 34.7, ASR WER 64.4, MT BLEU 14.2, confusion % 0.6; silhouette by task 0.61, st by
+corpus 0.34, asr by corpus 0.21, mt by corpus 0.39; one seed, 570 s each on 2 CPU cores, 2026-11-21.
 """
 
 from dataclasses import replace

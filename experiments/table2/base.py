@@ -83,9 +83,9 @@ toy = _experiment(
     steps=1200,
     size=16,
 )
-sts = _experiment(dict.fromkeys(("de", "ro", "tr"), "data/sts"), "data/sts.model", 1000, size=32)
+sts = _experiment(dict.fromkeys(("de", "ro", "tr"), "data/sts"), "data/sts.model", 600, size=32)
 multi30k = _experiment(
-    dict.fromkeys(("de", "fr", "cs"), "data/multi30k_all"), "data/multi30k_all.model", 1000, size=32
+    dict.fromkeys(("de", "fr", "cs"), "data/multi30k_all"), "data/multi30k_all.model", 600, size=32
 )
 
 
