@@ -202,6 +202,7 @@ def test_processes_return_results_in_order():
     assert list(in_processes(abs, [-3], 2)) == [3]
 
 
+@pytest.mark.filterwarnings("ignore")  # Beam's, and those of the older protobuf that it asks for
 def test_beam_writes_what_one_process_writes(tmp_path):
     pytest.importorskip("apache_beam", reason="needs the beam extra")
     one = prepare_corpus(Numbers(), tmp_path / "one")

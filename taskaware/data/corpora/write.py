@@ -198,6 +198,8 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         if download_config is not None and download_config.beam_runner is not None:
             super()._download_and_prepare(dl_manager, download_config)
+            for note in Path(self.data_path).glob("*.shard_infos.json"):  # TFDS's own, now read
+                note.unlink()
         else:
             splits = self._shard_iterators_per_split(dl_manager)
             self.info.set_splits(tfds_splits.SplitDict(self._write(splits)))
