@@ -50,6 +50,11 @@ def check(folder: tyro.conf.Positional[Path]) -> None:
     """
     from taskaware.data.corpora.base import PreparedCorpus
 
+    if not (folder / "dataset_info.json").is_file():
+        raise UsageError(
+            f"{folder}: expected a folder of taskaware prepare, found no dataset_info.json in it; a"
+            " corpus as it was unpacked is read by its name, as in: taskaware check mustc FOLDER"
+        )
     corpus = PreparedCorpus(folder)
     corpus.verify()
     _tell(corpus)

@@ -290,6 +290,7 @@ sys.meta_path.insert(0, Block())
     [
         ("tyro", ["--help"], "train"),
         ("tensorflow_datasets", ["prepare", "manifest", "table.tsv", "--out", "{out}"], "train"),
+        ("apache_beam", ["prepare", "toy", "--out", "{out}", "--beam", "runner=X"], "beam"),
         # In this process alone, for others import as they like.
         ("espeakng_loader", ["prepare", "toy", "--out", "{out}", "--workers", "1"], "synth"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import refused, taskaware
 
 from taskaware.errors import RunError, UsageError
 
@@ -141,6 +142,18 @@ def test_any_changed_file_is_found_by_its_digest(tmp_path):
     (folder / "sha256.json").unlink()
     with pytest.raises(UsageError, match="damaged corpus"):
         PreparedCorpus(folder).verify()
+
+
+def test_the_command_checks_a_prepared_folder(tmp_path):
+    folder = prepare_corpus(Numbers(), tmp_path / "out").directory
+    outcome = taskaware("check", folder)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.endswith(f"{folder}: ready\n")
+    assert "2 a seventh" in outcome.out
+    with open(folder / "index-train.jsonl", "ab") as index:
+        index.write(b"\n")
+    assert "to have SHA-256" in refused(taskaware("check", folder))
+    assert "read by its name" in refused(taskaware("check", tmp_path))
 
 
 def dies(job):

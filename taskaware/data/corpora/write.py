@@ -125,7 +125,7 @@ def _beam(options: Sequence[str]) -> Any:
     try:
         from apache_beam.options import pipeline_options  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
-        raise UsageError('preparing on Beam needs it; pip install "taskaware[beam]"') from None
+        raise UsageError('--beam needs apache-beam; pip install "taskaware[beam]"') from None
     parsed = pipeline_options.PipelineOptions([*options])
     runner = parsed.view_as(pipeline_options.StandardOptions).runner or "DirectRunner"
     return tfds.download.DownloadConfig(beam_runner=runner, beam_options=parsed)
