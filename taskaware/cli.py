@@ -27,7 +27,7 @@ def run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
-        return _fail("interrupted; run the same command again to go on", 130)
+        return _fail("interrupted; run the same command again: it goes on from what was saved", 130)
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 2
     except Exception as error:

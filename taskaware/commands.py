@@ -25,7 +25,7 @@ def dispatch(argv: list[str]) -> None:
     match argv:
         case ["prepare", corpus, *rest] if not corpus.startswith("-"):
             corpus_commands.corpus_command("prepare", corpus, rest)
-        case ["check", corpus, *rest] if corpus in corpus_commands.CORPORA:
+        case ["check", corpus, *rest] if corpus_commands.is_raw(corpus):
             corpus_commands.corpus_command("check", corpus, rest)
         case ["train", path, *rest] if not path.startswith("-"):
             train_this = _training(load_experiment(Path(path)), Path(path))

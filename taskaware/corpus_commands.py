@@ -60,6 +60,11 @@ def check(folder: tyro.conf.Positional[Path]) -> None:
     _tell(corpus)
 
 
+def is_raw(name: str) -> bool:
+    """Return whether a word names a corpus and not a prepared folder, which may bear its name."""
+    return name in CORPORA and not Path(name, "dataset_info.json").is_file()
+
+
 def corpus_command(command: str, name: str, argv: list[str]) -> None:
     """Run ``taskaware prepare NAME …`` or ``taskaware check NAME …``."""
     require_known(name, CORPORA, "corpus")
@@ -126,6 +131,8 @@ def _checking(kind: Any) -> Callable[..., None]:
         for reason, count in found.left_out.most_common():
             say(f"{count:,} would be left out: {reason}")
         say(f"{found.good:,} examples can be used")
+        if not found.good and not found.bad:
+            raise UsageError(f"{corpus.name}: expected examples, found none")
         if found.bad:
             raise UsageError(
                 f"{found.bad.total():,} examples cannot be read; mend them, or prepare with"

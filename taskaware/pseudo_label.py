@@ -10,8 +10,8 @@ from pathlib import Path
 
 from taskaware.data.corpora.base import PreparedCorpus
 from taskaware.data.corpora.labelled import Labelled
-from taskaware.data.corpora.write import OnShard, prepare_corpus
-from taskaware.data.tasks import Recordings, TaskExamples
+from taskaware.data.corpora.write import OnShard, claim, prepare_corpus
+from taskaware.data.tasks import Recordings, TaskExamples, serves
 from taskaware.errors import UsageError
 from taskaware.inference import n_best
 from taskaware.run import Run
@@ -45,6 +45,7 @@ def pseudo_label(
     """
     language = _target_language(teachers, top)
     corpus = PreparedCorpus(data)
+    claim(Path(out).absolute())  # not only after hours of translating
     rows = corpus.rows(split)
     texts: list[dict[str, None]] = [{} for _ in rows]  # a dict keeps their order, each once
     for run, name in teachers:
@@ -81,11 +82,12 @@ def _translate(
     """Return which rows a task can translate, and their translations."""
     index = run.experiment.tasks.index(run.experiment.task(name))
     # As a task that repeats its source: it needs no reference.
-    unlabelled = dataclasses.replace(run.experiment.tasks[index], target="transcript")
+    unlabelled = dataclasses.replace(
+        run.experiment.tasks[index], target="transcript", data=(str(corpus.directory),)
+    )
     examples = TaskExamples(unlabelled, [Recordings(corpus, split)], split, run.tokenizer)
     model, steps = restore(run)
     embeddings = embeddings_of(run, model, steps)
     decoding = run.experiment.decoding
     found = n_best(model, {index: examples}, run.tokenizer, embeddings, decoding, top)[index]
-    place = {row.id: i for i, row in enumerate(corpus.rows(split))}
-    return [place[row.id] for row in examples.rows], found
+    return [i for i, row in enumerate(corpus.rows(split)) if serves(row, unlabelled)], found

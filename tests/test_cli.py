@@ -202,7 +202,11 @@ def failing(monkeypatch, error):
     [
         (UsageError("a.tsv:3: bad"), 2, "a.tsv:3: bad"),
         (RunError("the disk is full"), 1, "the disk is full"),
-        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted; run the same command again: it goes on from what was saved",
+        ),
         (ZeroDivisionError("a\n b"), 1, "ZeroDivisionError: a b; --debug shows where"),
         (ZeroDivisionError(), 1, "ZeroDivisionError: no message; --debug shows where"),
     ],
@@ -251,7 +255,10 @@ def test_the_process_ends_with_the_exit_code(tmp_path):
     path = write_experiment(tmp_path, interrupted)
     stopped = fresh("train", path, "--out", tmp_path / "run")
     assert stopped.code == 130
-    assert stopped.err == "taskaware: interrupted; run the same command again to go on\n"
+    assert (
+        stopped.err
+        == "taskaware: interrupted; run the same command again: it goes on from what was saved\n"
+    )
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["prepare", "toy", "--help"]])

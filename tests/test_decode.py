@@ -150,8 +150,7 @@ def test_greedy_takes_the_likeliest_token_each_time():
         assert float(found.score_B[row]) == pytest.approx(log_p(table, row, expected), abs=1e-4)
 
 
-def test_wider_beams_never_score_worse_here():
-    """Not a law, but true of exact hypotheses' scores against the exhaustive optimum."""
+def test_no_beam_scores_better_than_exhaustive_search():
     for seed in range(4):
         table, next_logits, start = table_model(seed)
         for width in (1, 2, 8):

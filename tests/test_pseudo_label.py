@@ -8,7 +8,9 @@ from command_line import get_ready, refused, taskaware, tiny
 
 from taskaware import inference
 from taskaware.config import Decoding
-from taskaware.data.corpora.base import PreparedCorpus
+from taskaware.data.corpora.base import Example, PreparedCorpus
+from taskaware.data.corpora.write import prepare
+from taskaware.errors import UsageError
 from taskaware.pseudo_label import pseudo_label
 from taskaware.run import open_run, start
 from taskaware.training import embeddings_of, restore, train
@@ -82,6 +84,23 @@ def test_the_command_writes_the_same(folder, tmp_path):
     assert PreparedCorpus(tmp_path / "out").rows("train") == expected.rows("train")
 
 
+def test_a_folder_that_is_taken_is_refused_before_anything_is_translated(folder, monkeypatch):
+    from taskaware import pseudo_label as module
+
+    monkeypatch.setattr(module, "n_best", lambda *args: 1 / 0)
+    with pytest.raises(UsageError, match="found something there already"):
+        pseudo_label(folder / "corpus", [(open_run(folder / "run0"), "mt")], folder / "corpus")
+
+
+def test_speech_in_another_language_than_the_teacher_s_is_refused(folder, tmp_path):
+    audio = np.ones(800, np.int16)
+    rows = [Example("1", audio, "", "bonjour", "", "fr", "", "c")]
+    prepare("c", lambda: {"train": [lambda: rows]}, tmp_path / "french")
+    teachers = [(open_run(folder / "run0"), "mt")]
+    with pytest.raises(UsageError, match=r"en to en\) in split 'train' of .*french"):
+        pseudo_label(tmp_path / "french", teachers, tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -90,6 +109,7 @@ def test_the_command_writes_the_same(folder, tmp_path):
         (["--teachers", "{run}"], "teachers: expected RUN:TASK"),
         (["--teachers", "{run}:mt", "--top", "4"], "expected the best 1 to 3"),
         (["--teachers", "{run}:mt", "--split", "trian"], "did you mean 'train'?"),
+        (["--teachers", "{run}:mt", "--top", "0"], "expected the best 1 to 3"),
     ],
 )
 def test_what_cannot_translate_is_refused(folder, tmp_path, words, expected):

@@ -96,7 +96,7 @@ def test_the_vocabulary_has_the_size_asked_for(given):
 def test_an_interrupted_run_says_how_to_go_on(story):
     assert story.interrupted.code == 130
     assert story.interrupted.err == (
-        "taskaware: interrupted; run the same command again to go on\n"
+        "taskaware: interrupted; run the same command again: it goes on from what was saved\n"
     )
 
 

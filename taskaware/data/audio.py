@@ -105,7 +105,7 @@ def _decode_m4a(path: Path, changed: int) -> bytes:
         )
     # The demuxer and the protocols are named, so that a file that is something else in disguise,
     # such as a playlist, reaches nothing.
-    words = f"{ffmpeg} -nostdin -v error -xerror -protocol_whitelist file,pipe -f mov".split()
+    words = [ffmpeg, *"-nostdin -v error -xerror -protocol_whitelist file,pipe -f mov".split()]
     words += ["-i", f"file:{path}", *"-map 0:a:0 -c:a pcm_s16be -f au pipe:1".split()]
     done = subprocess.run(words, capture_output=True, check=False)
     if done.returncode != 0:

@@ -73,6 +73,8 @@ def tempo(samples_A: Int16[np.ndarray, " A"], factor: float) -> Int16[np.ndarray
     Source: Verhelst and Roelands 1993, An overlap-add technique based on waveform similarity
     (WSOLA); sox's ``tempo`` is of the same family, with rectangular segments and short cross-fades.
     """
+    if factor == 1.0:
+        return samples_A.copy()
     length = 2 * _HOP
     size = round(len(samples_A) / factor)
     # Segment k has its middle at sample k · _HOP of the output, thus at this one of the input.

@@ -65,7 +65,10 @@ class _MixedBatches:
         order = [tasks.index(task) for task in self._tasks]
         self._seed, self._process, self._masks = seed, process, masks
         buckets = min(batching.buckets, *(len(examples) for _, examples in tasks))
-        members = [_equal_mass(examples, buckets) for _, examples in self._tasks]
+        members = [
+            _equal_mass(examples, buckets, weight=_weights(examples, batching.corpus_alpha))
+            for _, examples in self._tasks
+        ]
         self.shapes = [
             _shape([(e, m[k]) for (_, e), m in zip(self._tasks, members, strict=True)])
             for k in range(buckets)
@@ -274,28 +277,45 @@ def _sources(
 def _stream(
     examples: TaskExamples, members: np.ndarray, alpha: float, seed: int
 ) -> grain.MapDataset:
-    """Return a bucket's examples epoch after epoch, each in an order of its own.
-
-    An example of a folder that has n in all counts n^(alpha - 1) times.
-    """
-    if alpha == 1.0:
+    """Return a bucket's examples epoch after epoch, each in an order of its own."""
+    weight = _weights(examples, alpha)
+    if weight is None:
         return _shuffled(members, seed)
-    folder, in_all = examples.folder[members], np.bincount(examples.folder[examples.kept])
+    folder = examples.folder[members]
     parts = [members[folder == k] for k in np.unique(folder)]
-    weights = [len(part) * float(in_all[examples.folder[part[0]]]) ** (alpha - 1) for part in parts]
     streams = [_shuffled(part, _mix(seed, k)) for k, part in enumerate(parts)]
-    return grain.MapDataset.mix(streams, weights)
+    return grain.MapDataset.mix(streams, [float(weight[part].sum()) for part in parts])
+
+
+def _weights(examples: TaskExamples, alpha: float) -> np.ndarray | None:
+    """Return how much each example counts: n^(alpha - 1) in a folder of n; None: all the same."""
+    if alpha == 1.0:
+        return None
+    sizes = np.bincount(examples.folder[examples.kept], minlength=examples.folder.max() + 1)
+    return np.maximum(sizes, 1.0)[examples.folder] ** (alpha - 1.0)
 
 
 def _shuffled(members: np.ndarray, seed: int) -> grain.MapDataset:
     return grain.MapDataset.source(members.tolist()).seed(seed).shuffle().repeat()
 
 
-def _equal_mass(examples: TaskExamples, buckets: int, kept: np.ndarray | None = None):
-    """Cut examples, sorted by length, into buckets of equal numbers."""
+def _equal_mass(
+    examples: TaskExamples,
+    buckets: int,
+    kept: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> list[np.ndarray]:
+    """Cut examples, sorted by length, into buckets of equal numbers, or of equal weight."""
     kept = examples.kept if kept is None else kept
     order = np.lexsort((examples.target.length[kept], examples.source_length[kept]))
-    return np.array_split(kept[order], buckets)
+    if weight is None:
+        return np.array_split(kept[order], buckets)
+    mass = np.cumsum(weight[kept[order]])
+    cuts = np.searchsorted(mass, mass[-1] * np.arange(1, buckets) / buckets)
+    # One example, at least, in every bucket, however heavy its neighbors are.
+    least = np.arange(1, buckets)
+    cuts = least + np.maximum.accumulate(np.maximum(cuts - least, 0))
+    return np.split(kept[order], np.minimum(cuts, len(order) - buckets + least))
 
 
 def _shape(members: Sequence[tuple[TaskExamples, np.ndarray]]) -> Shape:

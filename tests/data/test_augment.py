@@ -132,7 +132,10 @@ def test_what_is_heard_at_a_time_is_heard_at_that_time_over_the_factor(factor):
         assert center / RATE == pytest.approx(0.025 / factor, abs=0.01 + 0.005)
 
 
-@pytest.mark.parametrize("samples", [noise(0.6), sine(100, 0.6), noise(0.01)])
+FADED_IN = (sine(100, 0.6) * np.linspace(0, 1, 9600)).astype(np.int16)
+
+
+@pytest.mark.parametrize("samples", [noise(0.6), sine(100, 0.6), FADED_IN, noise(0.01)])
 def test_a_factor_of_1_leaves_audio_as_it_is(samples):
     np.testing.assert_array_equal(tempo(samples, 1.0), samples)
     np.testing.assert_array_equal(speed(samples, 1.0), samples)

@@ -252,6 +252,13 @@ def test_a_bad_row_of_the_clips_is_refused_with_its_line(root, tmp_path):
     assert message.startswith(f"{root}/en/validated.tsv:3: ")
 
 
+def test_names_are_the_same_with_their_suffix_or_without(root, tmp_path):
+    table = COVOST + "clip_1.mp3\tA\ttrain\nclip_2\tB\ttrain \n"
+    validated = OLD + BERT + ANNA.replace("clip_1.mp3", "clip_1")
+    corpus = prepared(covost(root, table, validated), tmp_path)
+    assert [row.id for row in corpus.rows("train")] == ["clip_1", "clip_2"]
+
+
 def test_what_covost_lacks_is_named(root, tmp_path):
     files = [f"{root}/covost_v2.en_de.tsv", f"{root}/en/validated.tsv"]
     assert missing(CoVoST2(root), tmp_path) == files

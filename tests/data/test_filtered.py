@@ -158,8 +158,8 @@ def test_a_filtered_corpus_is_the_rest_and_says_what_it_lacks(folder, tmp_path):
 
 
 def test_other_splits_are_filtered_on_demand(folder, tmp_path):
-    rules = Filtered(folder, machine=True, from_splits=("train", "test"))
-    assert len(prepare_corpus(rules, tmp_path / "out").rows("test")) == 1
+    with pytest.raises(UsageError, match="did you mean 'train'"):
+        Filtered(folder, machine=True, from_splits=("trian",)).splits()
     with pytest.raises(UsageError, match="expected examples in split 'test', found 0"):
         prepare_corpus(
             Filtered(folder, silence=True, from_splits=("train", "test")), tmp_path / "empty"
@@ -171,7 +171,7 @@ def test_other_splits_are_filtered_on_demand(folder, tmp_path):
     [
         ({}, "expected a rule"),
         ({"max_ratio": 1.0}, "more than 1"),
-        ({"max_ratio": math.nan}, "rul"),
+        ({"machine": True, "max_ratio": math.nan}, "more than 1"),
     ],
 )
 def test_rules_without_use_are_refused(folder, rules, expected):

@@ -59,6 +59,14 @@ def test_copies_in_other_formats_are_read(root, tmp_path, suffix):
     assert [row.id for row in corpus.rows("train")] == ["103-1240-0000", "103-1240-0001"]
 
 
+def test_any_folder_that_is_named_is_trained_on(root, tmp_path):
+    for name in ("train-clean-100", "dev-other", "dev-clean"):
+        chapter(root, TABLE.replace("BROOK", name.upper()), f"{name}/103/1240")
+    corpus = prepared(LibriSpeech(root, subsets=("dev-other",)), tmp_path)
+    last = {split: corpus.rows(split)[-1].source_text.split()[-1] for split in corpus.splits}
+    assert last == {"train": "dev-other", "validation": "dev-clean"}
+
+
 def test_the_folders_are_splits_and_those_to_train_on_can_be_chosen(root, tmp_path):
     names = ("train-clean-100", "train-other-500", "dev-clean", "dev-other", "test-clean-2")
     for name in names:

@@ -221,6 +221,12 @@ def test_several_stems_are_joined(folder):
     assert texts(corpus, "test") == [("yes", "ja")]
 
 
+def test_a_stem_that_stands_twice_is_refused(folder):
+    write(folder, en=ENGLISH, de=GERMAN)
+    message = refusal(folder, splits={"train": ("train", "train")})
+    assert message == "train: expected each stem once, found train train"
+
+
 def test_a_table_s_columns_may_stand_in_another_order(folder):
     write(folder, tsv="guten Tag\tbună ziua\tgood day\n")
     corpus = prepared(folder, "en de ro", columns=("de", "ro", "en"))

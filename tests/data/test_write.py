@@ -95,7 +95,8 @@ def test_what_is_bad_is_refused_or_left_out_on_demand(tmp_path, workers):
     ]
 
 
-def test_checking_reads_all_and_counts(tmp_path):
+def test_checking_reads_all_and_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     bad = tuple(range(0, 150, 2))
     told = []
     found = check(Numbers(shards=30, bad=bad), workers=2, on_shard=lambda *at: told.append(at))
@@ -156,6 +157,12 @@ def test_the_command_checks_a_prepared_folder(tmp_path):
     assert "read by its name" in refused(taskaware("check", tmp_path))
 
 
+def test_a_prepared_folder_may_bear_the_name_of_a_corpus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepare_corpus(Numbers(), "toy")
+    assert "toy: ready" in taskaware("check", "toy").out
+
+
 def dies(job):
     os._exit(3)
 
@@ -182,7 +189,7 @@ def test_no_process_outlives_one_that_is_killed(tmp_path):
     (tmp_path / "main.py").write_text(code)
     marks = tmp_path / "marks"
     marks.mkdir()
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    paths = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:3])
     env = os.environ | {"MARKS": str(marks), "PYTHONPATH": paths}
     parent = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=env)
     try:
@@ -196,7 +203,7 @@ def test_no_process_outlives_one_that_is_killed(tmp_path):
 
 
 def wait(done):
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)

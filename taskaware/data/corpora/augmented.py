@@ -16,7 +16,13 @@ import numpy as np
 from jaxtyping import Int16
 
 from taskaware.data import augment
-from taskaware.data.corpora.base import UTTERANCES_A_SHARD, Example, PreparedCorpus, Splits
+from taskaware.data.corpora.base import (
+    UTTERANCES_A_SHARD,
+    Example,
+    PreparedCorpus,
+    Splits,
+    opened,
+)
 from taskaware.errors import UsageError
 
 Range = tuple[float, float]
@@ -67,6 +73,8 @@ class Augmented:
         """Raise UsageError on no copies, or a range that cannot be drawn from."""
         if self.copies < 1:
             raise UsageError(f"copies: expected 1 or more, found {self.copies}")
+        if self.seed < 0:
+            raise UsageError(f"seed: expected 0 or more, found {self.seed}")
         for name, (least, most) in _BOUNDS.items():
             drawn = getattr(self, name)
             # Written so that NaN fails.
@@ -92,13 +100,12 @@ class Augmented:
                     f"{self.folder}: expected speech in split {split!r}, found text alone"
                 )
             parts = (spoken[i : i + a_shard] for i in range(0, len(spoken), a_shard))
-            shards[split] = [functools.partial(_copies, self, corpus, split, p) for p in parts]
+            shards[split] = [functools.partial(_copies, self, split, p) for p in parts]
         return shards
 
 
-def _copies(
-    how: Augmented, corpus: PreparedCorpus, split: str, indices: list[int]
-) -> Iterator[Example]:
+def _copies(how: Augmented, split: str, indices: list[int]) -> Iterator[Example]:
+    corpus = opened(how.folder)
     for index in indices:
         id, _, *rest = corpus.rows(split)[index]
         samples_A = corpus.audio(split, index)

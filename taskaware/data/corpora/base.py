@@ -1,5 +1,6 @@
 """What every corpus is turned into: one TFDS format, read by position."""
 
+import functools
 import hashlib
 import json
 import sys
@@ -231,8 +232,11 @@ class PreparedCorpus:
         path = left_out(self.directory, split)
         if not path.exists():
             return []
-        with open(path, "rb") as lines:
-            return [LeftOut(*json.loads(line)) for line in lines]
+        try:
+            with open(path, "rb") as lines:
+                return [LeftOut(*json.loads(line)) for line in lines]
+        except (OSError, ValueError, TypeError) as error:
+            raise self._damaged(f"cannot read {path.name} ({error})") from None
 
     def verify(self) -> None:
         """Read every file and compare it with what was written.
@@ -241,8 +245,8 @@ class PreparedCorpus:
             UsageError: a file is missing or another, or no digests have been written.
         """
         try:
-            expected = json.loads(digests(self.directory).read_bytes())
-        except (OSError, ValueError) as error:
+            expected = dict(json.loads(digests(self.directory).read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
             raise self._damaged(f"cannot read its digests ({error})") from None
         for name, digest in expected.items():
             try:
@@ -257,6 +261,16 @@ class PreparedCorpus:
     def _damaged(self, what: str) -> UsageError:
         what = " ".join(what.split())
         return UsageError(f"{self.directory}: damaged corpus: {what}; prepare it again")
+
+
+def opened(folder: Path) -> PreparedCorpus:
+    """Return a prepared folder whose index this process has read already, if it has."""
+    return _opened(folder, (folder / "dataset_info.json").stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(folder: Path, changed: int) -> PreparedCorpus:
+    return PreparedCorpus(folder)
 
 
 def _row(line: bytes) -> Row:

@@ -138,9 +138,9 @@ class CoVoST2:
         self, line: Line, row: list[str], said: Mapping[str, "_Said"], clips: AudioFolder
     ) -> tuple[str, Segment | LeftOut]:
         """Return a segment, and the split that it belongs to."""
-        path, translation, part = row
+        path, translation, part = row[0].removesuffix(".mp3"), row[1], row[2].strip()
         splits = {name: split for split, name in _SPLITS.items()}
-        split = splits.get(part.strip().removesuffix("_covost"))
+        split = splits.get(part.removesuffix("_covost"))
         if split is None:
             raise line.error(f"expected split train, dev or test, found {part!r}")
         if part.endswith("_covost") and split != "train":
@@ -148,10 +148,9 @@ class CoVoST2:
         if path not in said:
             return split, LeftOut("not in validated.tsv", line.where)
         languages = self.source_language, self.target_language
-        id = path.removesuffix(".mp3")
-        audio = clips.file(line, id, ".mp3")
+        audio = clips.file(line, path, ".mp3")
         return split, unless_empty(
-            Segment(line.where, id, audio, 0.0, None, *said[path], translation, *languages)
+            Segment(line.where, path, audio, 0.0, None, *said[path], translation, *languages)
         )
 
 
@@ -166,7 +165,7 @@ def _read_said(validated: Path, said: dict[str, _Said]) -> list[Segment | LeftOu
 
     def add(line: Line) -> None:
         speaker, path, sentence = fields(line, columns)
-        said[path] = _Said(sys.intern(speaker), sentence)
+        said[path.removesuffix(".mp3")] = _Said(sys.intern(speaker), sentence)
 
     return [*kept(rows, add)]
 

@@ -23,11 +23,12 @@ from taskaware.data.corpora.base import (
     PreparedCorpus,
     Row,
     Splits,
+    opened,
 )
 from taskaware.data.features import SAMPLE_RATE
 from taskaware.errors import UsageError
 
-_RATIO_FROM = 20
+_LONG_ENOUGH = 20
 """Characters: shorter texts say little by their length, or to a language identifier."""
 _SURE = 0.9
 """Probability from which a language is believed."""
@@ -54,7 +55,7 @@ class Filtered:
     """Leave out transcripts that look like a recognizer's: words that go round and round; and
     all capitals, or neither capitals nor punctuation, where most of the corpus has both."""
     silence: bool = False
-    """Leave out recordings in which nobody seems to speak."""
+    """Leave out recordings in which nobody seems to speak, not for a tenth of a second."""
     max_ratio: float = math.inf
     """Leave out pairs of which one text has more than so many times the other's characters."""
     from_splits: tuple[str, ...] = ("train",)
@@ -69,6 +70,8 @@ class Filtered:
         if not self.max_ratio > 1:
             raise UsageError(f"max_ratio: expected more than 1, found {self.max_ratio}")
         corpus = PreparedCorpus(self.folder)
+        for split in self.from_splits:
+            corpus.rows(split)  # raises where there is none
         shards = {}
         for split in corpus.splits:
             rows = corpus.rows(split)
@@ -85,16 +88,16 @@ class Filtered:
 def _read(
     folder: Path, split: str, rules: Filtered | None, written: bool, first: int, end: int
 ) -> Iterator[Example | LeftOut]:
-    corpus = PreparedCorpus(folder)
+    corpus = opened(folder)
     for i, row in enumerate(corpus.rows(split)[first:end], start=first):
         reason = None if rules is None else text_reason(row, rules, written)
-        audio = corpus.audio(split, i)
-        if reason is None and rules is not None and rules.silence and len(audio):
-            reason = None if speaks(audio) else "silence"
         if reason is None:
-            yield Example(row.id, audio, *row[2:])
-        else:
-            yield LeftOut(reason, f"{folder}: {row.id}")
+            audio = corpus.audio(split, i)
+            if rules is None or not rules.silence or not len(audio) or speaks(audio):
+                yield Example(row.id, audio, *row[2:])
+                continue
+            reason = "silence"
+        yield LeftOut(reason, f"{folder}: {row.id}")
 
 
 def text_reason(row: Row, rules: Filtered, written: bool) -> str | None:
@@ -109,7 +112,7 @@ def text_reason(row: Row, rules: Filtered, written: bool) -> str | None:
     if row.target_text:
         texts.append(row.target_text)
         short, long = sorted(map(len, texts))
-        if long >= _RATIO_FROM and long > rules.max_ratio * short:
+        if long >= _LONG_ENOUGH and long > rules.max_ratio * short:
             return "one text much longer than the other"
     if rules.machine:
         if any(map(loops, texts)):
@@ -118,7 +121,7 @@ def text_reason(row: Row, rules: Filtered, written: bool) -> str | None:
             return "looks like a recognizer's transcript"
     if rules.language:
         for text, language in zip(texts, (row.source_language, row.target_language), strict=False):
-            if len(text) >= _RATIO_FROM and in_another_language(text, language):
+            if len(text) >= _LONG_ENOUGH and in_another_language(text, language):
                 return "text in another language"
     return None
 

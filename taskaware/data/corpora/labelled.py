@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskaware.data.corpora.base import UTTERANCES_A_SHARD, Example, LeftOut, PreparedCorpus, Splits
+from taskaware.data.corpora.base import (
+    UTTERANCES_A_SHARD,
+    Example,
+    LeftOut,
+    PreparedCorpus,
+    Splits,
+    opened,
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Labelled:
 def _examples(
     folder: Path, split: str, language: str, first: int, texts: Sequence[Sequence[str]]
 ) -> Iterator[Example | LeftOut]:
-    corpus = PreparedCorpus(folder)
+    corpus = opened(folder)
     for i, translations in enumerate(texts, start=first):
         row = corpus.rows(split)[i]
         if not translations:

@@ -66,8 +66,10 @@ class LibriSpeech:
 
     def _split(self, name: str) -> str:
         """Return the split that a folder belongs to, or nothing."""
+        if name in self.subsets:
+            return "train"
         if name.startswith("train"):
-            return "train" if name in (self.subsets or (name,)) else ""
+            return "" if self.subsets else "train"
         for start, split in {"dev-clean": "validation", "test-clean": "test"}.items():
             if name.startswith(start):
                 return split

@@ -39,6 +39,9 @@ from taskaware.errors import UsageError, nearest
 class Parallel:
     """Text and its translations; all of it is checked before any is written.
 
+    A line that is no text, or of another width, is refused whatever is asked for: those after it
+    may not belong together.
+
     White space is made single spaces. A pair of which one side is empty is left out.
     """
 
@@ -76,6 +79,9 @@ class Parallel:
         """Return what reads it; errors name the file, and the line where there is one."""
         given = {"train": self.train, "validation": self.validation, "test": self.test}
         stems = {split: stems for split, stems in given.items() if stems}
+        for split, some in stems.items():
+            if len(set(some)) < len(some):
+                raise UsageError(f"{split}: expected each stem once, found {' '.join(some)}")
         if not stems:
             raise UsageError("parallel: expected --train, --validation or --test, found none")
         # Files are found before any is read.

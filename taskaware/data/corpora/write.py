@@ -80,7 +80,7 @@ def prepare(
     Whatever is raised, by the reader too, nothing of the folder is left behind.
     """
     out = Path(out).absolute()
-    _claim(out)
+    claim(out)
     builder = _Builder(
         out, name, read, on_shard or (lambda examples, share: None), skip_bad, workers
     )
@@ -102,8 +102,12 @@ def prepare_corpus(
     return prepare(corpus.name, read, out, skip_bad=skip_bad, **options)
 
 
-def _claim(out: Path) -> None:
-    """Make sure that ``out`` is free and that its parent can be written, before any work."""
+def claim(out: Path) -> None:
+    """Make sure that ``out`` is free and that its parent can be written, before any work.
+
+    Raises:
+        UsageError: it is not, or cannot be.
+    """
     try:
         if out.exists():
             if not out.is_dir() or any(out.iterdir()):
@@ -207,9 +211,9 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for split in self.info.splits.values():
             if not split.num_examples:
                 raise UsageError(f"{self.name}: expected examples in split {split.name!r}, found 0")
-            for kind in (index, left_out):
+            for kind in _KINDS:
                 _join([kind(folder, f"{split.name}.{i}") for i in range(split.num_shards)])
-        files = sorted(path for path in folder.iterdir() if path.name != digests(folder).name)
+        files = sorted(folder.iterdir())
         digests(folder).write_text(json.dumps({path.name: sha256(path) for path in files}))
 
     def _write(self, splits: Mapping[str, Sequence[Any]]) -> list[tfds.core.SplitInfo]:
@@ -246,6 +250,10 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Print nothing."""
 
 
+_KINDS = (index, left_out)
+"""The parts that are written beside a shard's records."""
+
+
 class _Part(NamedTuple):
     """Where a shard's part of a split's index goes."""
 
@@ -259,9 +267,12 @@ class _Part(NamedTuple):
 
 def _records(part: _Part, shard: Shard, skip_bad: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     """Hand a shard's examples to TFDS, and note each, or why it is left out."""
+    # Beam may read a shard twice, at the same time: what is whole takes the other's place.
+    attempt = f"{os.getpid()}-{threading.get_ident()}"
+    written = [(Path(f"{part.file(kind)}.{attempt}"), part.file(kind)) for kind in _KINDS]
     with (
-        open(part.file(index), "w", encoding="utf-8") as rows,
-        open(part.file(left_out), "w", encoding="utf-8") as notes,
+        open(written[0][0], "w", encoding="utf-8") as rows,
+        open(written[1][0], "w", encoding="utf-8") as notes,
     ):
         for item in shard():
             match item:
@@ -275,6 +286,8 @@ def _records(part: _Part, shard: Shard, skip_bad: bool) -> Iterator[tuple[str, d
                     if not skip_bad:
                         raise UsageError(f"{message} (or leave such examples out: --skip-bad)")
                     notes.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
+    for whole, place in written:
+        os.replace(whole, place)
 
 
 class _Done(NamedTuple):
