@@ -6,8 +6,10 @@
 
 Runs in the folder where it is started: data goes to ``data/``, runs to ``runs/``, results to
 ``experiments/results/``. A row whose result stands there is not run again, and an interrupted one
-goes on where it stopped. ``--corpora`` names a folder that holds the small real corpora of Table 2
-and Figure 2c (multi30k, sts_de_ro_tr, ...); without it, rows that need them are left out.
+goes on where it stopped. On a CPU as many rows run at once as there are cores, each on its own:
+models this small leave a second core half idle. ``--corpora`` names a folder that holds the small
+real corpora of Table 2 and Figure 2c (multi30k, sts_de_ro_tr, ...); without it, rows that need
+them are left out.
 
 A row's file defines ``experiment``, or ``experiments``: several runs by the task that each is
 scored on. ``selection`` says which checkpoint is scored, ``draw`` whether its embeddings are
@@ -15,19 +17,23 @@ drawn. ``data``, there or in the folder's ``base.py``, has the commands that mak
 """
 
 import argparse
+import collections
 import dataclasses
 import datetime
 import json
 import os
+import queue
 import shlex
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from taskaware.config import Experiment
 from taskaware.experiment_file import definitions
-from taskaware.run import environment, write_json
+from taskaware.run import write_json
 from taskaware.strict_json import from_json, load, to_json
 
 HERE = Path(__file__).parent
@@ -68,6 +74,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", default=list(TABLES), metavar="TABLE[/ROW]")
     parser.add_argument("--corpora", type=Path, help="folder of the small real corpora")
     parser.add_argument("--seeds", type=int, nargs="+", help="instead of those of the table")
+    parser.add_argument("--jobs", type=int, help="rows at once; every core of a CPU, else one")
     options = parser.parse_args()
     rows = [
         f"{table}/{row}"
@@ -77,24 +84,55 @@ def main() -> None:
     ]
     if unknown := set(options.rows) - {*TABLES, *rows}:
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(TABLES)} or a row")
-    # First every row once, then the further seeds.
+    # First every row once, then the further seeds; of rows that share a run, one goes ahead.
+    first = {str(experiments(recipe(row))): row for row in reversed(rows)}
+    shared = {row for row in rows if row not in first.values()}
     turns = [(seed, row) for row in rows for seed in options.seeds or range(SEEDS.get(row, 1))]
-    for seed, row in sorted(turns, key=lambda turn: turn[0]):
-        reproduce(row, seed, options.corpora)
+    turns.sort(key=lambda turn: (turn[0], turn[1] in shared))
+    with on_cores(options.jobs) as pool:
+        made = [pool.submit(reproduce, row, seed, options.corpora) for seed, row in turns]
+        try:
+            for row in as_completed(made):
+                row.result()
+        except BaseException:  # the others end the row they are at
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+LOCKS: collections.defaultdict[str, threading.Lock] = collections.defaultdict(threading.Lock)
+"""What only one row may make at a time: the data, and each experiment."""
+
+
+def on_cores(jobs: int | None) -> ThreadPoolExecutor:
+    """Return threads for so many rows at once; the processes of each keep to cores of its own."""
+    if not hasattr(os, "sched_setaffinity"):
+        return ThreadPoolExecutor(jobs or 1)
+    cores = sorted(os.sched_getaffinity(0))
+    if jobs is None:
+        # Asked of another process: one that has looked at a GPU holds its memory.
+        backend = "import jax; print(jax.default_backend())"
+        found = subprocess.run([sys.executable, "-c", backend], capture_output=True, text=True)
+        jobs = len(cores) if found.stdout.strip() == "cpu" else 1
+    shares: queue.Queue[list[int]] = queue.Queue()
+    for job in range(jobs):
+        shares.put(cores[job::jobs] or cores)
+    # Of the calling thread alone; what it starts inherits it.
+    return ThreadPoolExecutor(jobs, initializer=lambda: os.sched_setaffinity(0, shares.get()))
 
 
 def reproduce(row: str, seed: int, corpora: Path | None) -> None:
     """Make one row's result, unless it stands there already."""
-    found = definitions(HERE / f"{row}.py")
-    runs = found.get("experiments") or {"": found["experiment"]}
+    found = recipe(row)
+    runs = experiments(found)
     runs = {name: dataclasses.replace(run, seed=seed) for name, run in runs.items()}
     path = RESULTS / f"{row}.{seed}.json"
     if path.exists() and stored_experiments(path) == runs:
         print(f"{row} seed {seed}: done before", flush=True)
         return
-    base = HERE / row.split("/")[0] / "base.py"
-    commands = found.get("data") or definitions(base)["data"]
-    if not prepare(commands, list(runs.values()), corpora):
+    commands = found.get("data") or recipe(f"{row.split('/')[0]}/base")["data"]
+    with LOCKS["data"]:
+        ready = prepare(commands, list(runs.values()), corpora)
+    if not ready:
         print(f"{row}: left out, it needs --corpora", flush=True)
         return
     selection = found.get("selection", "single")
@@ -107,13 +145,14 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
         for suffix in ("json", "png", "svg"):
             made = Path(f"runs/{row}/forgetting.{suffix}").read_bytes()
             path.with_name(f"{path.name.split('.')[0]}.forgetting.{suffix}").write_bytes(made)
+    about = json.loads((next(iter(folders.values())) / "environment.json").read_text())
     result = {
         "row": row,
         "date": str(datetime.date.today()),
-        "machine": machine(),
+        "machine": machine(about),
         "experiments": {name: json.loads(to_json(run)) for name, run in runs.items()},
         "results": scored,
-        "environment": environment(),
+        "environment": about,
     }
     if found.get("draw"):
         result["silhouettes"] = draw(path, folders[""])
@@ -142,20 +181,32 @@ def prepare(commands: dict[str, str], runs: list[Experiment], corpora: Path | No
     return True
 
 
+def recipe(row: str) -> dict[str, Any]:
+    """Return what a row's file defines; one at a time, as it changes the path of imports."""
+    with LOCKS["files"]:
+        return definitions(HERE / f"{row}.py")
+
+
+def experiments(found: dict[str, Any]) -> dict[str, Experiment]:
+    """Return the runs of a row by the task that each is scored on; "" is one run for all."""
+    return found.get("experiments") or {"": found["experiment"]}
+
+
 def train(name: str, experiment: Experiment) -> Path:
     """Train an experiment, or find a folder in which the same one has been trained."""
-    for known in sorted(Path("runs").glob("*/*/experiment.json")):
-        if (known.parent / "done").exists() and load(Experiment, known) == experiment:
-            return known.parent
     if experiment.start_from and not Path(experiment.start_from, "done").exists():
         row = experiment.start_from.removeprefix("runs/")
-        train(row, definitions(HERE / f"{row}.py")["experiment"])
-    folder = Path("runs") / f"{name}{f'.seed{experiment.seed}' if experiment.seed else ''}"
-    given = folder.with_name(folder.name + ".json")
-    given.parent.mkdir(parents=True, exist_ok=True)
-    given.write_text(to_json(experiment))
-    taskaware("train", str(given), "--out", str(folder))
-    (folder / "done").touch()
+        train(row, recipe(row)["experiment"])
+    with LOCKS[to_json(experiment)]:
+        for known in sorted(Path("runs").glob("*/*/experiment.json")):
+            if (known.parent / "done").exists() and load(Experiment, known) == experiment:
+                return known.parent
+        folder = Path("runs") / f"{name}{f'.seed{experiment.seed}' if experiment.seed else ''}"
+        given = folder.with_name(folder.name + ".json")
+        given.parent.mkdir(parents=True, exist_ok=True)
+        given.write_text(to_json(experiment))
+        taskaware("train", str(given), "--out", str(folder))
+        (folder / "done").touch()
     return folder
 
 
@@ -198,11 +249,10 @@ def run_command(program: str, *words: str) -> str:
     return "".join(lines)
 
 
-def machine() -> str:
-    """Return what it was computed on."""
-    about = environment()
+def machine(about: dict[str, Any]) -> str:
+    """Return what a run was computed on."""
     if about["backend"] == "cpu":
-        return f"{os.cpu_count()} CPU cores"
+        return f"{about['cpus']} CPU core{'s' * (about['cpus'] > 1)}"
     return f"{len(about['devices'])} × {about['devices'][0]}"
 
 

@@ -16,6 +16,7 @@ from taskaware import corpus_commands
 from taskaware.config import Experiment
 from taskaware.errors import UsageError, require_known
 from taskaware.experiment_file import load_experiment, recipes
+from taskaware.machine import cpu_count
 
 _ABOUT = "Task-aware multi-task learning over speech and text. --debug shows tracebacks."
 
@@ -216,9 +217,7 @@ def pseudo_label(
 
     opened = [(open_run(Path(run)), task) for run, task in pairs]
     with shard_counter("writing translations") as tell:
-        corpus = label(
-            data, opened, out, top=top, split=split, workers=os.cpu_count() or 1, on_shard=tell
-        )
+        corpus = label(data, opened, out, top=top, split=split, workers=cpu_count(), on_shard=tell)
     console.print(corpus_table(summarize(corpus)))
 
 

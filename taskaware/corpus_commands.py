@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from taskaware.errors import UsageError, require_known
+from taskaware.machine import cpu_count
 
 CORPORA = {
     "toy": ("toy", "Toy"),
@@ -93,7 +93,7 @@ def _preparing(kind: Any) -> Callable[..., None]:
                 corpus,
                 out,
                 skip_bad=skip_bad,
-                workers=workers or os.cpu_count() or 1,
+                workers=workers or cpu_count(),
                 beam=[f"--{option}" for option in beam] if beam else None,
                 on_shard=tell,
             )
@@ -122,7 +122,7 @@ def _checking(kind: Any) -> Callable[..., None]:
         from taskaware.report import say, shard_counter
 
         with shard_counter(f"checking {corpus.name}") as tell:
-            found = read(corpus, workers=workers or os.cpu_count() or 1, on_shard=tell)
+            found = read(corpus, workers=workers or cpu_count(), on_shard=tell)
         for kind, messages in found.messages.items():
             for message in messages:
                 say(message)

@@ -1,7 +1,6 @@
 """The whole way once, on the embedded corpus: build, train three models, score, draw."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from taskaware.data.corpora.base import PreparedCorpus
 from taskaware.data.corpora.toy import Toy
 from taskaware.data.corpora.write import prepare_corpus
 from taskaware.data.tokenizer import train_tokenizer
+from taskaware.machine import cpu_count
 from taskaware.report import console, results_table, say, shard_counter
 from taskaware.results import draw_embeddings, score
 from taskaware.run import devices_line, start, write_json
@@ -87,7 +87,7 @@ def _corpus(folder: Path, seed: int) -> PreparedCorpus:
         return PreparedCorpus(folder)
     with shard_counter("building the embedded corpus") as tell:
         corpus = dataclasses.replace(CORPUS, seed=seed)
-        return prepare_corpus(corpus, folder, workers=os.cpu_count() or 1, on_shard=tell)
+        return prepare_corpus(corpus, folder, workers=cpu_count(), on_shard=tell)
 
 
 def _line(row: dict[str, Any]) -> str:

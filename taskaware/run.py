@@ -22,6 +22,7 @@ from taskaware.config import Experiment
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
+from taskaware.machine import cpu_count
 from taskaware.model.seq2seq import Seq2Seq, build
 from taskaware.strict_json import load, to_json
 from taskaware.train import sharding
@@ -131,7 +132,7 @@ def environment() -> dict[str, Any]:
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpus": os.cpu_count(),
+        "cpus": cpu_count(),
         "backend": jax.default_backend(),
         "devices": [str(device) for device in jax.devices()],
         "commit": _commit(),
