@@ -33,7 +33,6 @@ def read_audio(
     start: float = 0.0,
     duration: float | None = None,
     *,
-    sample_rate: int = SAMPLE_RATE,
     resample: bool = False,
 ) -> Int16[np.ndarray, " A"]:
     """Read a file, or a stretch of it, as mono int16 samples.
@@ -45,7 +44,6 @@ def read_audio(
         path: WAV, FLAC, Ogg, MP3, NIST SPHERE or what else libsndfile reads; M4A through ffmpeg.
         start: seconds from the beginning of the file.
         duration: seconds; None reads to the end.
-        sample_rate: Hz of the result.
         resample: whether a file of another rate is converted instead of refused.
 
     Raises:
@@ -62,9 +60,9 @@ def read_audio(
         _check_wav(path)
         with _open(path) as sound:
             rate = sound.samplerate
-            if rate != sample_rate and not resample:
+            if rate != SAMPLE_RATE and not resample:
                 raise UsageError(
-                    f"{path}: expected {sample_rate} Hz, found {rate} Hz; convert with --resample"
+                    f"{path}: expected {SAMPLE_RATE} Hz, found {rate} Hz; convert with --resample"
                 )
             if sound.channels > 2:
                 raise UsageError(
@@ -77,9 +75,9 @@ def read_audio(
     except (soundfile.LibsndfileError, TypeError) as error:
         reason = getattr(error, "error_string", "headerless samples").strip(" .")
         raise UsageError(f"{path}: cannot read as audio ({reason}){_likely_cause(path)}") from None
-    if rate != sample_rate:
-        common = math.gcd(rate, sample_rate)
-        signal_A = scipy.signal.resample_poly(signal_A, sample_rate // common, rate // common)
+    if rate != SAMPLE_RATE:
+        common = math.gcd(rate, SAMPLE_RATE)
+        signal_A = scipy.signal.resample_poly(signal_A, SAMPLE_RATE // common, rate // common)
     return np.rint(signal_A * 32768.0).clip(-32768, 32767).astype(np.int16)
 
 

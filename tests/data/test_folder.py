@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from command_line import refused, taskaware
@@ -94,6 +96,17 @@ def test_a_bad_file_is_refused_and_named(root, tmp_path, changes, expected):
     message = refusal(Folder(write(root, files() | changes), target_language="de"), tmp_path)
     assert message.startswith(f"{root}/")
     assert expected in message
+
+
+def test_a_name_of_other_bytes_is_refused_and_told_in_text(root, tmp_path):
+    write(root, files())
+    try:
+        os.rename(root / "a.wav", os.fsencode(root) + b"/caf\xe9.wav")
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    message = refusal(Folder(root), tmp_path)
+    assert "caf\\udce9.wav': expected a name in UTF-8" in message
+    assert message.isascii()
 
 
 def test_a_recording_beside_the_splits_is_refused(root, tmp_path):

@@ -171,7 +171,7 @@ def test_the_first_bad_row_is_named_and_the_others_are_counted(table):
     bad = TEXT_ROW | {"source_text": ""}
     message = refusal(write(table, TEXT_ROW, bad, bad, TEXT_ROW | {"id": "2"}, bad))
     assert message.startswith(f"{table}:3: ")
-    assert message.endswith("(and 2 more; taskaware check lists them)")
+    assert message.endswith("(and 2 more: check, in place of prepare, lists them)")
 
 
 def test_bytes_that_are_not_utf_8_are_named(table):

@@ -78,6 +78,12 @@ def test_what_is_left_out_is_noted_in_order(tmp_path):
     assert corpus.left_out("train") == [("a seventh", "list.tsv:6"), ("a seventh", "list.tsv:13")]
 
 
+def test_there_is_a_worker_at_least(tmp_path):
+    with pytest.raises(UsageError, match="workers: expected at least one, found -3"):
+        prepare_corpus(Numbers(), tmp_path / "out", workers=-3)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_bad_is_refused_or_left_out_on_demand(tmp_path, workers):
     corpus = Numbers(bad=(3, 12))

@@ -59,7 +59,7 @@ class LeftOut(NamedTuple):
     reason: str
     """The same words for all that are left out for the same reason."""
     where: str
-    """FILE:LINE, or the file."""
+    """FILE:LINE, or the file; the message, of what cannot be read and is left out for that."""
 
 
 class Bad(NamedTuple):

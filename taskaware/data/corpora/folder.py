@@ -11,6 +11,7 @@ further ones with recordings, such as test_noisy, are splits of their names. Els
 sub-folders at any depth too. The id is the path within the split's folder, without suffix.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from taskaware.errors import UsageError
 
 _SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
 _SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
+_NOT_UTF_8 = re.compile("[\\udc80-\\udcff]")
+"""What stands in a name for bytes that are none."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ class Folder:
         # Hidden files are other programs', such as ._NAME.wav of macOS.
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         files = [path for path in found if "/." not in f"/{path.relative_to(folder).as_posix()}"]
+        for path in (path for path in files if _NOT_UTF_8.search(str(path))):
+            where = ascii(str(path))
+            yield Bad("name", f"{where}: expected a name in UTF-8, found other bytes; rename it")
+        files = [path for path in files if not _NOT_UTF_8.search(str(path))]
         audio = [path for path in files if path.suffix.lower() in _SUFFIXES]
         yield from kept(audio, lambda path: self._segment(folder, path))
         used = {text for path in audio for text in self._texts(path)}

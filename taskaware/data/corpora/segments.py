@@ -57,8 +57,8 @@ def as_splits(found: Found, corpus: str, *, strict: bool, resample: bool = False
     checked = {split: [*_distinct(items)] for split, items in found.items()}
     bad = [item for items in checked.values() for item in items if isinstance(item, Bad)]
     if strict and bad:
-        more = f" (and {len(bad) - 1} more; taskaware check lists them)" if len(bad) > 1 else ""
-        raise UsageError(bad[0].message + more)
+        more = f" (and {len(bad) - 1} more: check, in place of prepare, lists them)"
+        raise UsageError(bad[0].message + more * (len(bad) > 1))
     return {
         split: [functools.partial(_read, part, corpus, resample) for part in _parts(items)]
         for split, items in checked.items()

@@ -193,7 +193,7 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         folder = Path(self.data_path)
         return {
             split: [
-                functools.partial(_records, _Part(folder, split, i), shard, self._skip_bad)
+                _Records(folder, f"{split}.{i}", shard, self._skip_bad)
                 for i, shard in enumerate(shards)
             ]
             for split, shards in splits.items()
@@ -254,40 +254,38 @@ _KINDS = (index, left_out)
 """The parts that are written beside a shard's records."""
 
 
-class _Part(NamedTuple):
-    """Where a shard's part of a split's index goes."""
+class _Records(NamedTuple):
+    """Hands a shard's examples to TFDS, and notes each, or why it is left out."""
 
     folder: Path
-    split: str
-    number: int
+    part: str
+    """SPLIT.NUMBER, for the names of its notes."""
+    shard: Shard
+    skip_bad: bool
 
-    def file(self, kind: Callable[[Path, str], Path]) -> Path:
-        return kind(self.folder, f"{self.split}.{self.number}")
-
-
-def _records(part: _Part, shard: Shard, skip_bad: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Hand a shard's examples to TFDS, and note each, or why it is left out."""
-    # Beam may read a shard twice, at the same time: what is whole takes the other's place.
-    attempt = f"{os.getpid()}-{threading.get_ident()}"
-    written = [(Path(f"{part.file(kind)}.{attempt}"), part.file(kind)) for kind in _KINDS]
-    with (
-        open(written[0][0], "w", encoding="utf-8") as rows,
-        open(written[1][0], "w", encoding="utf-8") as notes,
-    ):
-        for item in shard():
-            match item:
-                case Example():
-                    row = Row(item.id, len(item.audio), *item[2:])
-                    rows.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    yield item.id, {**item._asdict(), "sample_rate": SAMPLE_RATE}
-                case LeftOut():
-                    notes.write(json.dumps(item, ensure_ascii=False) + "\n")
-                case Bad(kind, message):
-                    if not skip_bad:
-                        raise UsageError(f"{message} (or leave such examples out: --skip-bad)")
-                    notes.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
-    for whole, place in written:
-        os.replace(whole, place)
+    def __call__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        # Beam may read a shard twice, at the same time: what is whole takes the other's place.
+        attempt = f"{os.getpid()}-{threading.get_ident()}"
+        places = [kind(self.folder, self.part) for kind in _KINDS]
+        attempts = [Path(f"{place}.{attempt}") for place in places]
+        with (
+            open(attempts[0], "w", encoding="utf-8") as rows,
+            open(attempts[1], "w", encoding="utf-8") as notes,
+        ):
+            for item in self.shard():
+                match item:
+                    case Example():
+                        row = Row(item.id, len(item.audio), *item[2:])
+                        rows.write(json.dumps(row, ensure_ascii=False) + "\n")
+                        yield item.id, {**item._asdict(), "sample_rate": SAMPLE_RATE}
+                    case LeftOut():
+                        notes.write(json.dumps(item, ensure_ascii=False) + "\n")
+                    case Bad(kind, message):
+                        if not self.skip_bad:
+                            raise UsageError(f"{message} (or leave such examples out: --skip-bad)")
+                        notes.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
+        for whole, place in zip(attempts, places, strict=True):
+            os.replace(whole, place)
 
 
 class _Done(NamedTuple):
@@ -297,15 +295,16 @@ class _Done(NamedTuple):
     left_out: int
 
 
-def _write_shard(job: tuple[epath.Path, Any]) -> _Done:
+def _write_shard(job: tuple[epath.Path, _Records]) -> _Done:
     path, records = job
     features = _features()
     serializer = example_serializer.ExampleSerializer(
         features.get_serialized_info()  # pyright: ignore[reportArgumentType]
     )
     file = writer.ExampleWriter(file_adapters.FileFormat.ARRAY_RECORD)
-    written = writer.ShardWriter(features, serializer, file).write(records(), path)
-    with open(records.args[0].file(left_out), "rb") as notes:
+    examples: Iterator[Any] = records()
+    written = writer.ShardWriter(features, serializer, file).write(examples, path)
+    with open(left_out(records.folder, records.part), "rb") as notes:
         return _Done(written, sum(1 for _ in notes))
 
 
@@ -316,6 +315,8 @@ def in_processes(
 
     A process ends with the one that started it, however that ended.
     """
+    if workers < 1:
+        raise UsageError(f"workers: expected at least one, found {workers}")
     if min(workers, len(jobs)) <= 1:
         yield from map(do, jobs)
         return
