@@ -181,7 +181,10 @@ class Batching:
     """Of a task with several folders, one of n examples is drawn with p ∝ n^corpus_alpha: 1 joins
     them as they are, 0 draws from each as often (temperature 1 / corpus_alpha)."""
     buckets: int = 4
-    """Lengths are cut into so many buckets of equal mass; each is one compiled shape."""
+    """Lengths are cut into so many buckets; each is one compiled shape."""
+    edges: Literal["equal_mass", "least_padding"] = "equal_mass"
+    """Where they are cut: by source length, so that buckets hold the same number; or by source and
+    target length where least work is lost to padding, for large data and tens of buckets."""
     max_seconds: float = 30.0
     max_tokens: int = 256
     """Longer examples are left out of training, and counted."""

@@ -67,6 +67,7 @@ UNUSUAL = Experiment(
         mixing="one_task",
         alpha=0.5,
         corpus_alpha=0.25,
+        edges="least_padding",
         buckets=3,
         max_seconds=12.5,
         max_tokens=99,

@@ -44,7 +44,7 @@ base = Experiment(
     ),
     tokenizer="data/mustc.model",
     model=Model(scan=True),  # 24 blocks would take long to compile one by one
-    batching=Batching(size=8 * 16),
+    batching=Batching(size=8 * 16, buckets=32, edges="least_padding"),
     keep=5,  # to choose from, as the paper does
 )
 

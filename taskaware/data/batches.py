@@ -2,15 +2,17 @@
 
 Batch i is a pure function of (examples, Batching, SpecAugment, seed, i): resuming is starting at i,
 and the same global batches come whatever the number of processes. Length buckets hold equal mass,
-and every block of K batches visits each of the K buckets once, in an order drawn for that block.
+and every block of K batches visits each of the K buckets once, in an order drawn for that block;
+or edges stand where padding costs least, and a bucket comes as often as its share asks for.
 """
 
+import functools
 import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any
 
 import grain
 import numpy as np
@@ -18,21 +20,12 @@ import threadpoolctl
 
 from taskaware.config import Batching, SpecAugment
 from taskaware.data.augment import spec_augment
+from taskaware.data.buckets import Shape, cut_by_length, equal_mass, least_padding, shape_of
 from taskaware.data.tasks import TaskExamples
 from taskaware.dims import PAD, Batch, Speech
 
 _ENDLESS = 2**40
 _NO_MASKS = SpecAugment()
-_FRAME_STEP, _TOKEN_STEP = 32, 4
-"""Shapes are rounded up to these, so that similar data compile to the same program."""
-
-
-class Shape(NamedTuple):
-    """A bucket's padded lengths: frames, source tokens, target tokens."""
-
-    frames: int
-    source: int
-    target: int
 
 
 def task_probabilities(counts: Sequence[int], alpha: float) -> np.ndarray:
@@ -64,42 +57,50 @@ class _MixedBatches:
         self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
         order = [tasks.index(task) for task in self._tasks]
         self._seed, self._process, self._masks = seed, process, masks
-        buckets = min(batching.buckets, *(len(examples) for _, examples in tasks))
-        members = [
-            _equal_mass(examples, buckets, weight=_weights(examples, batching.corpus_alpha))
-            for _, examples in self._tasks
-        ]
-        self.shapes = [
-            _shape([(e, m[k]) for (_, e), m in zip(self._tasks, members, strict=True)])
-            for k in range(buckets)
-        ]
+        count = min(batching.buckets, *(len(examples) for _, examples in tasks))
+        examples = [examples for _, examples in self._tasks]
+        weights = [_weights(e, batching.corpus_alpha) for e in examples]
+        cut = least_padding if batching.edges == "least_padding" else equal_mass
+        buckets = cut(examples, count, weights)
+        self.shapes = [shape_of([*zip(examples, b.members, strict=True)]) for b in buckets]
         self.rows = [
             _rows(shape, shares[order], len(tasks), batching, multiple) for shape in self.shapes
         ]
-        self._streams = [
+        self._streams: list[list[Any]] = [
             [
-                _stream(examples, member[k], batching.corpus_alpha, _mix(seed, task, k))
-                for k in range(buckets)
+                _stream(e, bucket.members[i], batching.corpus_alpha, _mix(seed, task, k))
+                for k, bucket in enumerate(buckets)
             ]
-            for (task, examples), member in zip(self._tasks, members, strict=True)
+            for i, (task, e) in enumerate(self._tasks)
         ]
+        self._turns: Any = None
+        if batching.edges == "least_padding":
+            often = [b.share / rows[0] for b, rows in zip(buckets, self.rows, strict=True)]
+            self._turns = _turns(often)
 
     def __len__(self) -> int:
         return _ENDLESS
 
     def __getitem__(self, index) -> Batch:
-        block, turn = divmod(int(index), len(self.shapes))
-        bucket = np.random.default_rng((self._seed, block)).permutation(len(self.shapes))[turn]
+        bucket, visit = self._turn(int(index))
         start, step = self._process
         chosen, places = [], []
         for task, streams, rows in zip(self._tasks, self._streams, self.rows[bucket], strict=True):
             own = range(rows)[start::step]
-            chosen.append((*task, [int(streams[bucket][block * rows + i]) for i in own]))
+            chosen.append((*task, [int(streams[bucket][visit * rows + i]) for i in own]))
             places += [(i, task[0]) for i in own]
         batch = collate(chosen, self.shapes[bucket])
         if batch.speech is not None and self._masks.is_on:
             self._mask(batch.speech, int(index), places)
         return batch
+
+    def _turn(self, index: int) -> tuple[int, int]:
+        """Return the bucket of a batch, and how often the bucket has come before."""
+        if self._turns is not None:
+            return self._turns[index]
+        block, turn = divmod(index, len(self.shapes))
+        order = np.random.default_rng((self._seed, block)).permutation(len(self.shapes))
+        return int(order[turn]), block
 
     def _mask(self, speech: Speech, number: int, places: Sequence[tuple[int, int]]) -> None:
         """Mask frames in place: they are the batch's own copy, made by ``collate``."""
@@ -182,6 +183,8 @@ def fingerprint(
     digest = hashlib.sha256()
     rows = [source.rows for source in _sources(tasks, batching, seed, multiple, only)[0]]
     sizes = asdict(batching)
+    if sizes["edges"] == "equal_mass":  # what runs of before this choice had
+        del sizes["edges"]
     if sizes.pop("corpus_alpha") != 1.0:  # else it matters not which folder an example is from
         folders = [np.bincount(examples.folder).tolist() for examples in tasks]
         sizes["corpora"] = [batching.corpus_alpha, folders]
@@ -213,8 +216,8 @@ def evaluation_batches(
     that count.
     """
     wanted = np.arange(len(examples.rows)) if only is None else np.asarray(only)
-    for members in _equal_mass(examples, min(buckets, len(wanted)), wanted):
-        shape = _shape([(examples, members)])
+    for members in cut_by_length(examples, wanted, min(buckets, len(wanted))):
+        shape = shape_of([(examples, members)])
         for start in range(0, len(members), size):
             indices = members[start : start + size]
             filled = [*indices.tolist(), *[int(indices[-1])] * (size - len(indices))]
@@ -299,39 +302,17 @@ def _shuffled(members: np.ndarray, seed: int) -> grain.MapDataset:
     return grain.MapDataset.source(members.tolist()).seed(seed).shuffle().repeat()
 
 
-def _equal_mass(
-    examples: TaskExamples,
-    buckets: int,
-    kept: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-) -> list[np.ndarray]:
-    """Cut examples, sorted by length, into buckets of equal numbers, or of equal weight."""
-    kept = examples.kept if kept is None else kept
-    order = np.lexsort((examples.target.length[kept], examples.source_length[kept]))
-    if weight is None:
-        return np.array_split(kept[order], buckets)
-    mass = np.cumsum(weight[kept[order]])
-    cuts = np.searchsorted(mass, mass[-1] * np.arange(1, buckets) / buckets)
-    # One example, at least, in every bucket, however heavy its neighbors are.
-    least = np.arange(1, buckets)
-    cuts = least + np.maximum.accumulate(np.maximum(cuts - least, 0))
-    return np.split(kept[order], np.minimum(cuts, len(order) - buckets + least))
+def _turns(often: Sequence[float]) -> grain.MapDataset:
+    """Return (bucket, how often it came before) of each batch, evenly, as often as asked."""
+    visits = [
+        grain.MapDataset.range(_ENDLESS).map(functools.partial(_visit, bucket))
+        for bucket in range(len(often))
+    ]
+    return grain.MapDataset.mix(visits, often)
 
 
-def _shape(members: Sequence[tuple[TaskExamples, np.ndarray]]) -> Shape:
-    frames = source = target = 0
-    for examples, indices in members:
-        target = max(target, int(examples.target.length[indices].max()))
-        longest = int(examples.source_length[indices].max())
-        if examples.source is None:
-            frames = max(frames, longest)
-        else:
-            source = max(source, longest)
-    return Shape(
-        _round_up(frames, _FRAME_STEP),
-        _round_up(source, _TOKEN_STEP),
-        _round_up(target, _TOKEN_STEP),
-    )
+def _visit(bucket: int, number: int) -> tuple[int, int]:
+    return bucket, number
 
 
 def _rows(
@@ -344,10 +325,6 @@ def _rows(
         size = size / max(shape.target, shape.source, shape.frames // 8)
     wanted = shares * num_tasks * size
     return [max(1, round(rows) // multiple) * multiple for rows in wanted]
-
-
-def _round_up(value: int, step: int) -> int:
-    return -(-value // step) * step
 
 
 def _pad(sequences: Sequence[np.ndarray], width: int) -> np.ndarray:

@@ -9,9 +9,6 @@ import pytest
 
 from taskaware.config import Batching, SpecAugment, Task
 from taskaware.data.batches import (
-    _FRAME_STEP,
-    _TOKEN_STEP,
-    Shape,
     batch_shapes,
     by_task,
     evaluation_batches,
@@ -20,6 +17,7 @@ from taskaware.data.batches import (
     task_probabilities,
     training_batches,
 )
+from taskaware.data.buckets import _FRAME_STEP, _TOKEN_STEP, Shape
 from taskaware.data.corpora.base import NO_AUDIO, Example
 from taskaware.data.corpora.write import prepare
 from taskaware.data.tasks import load_tasks
@@ -29,6 +27,7 @@ from taskaware.dims import Batch, Speech
 ALL = Batching(size=4, buckets=3)
 SMALL = Batching(size=1, buckets=3)
 ONE = Batching(size=4, buckets=3, mixing="one_task")
+LEAST = Batching(size=2, buckets=6, edges="least_padding")
 IN_TOKENS = Batching(size=160, unit="tokens", buckets=3)
 
 
@@ -91,7 +90,7 @@ def examples_in(batch, tasks):
 # What is in a batch.
 
 
-@pytest.mark.parametrize("batching", [ALL, ONE])
+@pytest.mark.parametrize("batching", [ALL, ONE, LEAST])
 def test_every_row_is_an_example_with_its_source_its_target_and_its_task(tasks, batching):
     seen = set()
     for batch in take(6, tasks, batching):
@@ -209,7 +208,7 @@ def test_a_batch_of_text_tasks_has_parts_of_text(unequal):
 # Which batch comes when.
 
 
-@pytest.mark.parametrize("batching", [ALL, ONE])
+@pytest.mark.parametrize("batching", [ALL, ONE, LEAST])
 def test_batch_i_is_the_same_wherever_reading_began(tasks, batching):
     whole = take(11, tasks, batching)
     for first in (1, 4, 8):
@@ -230,7 +229,7 @@ def test_another_seed_gives_another_order(tasks):
     assert examples_in(first, tasks) != examples_in(other, tasks)
 
 
-@pytest.mark.parametrize("batching", [ALL, ONE])
+@pytest.mark.parametrize("batching", [ALL, ONE, LEAST])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_processes_share_a_batch_by_taking_each_tasks_rows_in_turn(tasks, batching, count):
     """Row j of a task in the whole batch is row j // count of process j % count."""
@@ -358,6 +357,12 @@ def test_200_batches_have_as_many_shapes_as_there_are_buckets(tasks):
     assert all(66 <= times <= 67 for times in shapes.values())
 
 
+def test_with_least_padding_there_are_at_most_as_many_shapes_as_buckets(tasks):
+    shapes = set(map(shape_of, take(100, tasks, LEAST)))
+    assert shapes == set(batch_shapes(tasks, LEAST))
+    assert 2 < len(shapes) <= LEAST.buckets
+
+
 def test_batches_of_one_task_have_as_many_shapes_as_that_task_has_buckets(tasks):
     shapes = {
         (int(batch.task_B[0]), shape_of(batch)) for batch in take(40, tasks, replace(ONE, size=1))
@@ -407,6 +412,17 @@ def test_every_example_comes_once_an_epoch_within_its_task_and_bucket(tasks):
         assert len(epochs) >= 2
         assert all(sorted(one) == sorted(epochs[0]) for one in epochs)
         assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("unit", ["examples", "tokens"])
+def test_with_least_padding_every_example_comes_as_often_as_any_other(tasks, unit):
+    size = 2 if unit == "examples" else 60
+    batches = take(400, tasks, replace(LEAST, unit=unit, size=size, mixing="one_task"))
+    drawn = Counter(example for batch in batches for example in examples_in(batch, tasks))
+    for task, examples in enumerate(tasks):
+        often = [drawn[task, i] for i in range(len(examples))]
+        assert min(often) > 2
+        assert max(often) - min(often) <= 2 + max(often) // 8
 
 
 def test_there_are_no_more_buckets_than_the_smallest_task_has_examples(corpus):
@@ -658,6 +674,7 @@ def test_the_fingerprint_changes_with_all_that_decides_which_batches_come(corpus
         fingerprint(tasks, replace(ALL, alpha=0.5), 3, sha256),
         fingerprint(tasks, replace(ALL, buckets=2), 3, sha256),
         fingerprint(tasks, ONE, 3, sha256),
+        fingerprint(tasks, replace(ALL, edges="least_padding"), 3, sha256),
         fingerprint(tasks, ALL, 3, other.sha256),
         fingerprint(changed, ALL, 3, sha256),
         fingerprint(longer, ALL, 3, sha256),

@@ -1,0 +1,108 @@
+"""Beam and greedy search beside Hugging Face's ``generate`` and CTranslate2, of the same shape.
+
+    pip install -e ".[train,peers]"
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python experiments/benchmarks/decoding.py [WORK ...]
+
+Works: greedy, beam (speech), text (a beam against Hugging Face's Marian and against CTranslate2's
+copy of it, which runs two workers of a thread each). 16 utterances of 8 s, or 16 sentences of 40
+tokens; 40 tokens come out of each, by random weights that hardly ever end a sentence. Both sides
+take turns; a ratio is the median of ``--rounds``. Writes ``results/benchmarks/decoding.json``.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers import (
+    ROWS,
+    SIZES,
+    SOURCE,
+    TARGET,
+    Run,
+    Size,
+    line,
+    own_decoding,
+    take_turns,
+    torch_decoding,
+    torch_model,
+)
+
+from taskaware.run import environment, write_json
+
+OUT = Path(__file__).parents[1] / "results" / "benchmarks" / "decoding.json"
+GOALS = {"greedy": 0.45, "beam": 0.40, "text": 0.40, "text, CTranslate2": 0.65}
+"""Our time over the other's."""
+
+
+def main() -> None:
+    """Measure what the command line names, and store it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    works = ("greedy", "beam", "text")
+    parser.add_argument("works", nargs="*", default=works, metavar="WORK")
+    parser.add_argument("--sizes", nargs="+", default=["tiny", "small", "paper"], choices=SIZES)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    measured: list[dict[str, Any]] = []
+    for work in options.works:
+        source, beams = "text" if work == "text" else "speech", 1 if work == "greedy" else 4
+        for name in options.sizes:
+            size = SIZES[name]
+            peers = {work: torch_decoding(size, source, beams)}
+            if work == "text":
+                peers["text, CTranslate2"] = ctranslate2_decoding(size, beams)
+            own = own_decoding(size, source, beams)
+            for kind, peer in peers.items():
+                times = take_turns(own, peer, options.rounds)
+                measured.append(line(kind, name, *times, GOALS[kind], "s"))
+                print(*measured[-1].items(), flush=True)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    write_json(OUT, {"measured": measured, "environment": environment()})
+
+
+def ctranslate2_decoding(size: Size, beams: int) -> Run:
+    """Return CTranslate2's search with a random Marian model."""
+    import ctranslate2
+    from ctranslate2.converters.transformers import MarianMTLoader
+
+    spec = MarianMTLoader()(torch_model(size, "text").eval(), _Words(size.vocabulary))
+    spec.validate()
+    with tempfile.TemporaryDirectory() as folder:
+        spec.save(folder)
+        translator = ctranslate2.Translator(folder, inter_threads=2, intra_threads=1)
+    numbers = np.random.default_rng(0).integers(3, size.vocabulary - 1, (ROWS, SOURCE))
+    sentences = [[f"w{i}" for i in row] for row in numbers.tolist()]
+
+    def run() -> None:
+        translator.translate_batch(
+            sentences,
+            beam_size=beams,
+            max_batch_size=ROWS // 2,  # so that both workers have something to do
+            min_decoding_length=TARGET,
+            max_decoding_length=TARGET,
+        )
+
+    return run
+
+
+class _Words:
+    """As much of a tokenizer as the converter asks for."""
+
+    eos_token, unk_token, bos_token = "</s>", "<unk>", "<s>"
+
+    def __init__(self, count: int):
+        self._count = count
+
+    def get_vocab(self) -> dict[str, int]:
+        words = [
+            "w0",
+            self.eos_token,
+            self.unk_token,
+            *(f"w{i}" for i in range(3, self._count - 1)),
+        ]
+        return {word: i for i, word in enumerate([*words, "<pad>"])}
+
+
+if __name__ == "__main__":
+    main()

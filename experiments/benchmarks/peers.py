@@ -1,0 +1,248 @@
+"""Models of one shape by this package and by others, and how they are timed against each other."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+
+from taskaware import decode
+from taskaware.config import Model, Optimizer
+from taskaware.dims import Batch, Speech
+from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.train.joint import joint_step
+from taskaware.train.optimizer import make_optimizer
+from taskaware.train.state import initial_state
+
+Run = Callable[[], Any]
+"""Does the work once, to the end."""
+
+ROWS, FRAMES, SHORTEST, CHANNELS, SOURCE, TARGET = 16, 800, 600, 80, 40, 40
+"""16 utterances of 6 to 8 s, or sentences of 40 tokens; 40 tokens come out."""
+
+
+class Size(NamedTuple):
+    """The shape of a model; as many layers in the encoder as in the decoder."""
+
+    layers: int
+    d_model: int
+    num_heads: int
+    d_ff: int
+    vocabulary: int
+    cnn_channels: tuple[int, ...]
+    """Of this package's frontend, whose convolutions are two-dimensional, as the paper's. Hugging
+    Face's are one-dimensional over 2 D channels, so the two do not do the same work there."""
+
+
+SIZES = {
+    "tiny": Size(2, 128, 4, 512, 1_000, (16, 32, 32)),
+    "small": Size(6, 256, 4, 1_024, 8_000, (32, 32, 64)),
+    "paper": Size(12, 512, 8, 1_024, 32_000, (64, 64, 64)),
+}
+
+
+class Times(NamedTuple):
+    """Medians of two runs that took turns, in seconds, and of their ratios."""
+
+    own: float
+    peer: float
+    ratio: float
+
+
+def take_turns(own: Run, peer: Run, rounds: int) -> Times:
+    """Time both, in turns after one round of warming up, so that a busy machine slows both."""
+    seconds: list[tuple[float, float]] = []
+    for _ in range(rounds + 1):
+        seconds.append((_timed(own), _timed(peer)))
+    kept = seconds[1:]
+    return Times(
+        statistics.median(a for a, _ in kept),
+        statistics.median(b for _, b in kept),
+        statistics.median(a / b for a, b in kept),
+    )
+
+
+def _timed(run: Run) -> float:
+    since = time.perf_counter()
+    run()
+    return time.perf_counter() - since
+
+
+def line(
+    work: str,
+    size: str,
+    own: float,
+    peer: float | None,
+    ratio: float | None,
+    goal: float,
+    unit: str,
+) -> dict[str, Any]:
+    """Return a line of a table, to three digits."""
+    figures = {"own": own, "peer": peer, "ratio": ratio}
+    rounded = {key: value and float(f"{value:.3g}") for key, value in figures.items()}
+    return {"work": work, "size": size, **rounded, "unit": unit, "goal": goal}
+
+
+def batch(size: Size, source: str) -> Batch:
+    """Return random rows of one task."""
+    random = np.random.default_rng(0)
+    tokens = random.integers(3, size.vocabulary, (2, ROWS, TARGET)).astype(np.int32)
+    speech = None
+    if source == "speech":
+        frames = random.normal(size=(ROWS, FRAMES, CHANNELS)).astype(np.float32)
+        length = np.linspace(SHORTEST, FRAMES, ROWS).astype(np.int32)
+        speech = Speech(frames, length)
+    text = tokens[0] if source == "text" else None
+    return jax.device_put(Batch(speech, text, tokens[1], np.zeros(ROWS, np.int32)))
+
+
+def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
+    """Return this package's model; three convolutions make 100 positions of 800 frames."""
+    config = Model(
+        d_model=size.d_model,
+        num_heads=size.num_heads,
+        d_ff=size.d_ff,
+        encoder_layers=size.layers,
+        decoder_layers=size.layers,
+        cnn_channels=size.cnn_channels,
+        **{"conditioning": "vanilla", **changes},
+    )
+    return build(config, size.vocabulary, 2, speech=source == "speech", seed=0)
+
+
+def own_training(size: Size, source: str, **changes: Any) -> Run:
+    """Return a training step of this package, compiled, on one batch again and again."""
+    model = own_model(size, source, **changes)
+    optimizer = make_optimizer(Optimizer(), size.d_model)
+    step = jax.jit(joint_step(model, optimizer, 0.1, 2), donate_argnums=0)
+    state, rows = [initial_state(nnx.state(model), optimizer, 0)], batch(size, source)
+
+    def run() -> None:
+        state[0], metrics = step(state[0], rows)
+        jax.block_until_ready((state[0], metrics))
+
+    return run
+
+
+def torch_model(size: Size, source: str) -> Any:
+    """Return Hugging Face's model of the shape: Speech2Text or Marian."""
+    import transformers
+
+    shape: dict[str, Any] = {
+        "vocab_size": size.vocabulary,
+        "d_model": size.d_model,
+        "encoder_layers": size.layers,
+        "decoder_layers": size.layers,
+        "encoder_attention_heads": size.num_heads,
+        "decoder_attention_heads": size.num_heads,
+        "encoder_ffn_dim": size.d_ff,
+        "decoder_ffn_dim": size.d_ff,
+        "dropout": 0.1,
+        "attention_dropout": 0.0,
+        "activation_dropout": 0.0,
+        "encoder_layerdrop": 0.0,
+        "decoder_layerdrop": 0.0,
+        "scale_embedding": True,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+        "decoder_start_token_id": 2,
+    }
+    if source == "text":
+        return transformers.MarianMTModel(
+            transformers.MarianConfig(
+                **shape, max_position_embeddings=256, forced_eos_token_id=None
+            )
+        )
+    return transformers.Speech2TextForConditionalGeneration(
+        transformers.Speech2TextConfig(
+            **shape,
+            input_feat_per_channel=CHANNELS,
+            num_conv_layers=3,
+            conv_kernel_sizes=(3, 3, 3),
+            conv_channels=2 * size.d_model,
+            max_source_positions=FRAMES,
+            max_target_positions=256,
+        )
+    )
+
+
+def torch_source(size: Size, source: str) -> dict[str, Any]:
+    """Return what Hugging Face's model is given of the same rows."""
+    import torch
+
+    rows = batch(size, source)
+    if rows.speech is None:
+        return {
+            "input_ids": torch.from_numpy(np.array(rows.source_BS, np.int64)),
+            "attention_mask": torch.ones(ROWS, SOURCE, dtype=torch.int64),
+        }
+    mask = np.arange(FRAMES)[None] < np.array(rows.speech.length_B)[:, None]
+    return {
+        "input_features": torch.from_numpy(np.array(rows.speech.frames_BAC)),
+        "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+    }
+
+
+def torch_training(size: Size, source: str, *, bf16: bool) -> Run:
+    """Return a training step of Hugging Face's model, eager, with PyTorch's fused Adam."""
+    import torch
+
+    model = torch_model(size, source).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    given = torch_source(size, source)
+    target = torch.from_numpy(np.array(batch(size, source).target_BT, np.int64))
+    before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=2)
+
+    def run() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = model(**given, decoder_input_ids=before, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), target.flatten(), ignore_index=0, label_smoothing=0.1
+        )
+        loss.backward()
+        optimizer.step()
+
+    return run
+
+
+def own_decoding(size: Size, source: str, beams: int, **changes: Any) -> Run:
+    """Return a search of this package for 40 tokens a row, compiled."""
+    model = own_model(size, source, **changes)
+    graphdef, params = nnx.split(model)
+    rows = batch(size, source)._replace(target_BT=None, task_B=None)
+
+    @jax.jit
+    def search(params: nnx.State, rows: Batch):
+        merged = nnx.merge(graphdef, params)
+        memory = merged.encode(*merged.embed_source(rows), None)
+        start = merged.start_decoding(memory, None, beams, TARGET)
+        if beams == 1:
+            return decode.greedy(*start, ROWS, TARGET)
+        return decode.beam_search(*start, ROWS, TARGET, beam_size=beams, alpha=1.0)
+
+    return lambda: jax.block_until_ready(search(params, rows))
+
+
+def torch_decoding(size: Size, source: str, beams: int, *, bf16: bool = False) -> Run:
+    """Return Hugging Face's ``generate`` for 40 tokens a row, with its cache."""
+    import torch
+
+    model = torch_model(size, source).eval()
+    given = torch_source(size, source)
+
+    def run() -> None:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            model.generate(
+                **given,
+                num_beams=beams,
+                do_sample=False,
+                min_new_tokens=TARGET,
+                max_new_tokens=TARGET,
+            )
+
+    return run
