@@ -2,7 +2,8 @@
 
 Three ways in, each without the others:
 
-* FiLM in a model of your own: ``from taskaware import film, FiLM, ExplicitTCN, ImplicitTCN``
+* FiLM in a model of your own: ``from taskaware import film, FiLM, ExplicitTCN, ImplicitTCN``; in
+  one that somebody else wrote: ``from taskaware import graft, bind``, or ``taskaware.linen``
   (``taskaware.modulation``; needs JAX and Flax alone).
 * Results: the command line, ``taskaware quickstart | prepare | vocab | train | evaluate``
   (extra ``train``; ``taskaware.run`` from Python).
@@ -10,9 +11,9 @@ Three ways in, each without the others:
 
 Reading order, in which a module imports only what stands before it::
 
-    errors ← machine ← dims ← strict_json ← config ← layers ← modulation ← data ← model ← losses
-    ← decode ← train ← inference ← evaluate ← analysis ← report ← run ← training ← dry_run ← results
-    ← pseudo_label ← quickstart ← experiment_file ← corpus_commands ← commands ← cli
+    errors ← machine ← dims ← strict_json ← config ← layers ← modulation ← linen ← data ← model
+    ← losses ← decode ← train ← inference ← evaluate ← analysis ← report ← run ← training ← dry_run
+    ← results ← pseudo_label ← quickstart ← experiment_file ← corpus_commands ← commands ← cli
 
 The letters of shapes are named in ``taskaware.dims``.
 """
@@ -28,6 +29,11 @@ _HOME = {
     "FiLM": "taskaware.modulation",
     "Modulation": "taskaware.modulation",
     "Places": "taskaware.modulation",
+    "graft": "taskaware.modulation",
+    "bind": "taskaware.modulation",
+    "ungraft": "taskaware.modulation",
+    "places_of": "taskaware.modulation",
+    "GraftParam": "taskaware.modulation",
     "TCNParam": "taskaware.modulation",
     "ExplicitTCN": "taskaware.modulation",
     "ImplicitTCN": "taskaware.modulation",
@@ -48,14 +54,19 @@ if TYPE_CHECKING:
     from taskaware.model.seq2seq import Seq2Seq as Seq2Seq
     from taskaware.modulation import ExplicitTCN as ExplicitTCN
     from taskaware.modulation import FiLM as FiLM
+    from taskaware.modulation import GraftParam as GraftParam
     from taskaware.modulation import ImplicitTCN as ImplicitTCN
     from taskaware.modulation import Modulation as Modulation
     from taskaware.modulation import Places as Places
     from taskaware.modulation import TCNParam as TCNParam
     from taskaware.modulation import bidirectional_attention as bidirectional_attention
+    from taskaware.modulation import bind as bind
     from taskaware.modulation import derangement as derangement
     from taskaware.modulation import film as film
+    from taskaware.modulation import graft as graft
     from taskaware.modulation import modulate as modulate
+    from taskaware.modulation import places_of as places_of
+    from taskaware.modulation import ungraft as ungraft
 
 
 def __getattr__(name: str):

@@ -140,7 +140,16 @@ def test_modulation_stands_alone(name):
     found = {library for _, library in libraries(TREES[name])}
     assert found <= {"jax", "flax", "numpy", "jaxtyping"}
     tops = {path.partition("/")[0] for _, path in own(TREES[name])}
-    assert tops <= {"dims", "layers", "modulation"}
+    assert tops <= {"errors", "dims", "layers", "modulation"}
+
+
+def test_the_linen_side_of_modulation_needs_no_more_than_modulation_does():
+    found = {library for _, library in libraries(TREES["linen.py"])}
+    assert found <= {"jax", "flax", "numpy", "jaxtyping"}
+    assert {path.partition("/")[0] for _, path in own(TREES["linen.py"])} <= {
+        "errors",
+        "modulation",
+    }
 
 
 def test_the_layers_that_modulation_is_made_of_stand_alone_too():
@@ -357,10 +366,12 @@ def test_the_commands_do_not_need_jax_to_answer():
 
 
 def test_modulation_needs_jax_and_flax_alone():
-    found = modules_after("from taskaware import film, FiLM, ExplicitTCN, ImplicitTCN, derangement")
+    found = modules_after(
+        "from taskaware import film, graft, ExplicitTCN, ImplicitTCN\nimport taskaware.linen"
+    )
     assert {"jax", "flax", "taskaware.modulation"} <= found
     ours = {name.split(".")[1] for name in found if name.startswith("taskaware.")}
-    assert ours == {"modulation", "layers"}
+    assert ours == {"modulation", "linen", "layers", "errors"}
     assert not found & {"tensorflow", "torch", "tensorflow_datasets", "grain", "sentencepiece"}
 
 

@@ -6,6 +6,11 @@ from taskaware.modulation.film import Places as Places
 from taskaware.modulation.film import TCNParam as TCNParam
 from taskaware.modulation.film import film as film
 from taskaware.modulation.film import modulate as modulate
+from taskaware.modulation.graft import GraftParam as GraftParam
+from taskaware.modulation.graft import bind as bind
+from taskaware.modulation.graft import graft as graft
+from taskaware.modulation.graft import places_of as places_of
+from taskaware.modulation.graft import ungraft as ungraft
 from taskaware.modulation.tcn import ExplicitTCN as ExplicitTCN
 from taskaware.modulation.tcn import ImplicitTCN as ImplicitTCN
 from taskaware.modulation.tcn import bidirectional_attention as bidirectional_attention

@@ -1,0 +1,204 @@
+r"""The Linen side of ``taskaware.modulation``: FiLM as a layer, and the graft of a Linen model.
+
+::
+
+    model = taskaware.linen.graft(model, where=r"block_\d+")   # variables stay what they were
+    y = model.apply(variables, x, modulation=modulation)      # γ and β are an argument
+
+γ and β stand beside a chosen module's own parameters while the model runs, and a method
+interceptor reads them there. The interceptor holds no array, so ``nn.jit``, ``nn.remat``,
+``nn.scan`` and ``jax.jit`` hand γ and β on as they hand on weights, and none can hold an old one.
+"""
+
+import dataclasses
+import functools
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from taskaware.errors import UsageError
+from taskaware.modulation.film import Modulation, film
+from taskaware.modulation.graft import (
+    BETA,
+    GAMMA,
+    Where,
+    chosen,
+    leading_axis,
+    modulate_output,
+    place_names,
+    spread,
+    stacks_of,
+)
+
+M = TypeVar("M")
+
+
+class FiLM(nn.Module):
+    """A layer that scales and shifts features by a linear function of a condition.
+
+    It starts as the identity. Parameters have the names and shapes of ``taskaware.FiLM``.
+
+    Example:
+        >>> import jax
+        >>> x, task = jnp.ones((2, 5, 8)), jnp.eye(3)[:2]
+        >>> y, variables = FiLM().init_with_output(jax.random.key(0), x, task)
+        >>> bool((y == x).all()), variables["params"]["kernel_ZD"].shape
+        (True, (3, 16))
+    """
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B *rest D"], condition_BZ: Float[Array, "B Z"]
+    ) -> Float[Array, "B *rest D"]:
+        """Return (1 + g) · x + β with [g : β] = condition · kernel + bias."""
+        d_model, zeros = x.shape[-1], nn.initializers.zeros
+        kernel = self.param("kernel_ZD", zeros, (condition_BZ.shape[-1], 2 * d_model))
+        t = condition_BZ @ kernel + self.param("bias_D", zeros, (2 * d_model,))[None]
+        return film(x, 1 + t[:, :d_model], t[:, d_model:])
+
+
+def graft(
+    model: M, where: Where, *, output: int | str | None = None, stacked: Where | None = None
+) -> M:
+    """Return a Linen model whose ``apply`` also takes ``modulation``, γ and β for chosen modules.
+
+    Variables, ``isinstance`` and, without ``modulation``, every output stay the same; equal grafts
+    of equal models are equal. ``nnx.bridge.ToNNX`` of it takes ``modulation`` in a call as well.
+
+    Args:
+        model: any Linen model; it is not changed.
+        where: which modules, by path in ``params``, as in ``taskaware.graft``; those without
+            parameters of their own or below cannot be chosen.
+        output: which entry to modulate where the output is a tuple, a dict or another container.
+        stacked: which modules hold many layers as one stack of parameters, for ``nn.scan``.
+
+    Raises:
+        UsageError: ``model`` is not a Linen model; and from ``apply``, if no module has such a
+            path, or the modulation does not fit (as in ``taskaware.bind``).
+    """
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            f"linen.graft: expected a Linen model, found a {type(model).__name__};"
+            " for a Flax NNX model use taskaware.graft"
+        )
+    grafts = (*getattr(model, "_grafts", ()), _Graft(where, output, stacked))
+    return _like(model, _grafted_class(_base(model), grafts))
+
+
+def ungraft(model: M) -> M:
+    """Return the Linen model that was grafted."""
+    return _like(model, _base(model))
+
+
+def places_of(model: nn.Module, variables: Mapping[str, Any]) -> list[str]:
+    """Return the paths of a grafted model's places of modulation, as ``taskaware.places_of``."""
+    sites = _sites(model, variables["params"])
+    return place_names({path: layers for path, (_, layers) in sites.items()})
+
+
+class _Graft(NamedTuple):
+    where: Where
+    output: int | str | None
+    stacked: Where | None
+
+
+def _base(model: Any) -> type[nn.Module]:
+    return type(model).__mro__[1] if hasattr(model, "_grafts") else type(model)
+
+
+def _like(model: Any, cls: type) -> Any:
+    fields = [field.name for field in dataclasses.fields(model) if field.init]
+    return cls(**{name: getattr(model, name) for name in fields if name != "parent"})
+
+
+@functools.cache  # one class a kind of graft, so that equal grafts are equal
+def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn.Module]:
+    def intercept(call, args, kwargs, context):
+        result = call(*args, **kwargs)
+        module = context.module
+        if context.method_name != "__call__":
+            return result
+        for output in {one.output for one in grafts}:
+            names = _names(output)
+            if module.has_variable("params", names[0]):
+                own = Modulation(*(module.get_variable("params", name) for name in names))
+                return modulate_output(result, output, own, type(module).__name__)
+        return result
+
+    @nn.nowrap
+    def apply(self, variables, *args, modulation=None, **kwargs):
+        params = variables.get("params", {})
+        found = {}
+        if modulation is not None:
+            sites = _sites(self, params)
+            layers = {path: layers for path, (_, layers) in sites.items()}
+            for path, own in spread(modulation, layers).items():
+                names = _names(sites[path][0])
+                found[path] = dict(zip(names, map(jnp.asarray, own), strict=True))
+        with nn.intercept_methods(intercept):
+            variables = {**variables, "params": _bound(params, "", found)}
+            return base.apply(self, variables, *args, **kwargs)
+
+    @nn.nowrap
+    def init_with_output(self, rngs, *args, modulation=None, **kwargs):
+        return base.init_with_output(self, rngs, *args, **kwargs)
+
+    members = {
+        "apply": apply,
+        "init_with_output": init_with_output,
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+        "__doc__": base.__doc__,
+        "_grafts": grafts,
+    }
+    return types.new_class(base.__name__, (base,), {}, lambda space: space.update(members))
+
+
+def _names(output: int | str | None) -> tuple[str, str]:
+    """Return what γ and β are called beside a module's own parameters.
+
+    The names tell which output is meant: the cache of an inner ``nn.jit`` knows variables by name,
+    and nothing of the graft.
+    """
+    suffix = "" if output is None else f"_{output!r}"
+    return GAMMA + suffix, BETA + suffix
+
+
+def _sites(
+    model: nn.Module, params: Mapping[str, Any]
+) -> dict[str, tuple[int | str | None, int | None]]:
+    """Return each site's output and, where it is a stack or inside one, how many layers it has."""
+    grafts: tuple[_Graft, ...] = getattr(model, "_grafts", ())
+    if not grafts:
+        raise UsageError(f"linen: {type(model).__name__} is not grafted; call linen.graft first")
+    trees, found = dict(_trees(params, "")), {}
+    for one in grafts:  # a later graft of the same module replaces an earlier one
+        chosen_here = chosen([*trees], one.where, type(model).__name__)
+        for path, stack in stacks_of(chosen_here, [*trees], one.stacked).items():
+            layers = None if stack is None else leading_axis(trees[stack], stack)
+            found[path] = one.output, layers
+    return found
+
+
+def _trees(tree: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every module's path and parameters, from the outside to the inside."""
+    yield path, tree
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _trees(value, f"{path}/{key}".strip("/"))
+
+
+def _bound(tree: Mapping[str, Any], path: str, found: dict[str, dict]) -> dict[str, Any]:
+    """Return parameters with γ and β at the sites that were found, and nowhere else."""
+    own = {
+        key: _bound(value, f"{path}/{key}".strip("/"), found)
+        if isinstance(value, Mapping)
+        else value
+        for key, value in tree.items()
+        if not key.startswith((GAMMA, BETA))
+    }
+    return own | found.get(path, {})

@@ -1,0 +1,390 @@
+r"""FiLM at chosen modules of a Flax NNX model that somebody else wrote, its source untouched.
+
+Three verbs::
+
+    model = graft(model, where=r"blocks/\d+")      # once; still the identity
+    y = bind(model, modulation)(x)                # γ and β for one call
+    model = ungraft(model)                        # the classes that it had
+
+A chosen module becomes an instance of a subclass of its own class, which applies FiLM to what
+``__call__`` returns. γ and β reach it as Variables of the module. So every transform, inside the
+model or outside, hands them on as it hands on weights, and no cache of compiled code can hold an
+old one. A context manager or a closure could.
+"""
+
+import difflib
+import functools
+import re
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from taskaware.errors import UsageError
+from taskaware.modulation.film import Modulation, film
+
+M = TypeVar("M")
+
+Where = str | Callable[[str], bool]
+"""A regular expression for a whole path such as "blocks/0/mlp", or a predicate of the path."""
+
+GAMMA, BETA = "graft_gamma", "graft_beta"
+"""The names under which γ and β stand beside a module's own parameters."""
+
+
+@nnx.register_variable_name("graft_params")  # nnx.bridge asks for one
+class GraftParam(nnx.Param):
+    """γ or β of a grafted module, while it is bound.
+
+    A Param, so that whatever a model does with its layers' Params (stack, scan, split, remat) it
+    does with γ and β as well. A model that is not bound has none.
+    """
+
+
+class Site(NamedTuple):
+    """How a grafted module is modulated: what its class knows beside its own code."""
+
+    base: type
+    output: int | str | None
+    layers: int | None  # how many layers its Variables are stacks of
+
+
+def graft(
+    model: M,
+    where: Where,
+    *,
+    output: int | str | None = None,
+    stacked: Where | None = None,
+) -> M:
+    r"""Return a copy of a model in which the output of chosen modules can be modulated.
+
+    The copy shares the arrays but not the Variables, so training it leaves ``model`` as it was.
+    Paths of parameters, ``isinstance`` and, until ``bind`` gives γ and β, every output stay the
+    same. Two equal grafts of two equal models have equal graphdefs. A module that is called twice,
+    or that stands in two places, is one site: each call is modulated by the same γ and β. A call
+    that names the class, ``Block.__call__(block, x)``, goes round it.
+
+    Args:
+        model: any NNX model. What a chosen module returns is to be floats (B, …, D).
+        where: which modules, by path: a regular expression that matches the whole path
+            (``r"encoder/blocks/\d+"``; the model itself is ``""``), or a predicate.
+        output: which entry to modulate where the output is a tuple, a dict or another container.
+        stacked: which modules hold many layers as one stack of parameters, for ``nnx.scan`` or
+            ``nnx.vmap``; a chosen module that is one of them, or inside one, takes γ and β of
+            every layer.
+
+    Raises:
+        UsageError: no module that can be called has such a path, ``stacked`` names no stack of
+            layers that holds one, or ``model`` is not an NNX model.
+
+    Source: FiLM, Perez et al. 2018; where it is put is the caller's choice.
+    """
+    if not isinstance(model, nnx.Module):
+        raise UsageError(
+            f"graft: expected a Flax NNX model, found a {type(model).__name__}; for a Linen model"
+            " use taskaware.linen.graft"
+        )
+    model = nnx.clone(model)
+    modules = {_path(path): module for path, module in nnx.iter_modules(model)}
+    callable_paths = [path for path, module in modules.items() if _is_callable(type(module))]
+    sites = chosen(callable_paths, where, type(model).__name__)
+    for path, stack in stacks_of(sites, [*modules], stacked).items():
+        layers = None
+        if stack is not None:
+            layers = leading_axis(nnx.state(modules[stack], nnx.Param), stack)
+        module = modules[path]
+        base = _site(module).base if _is_site(module) else type(module)
+        object.__setattr__(module, "__class__", _grafted_class(Site(base, output, layers)))
+    return model
+
+
+def ungraft(model: M) -> M:
+    """Return a copy of a grafted model that is as it was: its own classes, no γ, no β.
+
+    Parameters have the values that they have now, which training may have changed.
+    """
+    model = nnx.clone(model)
+    for module in _sites(model).values():
+        _clear(module)
+        object.__setattr__(module, "__class__", _site(module).base)
+    return model
+
+
+def bind(model: M, modulation: Modulation | Mapping[str, Modulation]) -> M:
+    """Return a view of a grafted model whose outputs are modulated by the given γ and β.
+
+    The view shares every Variable with ``model``: gradients, batch statistics and dropout's
+    counters go where they went before. It costs no copy of an array. To be called inside a
+    compiled step or outside.
+
+    Args:
+        model: what ``graft`` returned.
+        modulation: one pair (B, D) for all places; or one for each of ``places_of(model)``, stacked
+            (L, B, D); or by path, where a stack of layers takes (layers, B, D).
+
+    Raises:
+        UsageError: the model has no site, or the modulation does not fit its sites.
+
+    Example:
+        >>> model = graft(nnx.Sequential(nnx.Linear(2, 3, rngs=nnx.Rngs(0))), where=r"layers/0")
+        >>> twice = bind(model, Modulation(jnp.full((4, 3), 2.0), jnp.zeros((4, 3))))
+        >>> x = jnp.ones((4, 2))
+        >>> bool((twice(x) == 2 * model(x)).all())
+        True
+    """
+    model = nnx.clone(model, variables=False)
+    sites = _sites(model)
+    if not sites:
+        raise UsageError(f"bind: {type(model).__name__} has no grafted module; call graft first")
+    layers = {path: _site(module).layers for path, module in sites.items()}
+    for path, (gamma, beta) in spread(modulation, layers).items():
+        _clear(sites[path])
+        setattr(sites[path], GAMMA, GraftParam(jnp.asarray(gamma)))
+        setattr(sites[path], BETA, GraftParam(jnp.asarray(beta)))
+    return model
+
+
+def places_of(model: nnx.Module) -> list[str]:
+    """Return the paths of a model's places of modulation, sorted, numbers as numbers.
+
+    A stack of layers at ``blocks`` has the places ``blocks[0]``, ``blocks[1]``, …
+    """
+    return place_names({path: _site(module).layers for path, module in _sites(model).items()})
+
+
+@functools.cache  # one class a kind of site, so that equal grafts have equal graphdefs
+def _grafted_class(site: Site) -> type:
+    def modulated(self, *args, **kwargs):
+        plain: Any = super(cls, self)
+        result = plain.__call__(*args, **kwargs)
+        if GAMMA not in vars(self):
+            return result
+        modulation = Modulation(getattr(self, GAMMA)[...], getattr(self, BETA)[...])
+        return modulate_output(result, site.output, modulation, site.base.__name__)
+
+    def reduce(self):
+        return _revived, (site, vars(self).copy())
+
+    members = {
+        # Whoever looks at the signature, as nnx.Sequential does, is to see the original's.
+        "__call__": functools.wraps(site.base.__call__, updated=())(modulated),
+        "__reduce__": reduce,  # pickle cannot find this class by its name
+        "__module__": site.base.__module__,
+        "__qualname__": site.base.__qualname__,
+        "__doc__": site.base.__doc__,
+        "_graft_site": site,
+    }
+    options = {} if site.base._pytree__is_pytree else {"pytree": False}
+    cls = types.new_class(site.base.__name__, (site.base,), options, lambda d: d.update(members))
+    return cls
+
+
+def _revived(site: Site, attributes: dict[str, Any]) -> nnx.Module:
+    module = object.__new__(_grafted_class(site))
+    vars(module).update(attributes)
+    return module
+
+
+def _path(parts: tuple) -> str:
+    return "/".join(map(str, parts))
+
+
+def _is_site(module: nnx.Module) -> bool:
+    return hasattr(type(module), "_graft_site")
+
+
+def _site(module: nnx.Module) -> Site:
+    return type(module)._graft_site  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _sites(model: Any) -> dict[str, nnx.Module]:
+    return {_path(path): m for path, m in nnx.iter_modules(model) if _is_site(m)}
+
+
+def _is_callable(cls: type) -> bool:
+    return any("__call__" in vars(parent) for parent in cls.__mro__)
+
+
+def _clear(module: nnx.Module) -> None:
+    for name in (GAMMA, BETA):
+        if name in vars(module):
+            delattr(module, name)
+
+
+# What the Linen twin of this module (taskaware.linen) has in common with it.
+
+
+def chosen(paths: list[str], where: Where, model: str) -> list[str]:
+    """Return the paths that a regular expression or a predicate chooses, sorted.
+
+    Raises:
+        UsageError: none of them, or the expression cannot be read.
+    """
+    found = [path for path in in_order(paths) if matches(path, where)]
+    if not found:
+        wanted = repr(where) if isinstance(where, str) else "the predicate"
+        near = paths
+        if isinstance(where, str):
+            near = difflib.get_close_matches(where.replace(r"\d+", "0"), paths, n=5, cutoff=0)
+        near = in_order(near)[:5]
+        raise UsageError(
+            f"graft: where: {wanted} matches no module of {model}; expected the whole path of at"
+            f" least one, such as {', '.join(map(repr, near)) or '(there is none)'}"
+        )
+    return found
+
+
+def stacks_of(sites: list[str], paths: list[str], stacked: Where | None) -> dict[str, str | None]:
+    """Return each site's stack of layers: the outermost stacked module at or above it, if any.
+
+    Raises:
+        UsageError: modules are said to be stacked, and none is at or above a site.
+    """
+    if stacked is None:
+        return dict.fromkeys(sites)
+    stacks = sorted((path for path in paths if matches(path, stacked)), key=len)
+    found = {
+        site: next((one for one in stacks if f"{site}/".startswith(f"{one}/") or not one), None)
+        for site in sites
+    }
+    if set(found.values()) == {None}:
+        raise UsageError(
+            f"graft: stacked: expected a module at or above {', '.join(map(repr, sites[:5]))};"
+            f" found {', '.join(map(repr, stacks[:5])) or 'that it matches none'}"
+        )
+    return found
+
+
+def leading_axis(parameters: Any, path: str) -> int:
+    """Return the number of layers that the parameters of a stack agree on.
+
+    Raises:
+        UsageError: they do not, so the module is no stack.
+    """
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(parameters)]
+    if () in shapes or len({shape[0] for shape in shapes}) != 1:
+        raise UsageError(
+            f"graft: stacked: {path!r} is not a stack of layers; expected parameters with one"
+            f" leading axis, found {', '.join(map(str, shapes[:4])) or 'none'}"
+        )
+    return shapes[0][0]
+
+
+def place_names(layers: Mapping[str, int | None]) -> list[str]:
+    """Return one name a place for sites and the number of layers of those that are stacks."""
+    return [
+        name
+        for path in in_order([*layers])
+        for name in (
+            [path] if layers[path] is None else [f"{path}[{n}]" for n in range(layers[path] or 0)]
+        )
+    ]
+
+
+def spread(
+    modulation: Modulation | Mapping[str, Modulation], layers: Mapping[str, int | None]
+) -> dict[str, Modulation]:
+    """Return each site's own γ and β, with a leading axis of layers where it is a stack.
+
+    Raises:
+        UsageError: paths, axes or the number of places are not those of the sites.
+    """
+    if not isinstance(modulation, Modulation):
+        if set(modulation) != set(layers):
+            raise UsageError(
+                f"bind: expected γ and β for {', '.join(map(repr, in_order([*layers])))}; found"
+                f" {', '.join(map(repr, in_order([*modulation]))) or 'none'}"
+            )
+        for path, own in modulation.items():
+            _check(own, f"at {path!r}", layers[path])
+        return dict(modulation)
+    shared = jnp.ndim(modulation.gamma_BD) == 2
+    _check(modulation, "for all places", None if shared else len(place_names(layers)))
+    found, first = {}, 0
+    for path in in_order([*layers]):
+        count = layers[path]
+        if shared:
+            found[path] = modulation if count is None else _stack(modulation, count)
+        else:
+            found[path] = modulation.at(first if count is None else slice(first, first + count))
+        first += 1 if count is None else count
+    return found
+
+
+def modulate_output(result: Any, output: int | str | None, modulation: Modulation, name: str):
+    """Return what a module returned with FiLM applied to it, or to the one entry of it.
+
+    Raises:
+        UsageError: it is not features (B, …, D) that fit γ and β, or ``output`` names no entry.
+    """
+    if output is not None:
+        met = []
+
+        def entry(path, value):
+            met.append(jax.tree_util.keystr(path, simple=True))
+            chosen_one = met[-1] == str(output)
+            return modulate_output(value, None, modulation, name) if chosen_one else value
+
+        # One level deep: tuples, dicts, NamedTuples and whatever else JAX knows as a container.
+        changed = jax.tree_util.tree_map_with_path(entry, result, is_leaf=lambda x: x is not result)
+        if str(output) not in met:
+            raise UsageError(
+                f"graft: {name} returned a {type(result).__name__} without an entry {output!r};"
+                f" expected output to be one of {', '.join(met) or '(it has none)'}"
+            )
+        return changed
+    if not isinstance(result, jax.Array):
+        raise UsageError(
+            f"graft: {name} returned a {type(result).__name__}, expected one array; say which entry"
+            " to modulate: graft(..., output=0), or output='name'"
+        )
+    gamma, beta = modulation
+    expected = (result.shape[0], result.shape[-1]) if result.ndim > 1 else None
+    if gamma.shape != expected or not jnp.issubdtype(result.dtype, jnp.floating):
+        raise UsageError(
+            f"graft: {name} returned {result.dtype}{list(result.shape)}, expected floats"
+            f" [B, ..., D] for γ and β of shape [B, D] = {list(gamma.shape)}"
+            + ("; if it is a stack of layers, graft(..., stacked=...)" if gamma.ndim > 2 else "")
+        )
+    return film(result, gamma, beta)
+
+
+def in_order(paths: list[str]) -> list[str]:
+    """Sort paths, numbers by value.
+
+    Example:
+        >>> in_order(["blocks/10", "blocks/9", "head"])
+        ['blocks/9', 'blocks/10', 'head']
+    """
+    digits = re.compile(r"\d+")
+    return sorted(paths, key=lambda path: digits.sub(lambda number: number[0].zfill(9), path))
+
+
+def matches(path: str, where: Where) -> bool:
+    """Say whether a regular expression or a predicate chooses a path."""
+    if not isinstance(where, str):
+        return bool(where(path))
+    try:
+        return re.fullmatch(where, path) is not None
+    except re.error as error:
+        raise UsageError(
+            f"graft: expected a regular expression, found {where!r}: {error}"
+        ) from None
+
+
+def _check(modulation: Modulation, what: str, layers: int | None) -> None:
+    gamma, beta = jnp.shape(modulation.gamma_BD), jnp.shape(modulation.beta_BD)
+    if gamma != beta or len(gamma) != 2 + (layers is not None) or gamma[:-2] not in ((), (layers,)):
+        expected = "[B, D]" if layers is None else f"[{layers}, B, D]"
+        raise UsageError(
+            f"bind: expected γ and β {what} of shape {expected}; found γ {list(gamma)}, β"
+            f" {list(beta)}"
+        )
+
+
+def _stack(modulation: Modulation, layers: int) -> Modulation:
+    gamma, beta = (jnp.broadcast_to(x, (layers, *x.shape)) for x in modulation)
+    return Modulation(gamma, beta)
