@@ -4,11 +4,11 @@ import os
 import sys
 import traceback
 
-from taskaware.errors import RunError, UsageError
+from taskaware.errors import RunError, StoppedError, UsageError
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 failed, 2 misused, 128 + signal stopped."""
     sys.exit(run(sys.argv[1:]))
 
 
@@ -36,6 +36,8 @@ def run(argv: list[str]) -> int:
         match error:
             case UsageError():
                 return _fail(str(error), 2)
+            case StoppedError():
+                return _fail(str(error), 128 + error.signal)
             case RunError():
                 return _fail(str(error), 1)
             case ModuleNotFoundError() if error.name and not error.name.startswith("taskaware"):

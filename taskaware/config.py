@@ -326,6 +326,8 @@ class Experiment:
     save_every: int = 1000
     keep: int = 2
     """Newest checkpoints that stay, to choose from or to average."""
+    max_skipped: int = 10
+    """A batch whose loss or gradient is not finite is skipped; so many in a row end the run."""
     validate_every: int = 0
     """Steps between losses on the validation split; 0 for none."""
     mesh_data: int = -1
@@ -337,7 +339,7 @@ class Experiment:
         """Raise UsageError on an experiment that cannot be run."""
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
-        for name in ("steps", "log_every", "save_every", "keep", "mesh_model"):
+        for name in ("steps", "log_every", "save_every", "keep", "max_skipped", "mesh_model"):
             _require(getattr(self, name) > 0, self, name, "positive")
         for name in ("seed", "validate_every"):
             _require(getattr(self, name) >= 0, self, name, "0 or more")

@@ -15,6 +15,14 @@ class RunError(RuntimeError):
     """A run that had begun cannot go on; the command line prints the line and exits with 1."""
 
 
+class StoppedError(RunError):
+    """A run was told to stop, and has saved; the command line exits with 128 + the signal."""
+
+    def __init__(self, message: str, signal: int):
+        super().__init__(message)
+        self.signal = signal
+
+
 def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known word most like ``word``, or nothing.
 

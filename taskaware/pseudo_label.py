@@ -45,7 +45,8 @@ def pseudo_label(
     """
     language = _target_language(teachers, top)
     corpus = PreparedCorpus(data)
-    claim(Path(out).absolute())  # not only after hours of translating
+    with claim(Path(out).absolute()):
+        pass  # free now: that is not to be found out after hours of translating
     rows = corpus.rows(split)
     texts: list[dict[str, None]] = [{} for _ in rows]  # a dict keeps their order, each once
     for run, name in teachers:

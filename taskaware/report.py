@@ -117,6 +117,8 @@ class RunLog:
         self._board.add_scalar("participation", at.participation, at.step)
         losses = " ".join(f"{task} {loss:.3f}" for task, loss in at.loss.items())
         speed = f"{at.tokens_per_second:,.0f} tokens/s {at.audio_seconds_per_second:,.0f} audio-s/s"
+        if at.skipped:
+            losses += f" skipped {at.skipped}"
         text = f"{at.step}/{at.total} {losses} {speed}"
         if console.is_terminal:
             self._counter(at.step, text)

@@ -5,6 +5,7 @@ Folder: ``experiment.json``, ``environment.json``, ``tokenizer.model``, ``checkp
 ``results.json`` with hypotheses and references as text.
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -22,16 +23,19 @@ from taskaware.config import Experiment
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
-from taskaware.machine import cpu_count
+from taskaware.machine import cpu_count, sole_user
 from taskaware.model.seq2seq import Seq2Seq, build
 from taskaware.strict_json import load, to_json
 from taskaware.train import sharding
 from taskaware.train.checkpoint import Checkpoints, anything_saved
 
 _MAY_CHANGE = (
-    *("steps", "log_every", "save_every", "keep", "validate_every", "mesh_data", "mesh_model"),
+    *("steps", "log_every", "save_every", "keep", "max_skipped", "validate_every"),
+    *("mesh_data", "mesh_model"),
 )
 """Fields that a resumed run may set anew: they decide how long and where, not what."""
+
+_LOCK = "lock"
 
 
 class Run(NamedTuple):
@@ -50,6 +54,17 @@ class Run(NamedTuple):
     def fresh_model(self) -> Seq2Seq:
         """Build the experiment's model with new weights."""
         return fresh_model(self.experiment, self.tokenizer.size)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep the folder to this process, or raise UsageError."""
+        with sole_user(self.folder, self.folder / _LOCK):
+            if load(Experiment, self.folder / "experiment.json") != self.experiment:
+                raise UsageError(
+                    f"{self.folder}: another experiment has been begun in it meanwhile; choose "
+                    "another --out"
+                )
+            yield
 
     def checkpoints(self) -> Checkpoints:
         """Open the run's checkpoints."""
@@ -75,22 +90,22 @@ def start(experiment: Experiment, folder: Path) -> Run:
     A folder in which nothing has been saved yet is free for a changed experiment.
 
     Raises:
-        UsageError: the folder belongs to another experiment or cannot be written, or the
-            tokenizer is missing.
+        UsageError: the folder belongs to another experiment, is in use or cannot be written, or
+            the tokenizer is missing.
     """
     tokenizer = Tokenizer.load(Path(experiment.tokenizer))
-    has_begun(experiment, folder, tokenizer)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(experiment.tokenizer, folder / "tokenizer.part")
-        os.replace(folder / "tokenizer.part", folder / "tokenizer.model")
-        write_json(folder / "environment.json", environment())
-        # Last, for it makes this a run folder.
-        write_text(folder / "experiment.json", to_json(experiment))
-    except OSError as error:
-        raise UsageError(
-            f"{folder}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
+    with sole_user(folder, folder / _LOCK):
+        has_begun(experiment, folder, tokenizer)
+        try:
+            shutil.copyfile(experiment.tokenizer, folder / "tokenizer.part")
+            os.replace(folder / "tokenizer.part", folder / "tokenizer.model")
+            write_json(folder / "environment.json", environment())
+            # Last, for it makes this a run folder.
+            write_text(folder / "experiment.json", to_json(experiment))
+        except OSError as error:
+            raise UsageError(
+                f"{folder}: cannot be written ({error.strerror}); choose another --out"
+            ) from None
     return Run(folder, experiment, tokenizer)
 
 
@@ -162,7 +177,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+    return folder.is_dir() and all(path.name == _LOCK for path in folder.iterdir())
 
 
 def _refuse_changes(old: Experiment, new: Experiment, folder: Path) -> None:

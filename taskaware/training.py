@@ -1,5 +1,6 @@
 """Training a run, and its models and task embeddings afterwards."""
 
+import contextlib
 import dataclasses
 import json
 import operator
@@ -19,8 +20,9 @@ from taskaware.data.batches import by_task, evaluation_batches, fingerprint, tra
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import PAD
-from taskaware.errors import UsageError
+from taskaware.errors import StoppedError, UsageError
 from taskaware.inference import TaskEmbeddings, task_embeddings
+from taskaware.machine import StopSignals
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.report import RunLog, say
 from taskaware.run import Run, open_run, write_json
@@ -35,7 +37,18 @@ def train(run: Run) -> None:
     """Train to the experiment's last step, from its newest checkpoint if it has one.
 
     The task embeddings that decoding needs are computed and stored at the end.
+
+    Raises:
+        UsageError: another process trains in the folder, or what was saved in it is damaged or
+            belongs to something else.
+        RunError: a checkpoint could not be written, or the loss is not finite any more.
+        StoppedError: SIGTERM or Ctrl-C came; the step has been finished and saved.
     """
+    with run.alone():
+        _train(run)
+
+
+def _train(run: Run) -> None:
     experiment = run.experiment
     examples = run.examples("train")
     for task in examples:
@@ -49,16 +62,16 @@ def train(run: Run) -> None:
     settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
     data = fingerprint(examples, batching, *settings, masks=experiment.spec_augment)
     about = _about(run) | {"data": data}
-    checkpoints = run.checkpoints()
-    try:
-        saved = checkpoints.steps()
-        if experiment.start_from and not saved:
+    checkpoints, stop = run.checkpoints(), StopSignals()
+    with stop, contextlib.closing(checkpoints):
+        saved = checkpoints.recover(say)
+        if experiment.start_from and saved is None:
             params = _parameters_to_start_from(run, params)
         state = initial_state(params, optimizer, experiment.seed)
         where = sharding.state_sharding(mesh, state)
-        if saved:
-            state = checkpoints.restore(saved[-1], state, where, about)
-            say(f"{run.folder}: going on from step {saved[-1]}")
+        if saved is not None:
+            state = checkpoints.restore(saved, state, where, about)
+            say(f"{run.folder}: going on from step {saved}")
         else:
             state = jax.device_put(state, where)
         step = jax.jit(_step(experiment, model), donate_argnums=0)
@@ -69,9 +82,13 @@ def train(run: Run) -> None:
             write_json(run.folder / "seconds.json", before + time.monotonic() - began)
 
         with jax.set_mesh(mesh):
-            state = _loop(run, model, examples, mesh, state, step, save)
-    finally:
-        checkpoints.close()
+            state = _loop(run, model, examples, mesh, state, step, save, stop)
+    if stop.received is not None:
+        raise StoppedError(
+            f"{run.folder}: stopped by {stop.received.name} after step {int(state.step)}, which is "
+            "saved; run the same command again to go on",
+            stop.received,
+        )
     model = nnx.merge(graphdef, jax.device_get(state.params))
     _store_embeddings(run, model, examples, int(state.step))
 
@@ -144,6 +161,7 @@ def _loop(
     state: TrainState,
     step: Step,
     save: Callable[[TrainState], None],
+    stop: Callable[[], bool],
 ) -> TrainState:
     """Give the training loop its batches and ears, and count steps in batches for it."""
     experiment, first = run.experiment, int(state.step)
@@ -162,7 +180,7 @@ def _loop(
     )
     if experiment.strategy == "maml":
         batches = map(by_task, batches)
-    evaluators = [_validation_loss(run, model)] if experiment.validate_every else []
+    evaluators = [_validation_loss(run, model, stop)] if experiment.validate_every else []
     with RunLog(run.folder, run.folder.name, first, total) as log:
         return loop.train(
             state,
@@ -172,8 +190,10 @@ def _loop(
             total=total,
             log_every=experiment.log_every * batches_a_step,
             save_every=experiment.save_every * batches_a_step,
+            max_skipped=experiment.max_skipped,
             report=log.progress,
             save=save,
+            stop=stop,
             evaluate_every=experiment.validate_every * batches_a_step,
             evaluators=evaluators,
             report_scores=log.scores,
@@ -227,8 +247,11 @@ def embeddings_of(run: Run, model: Seq2Seq, steps: tuple[int, ...]) -> TaskEmbed
     return _embeddings(run, model, run.examples("train"))
 
 
-def _validation_loss(run: Run, model: Seq2Seq) -> loop.Evaluator:
-    """Return an evaluator: each task's loss a token on the validation split, without dropout."""
+def _validation_loss(run: Run, model: Seq2Seq, stop: Callable[[], bool]) -> loop.Evaluator:
+    """Return an evaluator: each task's loss a token on the validation split, without dropout.
+
+    It yields no more once it is told to stop.
+    """
     examples = run.examples("validation")
     graphdef = nnx.graphdef(model)
     smoothing = run.experiment.optimizer.label_smoothing
@@ -243,6 +266,8 @@ def _validation_loss(run: Run, model: Seq2Seq) -> loop.Evaluator:
         for index, task in enumerate(examples):
             total = tokens = 0.0
             for rows, batch in evaluation_batches(index, task, size=32):
+                if stop():
+                    return
                 batch.target_BT[len(rows) :] = PAD  # rows that only fill the batch
                 metrics = jax.device_get(measure(state.params, batch))
                 total += metrics["loss_N"][index]

@@ -41,16 +41,17 @@ def story(given):
     run = given.folder / "run"
     train = ["train", given.experiment, "--out", run]
     with pytest.MonkeyPatch.context() as patch:
-        from taskaware.report import RunLog
+        from taskaware.train import sharding
 
-        tell = RunLog.progress
+        place, placed = sharding.place_batch, []
 
-        def tell_and_be_interrupted(log, at):
-            tell(log, at)
-            if at.step == 4:
+        def place_and_be_interrupted(*args):
+            placed.append(args)
+            if len(placed) == 3:
                 signal.raise_signal(signal.SIGINT)
+            return place(*args)
 
-        patch.setattr(RunLog, "progress", tell_and_be_interrupted)
+        patch.setattr(sharding, "place_batch", place_and_be_interrupted)
         interrupted = taskaware(*train)
     trained = taskaware(*train)
     assert trained.code == 0, trained.err
@@ -93,24 +94,27 @@ def test_the_vocabulary_has_the_size_asked_for(given):
     assert given.vocab.out == f"{given.folder / 'tokenizer.model'}: 40 tokens from 8 examples\n"
 
 
-def test_an_interrupted_run_says_how_to_go_on(story):
+def test_an_interrupted_run_finishes_the_step_and_says_how_to_go_on(story):
     assert story.interrupted.code == 130
     assert story.interrupted.err == (
-        "taskaware: interrupted; run the same command again: it goes on from what was saved\n"
+        f"taskaware: {story.run}: stopped by SIGINT after step 3, which is saved; run the same "
+        "command again to go on\n"
     )
 
 
-def test_an_interrupted_run_goes_on_from_its_newest_checkpoint(story):
-    assert f"{story.run}: going on from step 2\n" in story.trained.out
+def test_an_interrupted_run_goes_on_from_there(story):
+    assert f"{story.run}: going on from step 3\n" in story.trained.out
     lines = [json.loads(line) for line in (story.run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [2, 4]
+    assert [line["step"] for line in lines] == [2, 3, 4]
     assert set(lines[0]["loss"]) == {"st", "asr", "mt"}
     # A model that knows nothing gives each of 40 tokens 1 / 40.
     assert all(abs(loss - np.log(40)) < 1 for loss in lines[0]["loss"].values())
 
 
 def test_an_interrupted_run_ends_where_one_without_a_pause_does(given, story, tmp_path):
-    assert taskaware("train", given.experiment, "--out", tmp_path / "run").code == 0
+    # Its last line is of step 4 alone, as that of the other, which was interrupted after step 3.
+    train = ["train", given.experiment, "--out", tmp_path / "run", "--log-every", 1]
+    assert taskaware(*train).code == 0
     ends = []
     for run in (story.run, tmp_path / "run"):
         last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
@@ -207,7 +211,7 @@ def test_scores_are_those_of_the_texts_beside_them(story, results):
 
 def test_seconds_are_those_of_all_sittings(story, results):
     lines = [json.loads(line) for line in (story.run / "metrics.jsonl").read_text().splitlines()]
-    before, after = (line["seconds"] for line in lines)  # each since its own sitting began
+    _, before, after = (line["seconds"] for line in lines)  # each since its own sitting began
     assert results["seconds"] >= before + after
 
 

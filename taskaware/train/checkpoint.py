@@ -1,7 +1,17 @@
-"""Model, optimizer, data position and randomness: saved and restored together."""
+"""Model, optimizer, data position and randomness: saved and restored together.
 
+A step is a folder of Orbax, and beside it a record that says by its name how far it is:
+``manifests/6.part`` while step 6 is being written or deleted, and from the moment on at which all
+of it is there ``manifests/6.json``, with the SHA-256 of every file.
+"""
+
+import concurrent.futures
 import json
 import logging
+import os
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +20,14 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from taskaware.errors import RunError, UsageError
+from taskaware.train.manifest import damage, manifest
 from taskaware.train.state import TrainState
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells its every move
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells its moves, and errors twice
 
 
 class Checkpoints:
-    """The newest steps of a run, each complete or absent.
+    """The newest steps of a run, each whole or absent.
 
     Args:
         folder: where steps lie, one subfolder each.
@@ -24,21 +35,56 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int):
-        # Orbax's own annotations do not admit its own policies, hence Any.
-        policies: Any = ocp.training
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self._orbax = policies.Checkpointer(
-            str(folder.absolute()),
-            save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=policies.preservation_policies.LatestN(keep),
-            cleanup_tmp_directories=True,
-        )
-        self._saving: Any = None
+        self.folder = folder.absolute()
+        self._manifests = self.folder / "manifests"
+        self._keep = keep
+        self._background = concurrent.futures.ThreadPoolExecutor(1)
+        self._saving: concurrent.futures.Future[None] | None = None
 
     def steps(self) -> tuple[int, ...]:
-        """Return the steps that have been saved and kept, the newest last."""
-        return tuple(sorted(saved.step for saved in self._orbax.checkpoints))
+        """Return the steps that have been committed and kept, the newest last."""
+        kept = self._manifests if self._manifests.exists() else self.folder
+        return tuple(sorted(_numbers(kept)))
+
+    def recover(self, tell: Callable[[str], None]) -> int | None:
+        """Return the newest step that is whole, None if none was ever committed.
+
+        What a killed run has left is cleared away, and damaged steps newer than that one are
+        moved to ``damaged``. For the one process that goes on with the run.
+
+        Args:
+            tell: called with a line that names what is damaged and what is used instead.
+
+        Raises:
+            UsageError: something was committed, and all of it is damaged.
+        """
+        for part in self._manifests.glob("*.part"):
+            self._delete(int(part.stem))
+        if not self._manifests.exists():
+            self._adopt()
+        damaged: dict[int, str] = {}
+        for step in sorted(_numbers(self.folder) | _numbers(self._manifests), reverse=True):
+            what = self._damage(step)
+            if not what:
+                break
+            damaged[step] = what
+        else:
+            step = None
+        if not damaged:
+            return step
+        listed = "; ".join(f"{step}: {what}" for step, what in damaged.items())
+        if step is None:
+            raise UsageError(
+                f"{self.folder}: every checkpoint is damaged ({listed}); put back a copy of the "
+                "folder, or train in a new one"
+            )
+        for bad in damaged:
+            self._set_aside(bad)
+        tell(
+            f"{self.folder}: damaged ({listed}); moved to {self.folder / 'damaged'}, and step "
+            f"{step} is used instead"
+        )
+        return step
 
     def save(self, state: TrainState, about: dict[str, str]) -> None:
         """Begin to save a state; it is safe once ``wait`` or the next ``save`` has returned.
@@ -46,24 +92,29 @@ class Checkpoints:
         Args:
             state: copied to the host before this returns, so it may be donated afterwards.
             about: what the state belongs to; ``restore`` compares it.
+
+        Raises:
+            RunError: the state before could not be saved, or this one cannot.
         """
         self.wait()
+        step = int(state.step)
         items = {"state": _plain(state), "about": about | {"shapes": json.dumps(_shapes(state))}}
-        self._saving = self._orbax.save_checkpointables_async(int(state.step), items, force=True)
+        try:
+            self._manifests.mkdir(parents=True, exist_ok=True)
+            self._record(step, "part").touch()
+            written = ocp.save_checkpointables_async(str(self.folder / str(step)), items)
+        except Exception as error:
+            raise self._not_written(error) from error
+        self._saving = self._background.submit(self._commit, step, written)
 
     def wait(self) -> None:
         """Return when what was begun is committed; raise RunError if it could not be."""
-        if self._saving is None:
-            return
         saving, self._saving = self._saving, None
         try:
-            saving.result()
+            if saving is not None:
+                saving.result()
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RunError(
-                f"{self.folder}: the newest checkpoint could not be written ({reason}); earlier "
-                "ones are good; make room or mend the folder, then run the same command again"
-            ) from error
+            raise self._not_written(error) from error
 
     def restore(
         self, step: int, like: TrainState, sharding: PyTree, about: dict[str, str]
@@ -77,9 +128,14 @@ class Checkpoints:
             about: what the state must belong to.
 
         Raises:
-            UsageError: it belongs to something else, or has other shapes.
+            UsageError: it is damaged, belongs to something else, or has other shapes.
         """
-        found = self._orbax.load_checkpointables(step, {"about": None})["about"]
+        path = str(self.folder / str(step))
+        if what := self._damage(step):
+            raise UsageError(
+                f"{path}: damaged ({what}); taskaware train goes back to the step before"
+            )
+        found = ocp.load_checkpointables(path, {"about": None})["about"]
         for name, expected in about.items():
             if found.get(name) != expected:
                 raise UsageError(
@@ -100,24 +156,87 @@ class Checkpoints:
             _plain(sharding),
         )
         try:
-            state = self._orbax.load_checkpointables(step, {"state": abstract})["state"]
+            state = ocp.load_checkpointables(path, {"state": abstract})["state"]
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UsageError(
-                f"{self.folder}/{step}: cannot be restored ({reason}); delete this step to go back "
-                "to the one before"
+                f"{path}: cannot be restored ({_reason(error)}); train in a new folder"
             ) from error
         return state._replace(key=jax.random.wrap_key_data(state.key))
 
     def close(self) -> None:
-        """Wait for what was begun and let go of the folder."""
-        self.wait()
-        self._orbax.close()
+        """Wait for what was begun."""
+        try:
+            self.wait()
+        finally:
+            self._background.shutdown()
+
+    def _commit(self, step: int, written: Any) -> None:
+        """Record what has been written, then delete steps that are no longer kept."""
+        written.result()
+        if jax.process_index() > 0:
+            return
+        self._record(step, "part").write_text(manifest(self.folder / str(step)))
+        os.replace(self._record(step, "part"), self._record(step, "json"))
+        for old in self.steps()[: -self._keep]:
+            self._delete(old)
+
+    def _delete(self, step: int) -> None:
+        """Delete a step, so that a half deleted one is known as such."""
+        part = self._record(step, "part")
+        if self._record(step, "json").exists():
+            os.replace(self._record(step, "json"), part)
+        for folder in (str(step), f"{step}.orbax-checkpoint-tmp"):
+            if (self.folder / folder).exists():
+                shutil.rmtree(self.folder / folder)
+        part.unlink(missing_ok=True)
+
+    def _adopt(self) -> None:
+        """Take the steps of a run from before there were manifests as they are."""
+        part = self.folder / "manifests.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for step in _numbers(self.folder):
+            (part / f"{step}.json").write_text(manifest(self.folder / str(step)))
+        os.replace(part, self._manifests)
+
+    def _set_aside(self, step: int) -> None:
+        """Move a step to where none is looked for."""
+        damaged = self.folder / "damaged"
+        damaged.mkdir(exist_ok=True)
+        for path in (self.folder / str(step), self._record(step, "json")):
+            if path.exists():
+                shutil.rmtree(damaged / path.name, ignore_errors=True)
+                os.replace(path, damaged / path.name)
+
+    def _damage(self, step: int) -> str:
+        if not self._manifests.exists():  # of a run from before there were manifests
+            return ""
+        return damage(self.folder / str(step), self._record(step, "json"))
+
+    def _record(self, step: int, state: str) -> Path:
+        return self._manifests / f"{step}.{state}"
+
+    def _not_written(self, error: Exception) -> RunError:
+        return RunError(
+            f"{self.folder}: the newest checkpoint could not be written ({_reason(error)}); "
+            "earlier ones are good; make room or mend the folder, then run the same command again"
+        )
 
 
 def anything_saved(folder: Path) -> bool:
-    """Return whether a run has begun to save, without opening or changing its folder."""
-    return any(folder.glob("[0-9]*"))
+    """Return whether a run has saved, without opening or changing its folder."""
+    return bool(_numbers(folder) | _numbers(folder / "manifests"))
+
+
+def _numbers(folder: Path) -> set[int]:
+    """Return the steps that have a subfolder, or a manifest, in a folder."""
+    return {
+        int(path.stem) for path in folder.glob("[0-9]*") if re.fullmatch(r"\d+(\.json)?", path.name)
+    }
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _shapes(state: TrainState) -> dict[str, list[int]]:

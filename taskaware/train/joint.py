@@ -72,6 +72,9 @@ def descend(
 ) -> Step:
     """Return the step function that follows a loss's gradient.
 
+    A batch whose loss or gradient is not finite changes neither parameters nor optimizer; it is
+    counted as a step, and as ``skipped`` in what is reported.
+
     Args:
         loss: (parameters, batch, the step's own key) → (loss, what to report).
         optimizer: turns the gradient into an update.
@@ -79,10 +82,18 @@ def descend(
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        gradient, metrics = jax.grad(loss, has_aux=True)(state.params, batch, key)
+        (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
+            state.params, batch, key
+        )
+        norm = optax.tree.norm(gradient)
+        finite = jnp.isfinite(value) & jnp.isfinite(norm)
         update, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params: Any = optax.apply_updates(state.params, update)
-        metrics["gradient_norm"] = optax.tree.norm(gradient)
+        params, opt_state = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            (optax.apply_updates(state.params, update), opt_state),
+            (state.params, state.opt_state),
+        )
+        metrics |= {"gradient_norm": norm, "skipped": ~finite}
         return TrainState(state.step + 1, params, opt_state, state.key), metrics
 
     return step

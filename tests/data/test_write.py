@@ -237,3 +237,26 @@ def test_beam_writes_what_one_process_writes(tmp_path):
     with pytest.raises((UsageError, RunError), match="expected a number"):
         prepare_corpus(Numbers(bad=(3,)), tmp_path / "bad", beam=["--runner=DirectRunner"])
     assert not (tmp_path / "bad").exists()
+
+
+def test_a_place_where_another_process_writes_is_refused_and_left_alone(tmp_path):
+    """What that process has written so far looks like what a killed one left."""
+    out = tmp_path / "out"
+
+    def read():
+        (partly,) = tmp_path.glob("incomplete.??????_out")
+        with pytest.raises(UsageError, match=f"{out}: in use by process {os.getpid()} ") as error:
+            prepare_corpus(Numbers(), out)
+        assert "\n" not in str(error.value)
+        assert partly.is_dir()
+        return Numbers().splits(strict=True)
+
+    prepare("numbers", read, out)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    (tmp_path / "incomplete.ABC123_out").mkdir()
+    (tmp_path / ".out.lock").write_text("process 1 on elsewhere")
+    prepare_corpus(Numbers(), tmp_path / "out")
+    assert os.listdir(tmp_path) == ["out"]

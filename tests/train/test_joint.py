@@ -10,7 +10,8 @@ from flax import nnx
 from taskaware.losses import smoothed_cross_entropy
 from taskaware.model.seq2seq import build
 from taskaware.modulation.tcn import derangement
-from taskaware.train.joint import joint_loss
+from taskaware.train.joint import descend, joint_loss
+from taskaware.train.state import initial_state
 
 KEYS = jax.random.split(jax.random.key(0))
 
@@ -93,7 +94,6 @@ def test_frozen_by_name_the_tcn_stays_bit_identical():
 
     from taskaware import TCNParam
     from taskaware.train.joint import joint_step
-    from taskaware.train.state import initial_state
 
     m = model("implicit")
     params = nnx.state(m)
@@ -119,3 +119,35 @@ def test_frozen_by_name_the_tcn_stays_bit_identical():
         for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(state.params), strict=True)
     ]
     assert any(changed)
+
+
+# Losses and gradients that are not finite.
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "what"),
+    [(jnp.nan, 1.0, "loss and gradient"), (1.0, jnp.inf, "loss alone"), (1e30, 0.0, "gradient")],
+)
+def test_a_loss_or_gradient_that_is_not_finite_changes_nothing(x, y, what):
+    import optax
+
+    def loss(params, batch, key):
+        x, y = batch
+        return (params["w"] * x).sum() + y, {}
+
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.1))
+    step = jax.jit(descend(loss, optimizer))
+    start = initial_state(nnx.State({"w": jnp.ones(3)}), optimizer, 0)
+    state, metrics = step(start, (1.0, 1.0))
+    assert not metrics["skipped"]
+    assert (state.params["w"] != start.params["w"]).all()
+    after, metrics = step(state, (x, y))
+    assert metrics["skipped"], what
+    assert int(after.step) == 2
+    for a, b in zip(
+        *(jax.tree.leaves((s.params, s.opt_state)) for s in (state, after)), strict=True
+    ):
+        assert (a == b).all()
+    again, metrics = step(after, (1.0, 1.0))
+    assert not metrics["skipped"]
+    assert (again.params["w"] != after.params["w"]).all()

@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import jax
@@ -10,18 +11,26 @@ from taskaware.errors import RunError
 from taskaware.train import loop
 
 
-def run(step=None, *, total=7, log_every=3, save_every=2, start=0, **options):
+@functools.cache
+def compiled():
+    """The step of a tiny model, and the state before it."""
+    step, state = toy_run.setup("explicit")
+    return jax.jit(step), state
+
+
+def run(step=None, *, total=7, log_every=3, save_every=2, start=0, batches=None, **options):
     told, saved = [], []
-    known_step, state = toy_run.setup("explicit")
+    known_step, state = compiled()
     state = state._replace(step=jnp.int32(start))
     final = loop.train(
         state,
-        jax.jit(step or known_step),
-        itertools.cycle([toy_run.batch()]),
+        step or known_step,
+        itertools.cycle([toy_run.batch()]) if batches is None else iter(batches),
         tasks=["st", "asr", "mt"],
         total=total,
         log_every=log_every,
         save_every=save_every,
+        max_skipped=options.pop("max_skipped", 3),
         report=told.append,
         save=lambda state: saved.append(int(state.step)),
         **options,
@@ -49,7 +58,7 @@ def test_nothing_is_left_to_do_after_the_last_step():
 
 
 def test_a_report_averages_the_steps_since_the_last():
-    step, state = toy_run.setup("explicit")
+    step, state = compiled()
     losses = []
     for _ in range(3):
         state, metrics = step(state, toy_run.batch())
@@ -72,14 +81,71 @@ def test_evaluators_are_asked_every_so_often_and_their_scores_told():
     assert scores == [(2, {"step": 2.0}), (4, {"step": 4.0})]
 
 
-def test_a_gradient_that_is_not_finite_stops_the_run_before_it_is_saved():
-    step, _ = toy_run.setup("explicit")
+# Asked to stop.
 
-    def broken(state, batch):
-        state, metrics = step(state, batch)
-        return state, metrics | {"gradient_norm": jnp.float32(jnp.nan)}
 
-    saved = []
-    with pytest.raises(RunError, match="step 3: the gradient is not finite"):
-        _, _, saved = run(broken, save_every=3)
-    assert saved == []
+def test_told_to_stop_it_finishes_the_step_reports_and_saves_it():
+    asked = iter([False, False, False, True])
+    final, told, saved = run(stop=lambda: next(asked))
+    assert int(final.step) == 4
+    assert [progress.step for progress in told] == [3, 4]
+    assert saved == [2, 4]
+
+
+def test_told_to_stop_while_it_evaluates_it_saves_and_tells_no_half_scores():
+    asked, scores = [], []
+
+    def evaluate(state):
+        asked.append(True)
+        yield "half", 0.0
+
+    final, _, saved = run(
+        evaluate_every=3,
+        evaluators=[evaluate],
+        report_scores=lambda *found: scores.append(found),
+        stop=lambda: bool(asked),
+    )
+    assert (int(final.step), saved, scores) == (3, [2, 3], [])
+
+
+# Batches whose loss or gradient is not finite.
+
+
+def batches(bad):
+    """Seven batches, of which some have a frame that is not a number."""
+    good = toy_run.batch()
+    frames = good.speech.frames_BAC.at[0, 0, 0].set(jnp.nan)
+    worse = good._replace(speech=good.speech._replace(frames_BAC=frames))
+    return [worse if number in bad else good for number in range(1, 8)]
+
+
+def test_bad_batches_are_skipped_counted_and_left_out_of_the_averages():
+    final, told, saved = run(batches=batches({2, 3, 5}))
+    assert [progress.skipped for progress in told] == [2, 1, 0]
+    assert all(np.isfinite(list(progress.loss.values())).all() for progress in told)
+    assert all(np.isfinite(progress.gradient_norm) for progress in told)
+    assert saved == [2, 4, 6, 7]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(final.params))
+
+
+def test_a_skipped_batch_changes_nothing_but_the_number_of_the_step():
+    step, state = compiled()
+    state, _ = step(state, toy_run.batch())
+    bad, metrics = step(state, batches({1})[0])
+    assert bool(metrics["skipped"])
+    assert int(bad.step) == int(state.step) + 1
+    for a, b in zip(*(jax.tree.leaves(s[1:3]) for s in (state, bad)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("log_every", [1, 2, 7])
+def test_too_many_in_a_row_end_the_run_and_are_named(log_every):
+    with pytest.raises(RunError, match=r"^batches 4 to 6: 3 in a row whose loss or gradient") as e:
+        run(batches=batches({2, 4, 5, 6, 7}), log_every=log_every)
+    assert "\n" not in str(e.value)
+
+
+def test_fewer_in_a_row_do_not():
+    _, told, _ = run(batches=batches({1, 2, 4, 5, 7}), log_every=2)
+    assert [progress.skipped for progress in told] == [2, 1, 1, 1]
+    assert np.isnan(told[0].gradient_norm)  # of a stretch without a good step

@@ -220,6 +220,15 @@ def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning, 
     toy_run.assert_contract(step, start, batches)
 
 
+def test_an_adaptation_that_is_not_finite_changes_nothing():
+    step, state = setup("explicit", Meta(inner_learning_rate=1.0))
+    diverged = state._replace(params=jax.tree.map(lambda leaf: leaf * 1e20, state.params))
+    after, metrics = jax.jit(step)(diverged, text_tasks())
+    assert bool(metrics["skipped"])
+    for a, b in zip(*(jax.tree.leaves(s[1:3]) for s in (diverged, after)), strict=True):
+        assert np.array_equal(a, b)
+
+
 @pytest.mark.parametrize("shape", [(8, 1), (4, 2)])
 def test_a_step_over_eight_devices_is_the_step_on_one(shape):
     step, state = setup("implicit", Meta(order="second"))

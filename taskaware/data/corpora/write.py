@@ -5,6 +5,7 @@ and one part of the split's index; the parts are joined at the end.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import glob
 import json
@@ -41,6 +42,7 @@ from taskaware.data.corpora.base import (
 )
 from taskaware.data.features import SAMPLE_RATE
 from taskaware.errors import RunError, UsageError
+from taskaware.machine import sole_user
 
 OnShard = Callable[[int, float], None]
 """Told after each shard how many examples have been read, and what share of the shards that is."""
@@ -80,18 +82,18 @@ def prepare(
     Whatever is raised, by the reader too, nothing of the folder is left behind.
     """
     out = Path(out).absolute()
-    claim(out)
-    builder = _Builder(
-        out, name, read, on_shard or (lambda examples, share: None), skip_bad, workers
-    )
-    config = None if beam is None else _beam(beam)
-    try:
-        with tempfile.TemporaryDirectory() as downloads:  # TFDS insists on a place for them.
-            builder.download_and_prepare(download_dir=downloads, download_config=config)
-    except (OSError, RuntimeError) as error:  # A dead worker is a RuntimeError too.
-        reason = " ".join(str(error).split())
-        raise RunError(f"{out}: preparing failed, nothing was kept ({reason})") from error
-    return PreparedCorpus(out)
+    with claim(out):
+        builder = _Builder(
+            out, name, read, on_shard or (lambda examples, share: None), skip_bad, workers
+        )
+        config = None if beam is None else _beam(beam)
+        try:
+            with tempfile.TemporaryDirectory() as downloads:  # TFDS insists on a place for them.
+                builder.download_and_prepare(download_dir=downloads, download_config=config)
+        except (OSError, RuntimeError) as error:  # A dead worker is a RuntimeError too.
+            reason = " ".join(str(error).split())
+            raise RunError(f"{out}: preparing failed, nothing was kept ({reason})") from error
+        return PreparedCorpus(out)
 
 
 def prepare_corpus(
@@ -102,27 +104,30 @@ def prepare_corpus(
     return prepare(corpus.name, read, out, skip_bad=skip_bad, **options)
 
 
-def claim(out: Path) -> None:
-    """Make sure that ``out`` is free and that its parent can be written, before any work.
+@contextlib.contextmanager
+def claim(out: Path) -> Iterator[None]:
+    """Keep a free place for a new folder to this process, as a context, before any work.
 
     Raises:
-        UsageError: it is not, or cannot be.
+        UsageError: it is taken, in use or cannot be written.
     """
-    try:
-        if out.exists():
-            if not out.is_dir() or any(out.iterdir()):
-                raise UsageError(
-                    f"{out}: expected a new folder, found something there already; choose another"
-                    " folder or delete this one"
-                )
-            out.rmdir()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        # What a killed run left; TFDS names it with six random characters.
-        for stale in out.parent.glob(f"incomplete.??????_{glob.escape(out.name)}"):
-            shutil.rmtree(stale)
-        tempfile.TemporaryFile(dir=out.parent).close()
-    except OSError as error:
-        raise UsageError(f"{out}: cannot write there ({error.strerror}); choose another") from None
+    with sole_user(out, out.with_name(f".{out.name}.lock")):
+        try:
+            if out.exists():
+                if not out.is_dir() or any(out.iterdir()):
+                    raise UsageError(
+                        f"{out}: expected a new folder, found something there already; choose "
+                        "another folder or delete this one"
+                    )
+                out.rmdir()
+            # What a killed run left; TFDS names it with six random characters.
+            for stale in out.parent.glob(f"incomplete.??????_{glob.escape(out.name)}"):
+                shutil.rmtree(stale)
+        except OSError as error:
+            raise UsageError(
+                f"{out}: cannot write there ({error.strerror}); choose another"
+            ) from None
+        yield
 
 
 def _beam(options: Sequence[str]) -> Any:

@@ -1,0 +1,48 @@
+"""What a checkpoint held when it was committed: the SHA-256 of every file, by its path.
+
+Orbax and its file formats do not notice a flipped bit: they restore other numbers.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+
+def manifest(folder: Path) -> str:
+    """Return the manifest of a folder as it is now, JSON that has its name too."""
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[path.relative_to(folder).as_posix()] = digest
+    return json.dumps({"name": folder.name, "sha256": digests}, indent=1)
+
+
+def damage(folder: Path, written: Path) -> str:
+    """Return what is wrong with a folder, or nothing.
+
+    Args:
+        folder: as ``manifest`` has seen it, or not any more.
+        written: the file that holds that manifest.
+    """
+    if not folder.is_dir():
+        return "the folder is gone"
+    if not written.is_file():
+        return "its manifest is gone"
+    try:
+        found, kept = manifest(folder), written.read_bytes()
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    if kept == found.encode():
+        return ""
+    try:
+        before, now = json.loads(kept), json.loads(found)
+        if before["name"] != now["name"]:
+            return f"it was {before['name']} once"
+        names = sorted(before["sha256"].keys() | now["sha256"].keys())
+        changed = [name for name in names if before["sha256"].get(name) != now["sha256"].get(name)]
+        gone = "" if changed[0] in now["sha256"] else " is gone"
+        return f"{changed[0]}{gone or ' is not what was written'}"
+    except (ValueError, LookupError, TypeError, AttributeError):  # it can hold anything by now
+        return "its manifest is not what was written"

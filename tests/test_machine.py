@@ -1,0 +1,97 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import ROOT
+
+from taskaware.errors import UsageError
+from taskaware.machine import sole_user
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from taskaware.machine import sole_user
+with sole_user(Path("runs/a"), Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that has the folder, and its lock."""
+    lock = tmp_path / "lock"
+    words = [sys.executable, "-c", HOLD, str(lock)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process, lock
+        process.kill()
+
+
+def test_a_folder_in_use_is_refused_and_its_user_named(holder, tmp_path):
+    process, lock = holder
+    with pytest.raises(UsageError, match=rf"^runs/a: in use by process {process.pid} on ") as error:
+        with sole_user(Path("runs/a"), lock):
+            raise AssertionError("two in one folder")
+    assert "\n" not in str(error.value)
+    assert lock.exists()  # it is still the other's
+
+
+def test_no_lock_outlives_its_process(holder):
+    process, lock = holder
+    process.kill()
+    process.wait()
+    assert lock.exists()
+    with sole_user(Path("runs/a"), lock):
+        assert str(os.getpid()) in lock.read_text()
+    assert not lock.exists()
+
+
+def test_a_folder_is_free_again_after_an_error(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), sole_user(tmp_path, tmp_path / "lock"):
+            raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_was_deleted_meanwhile_is_not_taken(tmp_path, monkeypatch):
+    import fcntl
+
+    lock, flock = tmp_path / "lock", fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", lambda *args: (flock(*args), lock.unlink()))
+    with pytest.raises(UsageError, match="in use by another process"):
+        with sole_user(tmp_path, lock):
+            raise AssertionError("locked a file that nobody else will find")
+
+
+def test_a_file_system_without_locks_can_be_used(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*args):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with sole_user(tmp_path, tmp_path / "lock"):
+        pass
+
+
+def test_many_that_want_it_at_once_have_it_one_by_one(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from taskaware.machine import sole_user\n"
+        "from taskaware.errors import UsageError\n"
+        "lock, log, had = Path(sys.argv[1]), open(sys.argv[2], 'a', buffering=1), 0\n"
+        "until = time.monotonic() + 120\n"
+        "while had < 200 and time.monotonic() < until:\n"
+        "    try:\n"
+        "        with sole_user(lock, lock):\n"
+        "            log.write('in\\n'); log.write('out\\n'); had += 1\n"
+        "    except UsageError:\n"
+        "        pass\n"
+        "sys.exit(had < 200)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "lock"), str(tmp_path / "log")]
+    processes = [subprocess.Popen(words, cwd=ROOT) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert (tmp_path / "log").read_text() == "in\nout\n" * 600
