@@ -6,10 +6,10 @@
 read again and again until there is an hour of speech. Without it, noise with the loudness of
 speech is used, which FLAC packs worse. All else is made here, in a temporary folder.
 
-Obtained (two CPU cores, LibriSpeech's own FLAC, 2026-11-21): FLAC to records at 1,247 × real time with
-one process and 1,115 with two, which an hour of speech is too little to feed; log-mel at 4.4 times
-the throughput of kaldi-native-fbank; MuST-C's segments in 13.5 s and 0.52 GiB; text filters on
-189,812 pairs/s on one core.
+Obtained (two CPU cores, LibriSpeech's own FLAC, 2026-11-21): FLAC to records at 1,247 × real time
+with one process and 1,115 with two, which an hour of speech is too little to feed; log-mel at 4.4
+times the throughput of kaldi-native-fbank; MuST-C's segments in 13.5 s and 0.52 GiB; text filters
+on 189,812 pairs/s on one core.
 """
 
 import functools
@@ -157,7 +157,8 @@ def filters() -> None:
         for row in rows * 10:
             text_reason(row, rules, written=True)
         speeds.append(10 * len(rows) / (time.process_time() - since))
-    print(f"text filters: {statistics.median(speeds):,.0f} pairs/s on one core (goal 200,000 on two)")
+    speed = statistics.median(speeds)
+    print(f"text filters: {speed:,.0f} pairs/s on one core (goal 200,000 on two)")
 
 
 if __name__ == "__main__":
