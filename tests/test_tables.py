@@ -3,7 +3,10 @@
 import dataclasses
 import importlib
 import json
+import os
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,3 +131,37 @@ def test_a_row_of_several_runs_asks_each_for_its_own_task(scripts):
     expected = {"ST BLEU": "80.0", "MT BLEU": "90.0", "confusion %": "4.0"}
     assert tables.scores(found) == expected
     assert tables.seconds(found) == 20
+
+
+def test_rows_run_side_by_side_each_on_cores_of_its_own(scripts):
+    reproduce, _ = scripts
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores, and a system that can keep a thread to one")
+    before = os.sched_getaffinity(0)
+    both = threading.Barrier(2)
+
+    def cores():
+        both.wait(60)
+        return os.sched_getaffinity(0)
+
+    with reproduce.on_cores(2) as pool:
+        one, other = (run.result() for run in [pool.submit(cores), pool.submit(cores)])
+    assert one | other == before
+    assert one.isdisjoint(other)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_run_that_rows_share_is_trained_by_the_first_while_others_go_on(scripts, monkeypatch):
+    reproduce, _ = scripts
+    turns = []
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "table3"])
+    monkeypatch.setattr(reproduce, "on_cores", lambda jobs: ThreadPoolExecutor(1))
+    monkeypatch.setattr(
+        reproduce, "reproduce", lambda row, seed, corpora: turns.append((row, seed))
+    )
+    reproduce.main()
+    assert len(turns) == 15 + 2 * 4
+    first = [row.partition("/")[2] for row, seed in turns[:15]]
+    assert {seed for _, seed in turns[:15]} == {0}
+    assert set(first[:12]).isdisjoint({"joint_taskwise", "joint_average", "maml_taskwise"})
+    assert first.index("joint_implicit") < first.index("joint_taskwise")

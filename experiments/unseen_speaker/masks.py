@@ -3,7 +3,8 @@
     python experiments/reproduce.py unseen_speaker/masks --corpora FOLDER
 
 Paper: not in it.
-Obtained: not yet.
+Obtained: ST WER 41.1, ASR WER 36.5, MT WER 1.3, confusion % 0.0; one seed, 360 s each on 1 CPU
+core, 2026-11-21.
 """
 
 from dataclasses import replace
