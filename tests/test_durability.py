@@ -97,17 +97,30 @@ class Paused(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["joint", "maml"])
-def paused(request, given):
-    """Both, with the compiled step kept for the tests."""
-    step, compiled = training._step, {}
+def trained(request, given):
+    """Both, the command, and the step that it compiled."""
+    compiled = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_step", lambda *args: compiled.setdefault(0, step(*args)))
+        keep_step(patch, compiled)
         folder = given.folder / request.param
         straight, half = folder / "straight", folder / "half"
         train = ["train", getattr(given, request.param), "--save-every", 23, "--out"]
         assert taskaware(*train, straight).code == 0
         assert taskaware(*train, half, "--steps", 23).code == 0
-        yield Paused(straight, half), train
+    return Paused(straight, half), train, compiled
+
+
+@pytest.fixture
+def paused(trained, monkeypatch):
+    """Both, and the command, which has its step compiled already."""
+    runs, train, compiled = trained
+    keep_step(monkeypatch, compiled)
+    return runs, train
+
+
+def keep_step(patch, compiled):
+    step = training._step
+    patch.setattr(training, "_step", lambda *args: compiled.setdefault(0, step(*args)))
 
 
 def test_a_run_in_three_sittings_is_the_run_in_one(paused, tmp_path):
@@ -180,18 +193,24 @@ class Server:
     """Runs commands in processes of their own, one at a time."""
 
     def __init__(self, process, log):
-        self._process, self._log = process, log
+        self._process, self._log, self._running = process, log, 0
 
     def start(self, *argv, limit=0):
         """Start a command; return its process. ``limit`` bytes are the most of any file."""
+        if self._running:  # a test has failed meanwhile
+            os.kill(self._running, signal.SIGKILL)
+            self.end()
+        for name in ("out", "err"):  # of the command before, which has told of other steps
+            Path(f"{self._log}.{name}").unlink(missing_ok=True)
         ask = [[str(word) for word in argv], str(self._log), limit]
         self._process.stdin.write(json.dumps(ask) + "\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        self._running = int(self._process.stdout.readline())
+        return self._running
 
     def end(self) -> Outcome:
         """What the command did, once it has ended; a signal that killed it is below zero."""
-        code = int(self._process.stdout.readline())
+        code, self._running = int(self._process.stdout.readline()), 0
         return Outcome(code, *(Path(f"{self._log}.{name}").read_text() for name in ("out", "err")))
 
     def committed(self):

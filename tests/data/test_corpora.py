@@ -188,7 +188,7 @@ def test_a_folder_that_is_taken_is_refused_before_any_work(folder, tmp_path):
         with pytest.raises(UsageError, match="choose another folder or delete this one"):
             prepare("c", must_not_be_called, out)
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot write there"):
+    with pytest.raises(UsageError, match="cannot be written"):
         prepare("c", must_not_be_called, tmp_path / "file" / "out")
 
 
