@@ -3,8 +3,8 @@
     python experiments/reproduce.py unseen_speaker/echo --corpora FOLDER
 
 Paper: not in it.
-Obtained: ST WER 37.8 ± 5.2, ASR WER 41.8 ± 3.3, MT WER 1.2 ± 0.2, confusion % 0.0 ± 0.0; mean ±
-standard deviation of 2 seeds, 599 s each on 1 CPU core, 2026-11-21.
+Obtained: ST WER 38.1 ± 3.7, ASR WER 40.7 ± 3.0, MT WER 1.4 ± 0.5, confusion % 0.0 ± 0.0; mean ±
+standard deviation of 3 seeds, 758 s each on 1 CPU core, 2026-11-21.
 """
 
 from base import beside

@@ -3,8 +3,8 @@
     python experiments/reproduce.py unseen_speaker/pitch --corpora FOLDER
 
 Paper: not in it.
-Obtained: ST WER 49.2 ± 7.6, ASR WER 46.0 ± 9.7, MT WER 1.0 ± 0.5, confusion % 0.0 ± 0.0; mean ±
-standard deviation of 2 seeds, 397 s each on 1 CPU core, 2026-11-21.
+Obtained: ST WER 49.4 ± 5.4, ASR WER 46.8 ± 7.0, MT WER 1.1 ± 0.4, confusion % 0.0 ± 0.0; mean ±
+standard deviation of 3 seeds, 373 s each on 1 CPU core, 2026-11-21.
 """
 
 from base import beside
