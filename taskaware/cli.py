@@ -9,6 +9,10 @@ from taskaware.errors import RunError, StoppedError, UsageError
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 misused, 128 + signal stopped."""
+    if "--debug" not in sys.argv:
+        # What commands raise is told by run. What comes here are callbacks of Orbax's that find
+        # its event loop closed after a write that failed: nothing that our line has not said.
+        sys.excepthook = lambda *error: None
     sys.exit(run(sys.argv[1:]))
 
 

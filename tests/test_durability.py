@@ -337,11 +337,6 @@ def test_two_runs_in_one_folder_are_one_and_a_refusal(server, given, tmp_path):
     assert server.end().code == 0
 
 
-@pytest.mark.xfail(
-    sys.version_info >= (3, 12),
-    reason="newer Orbax may add its own 'Event loop is closed' after our line, as the process ends",
-    strict=False,
-)
 def test_a_full_disk_ends_a_run_in_one_line_and_the_same_command_goes_on(server, given, tmp_path):
     train = ["train", given.joint, "--out", tmp_path / "run"]
     server.start(*train, "--steps", 3)
