@@ -1,4 +1,4 @@
-"""What a checkpoint held when it was committed: the SHA-256 of every file, by its path.
+"""What files held when they were written, by their SHA-256.
 
 Orbax and its file formats do not notice a flipped bit: they restore other numbers.
 """
@@ -8,14 +8,16 @@ import json
 from pathlib import Path
 
 
+def sha256(file: Path) -> str:
+    """Return the digest of a file, in hexadecimal."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def manifest(folder: Path) -> str:
-    """Return the manifest of a folder as it is now, JSON that has its name too."""
-    digests = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            digests[path.relative_to(folder).as_posix()] = digest
+    """Return the manifest of a folder as it is now: the digest of every file, and its name."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
     return json.dumps({"name": folder.name, "sha256": digests}, indent=1)
 
 

@@ -74,7 +74,8 @@ def test_a_file_system_without_locks_can_be_used(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with sole_user(tmp_path, tmp_path / "lock"):
-        pass
+        (tmp_path / "mine").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_many_that_want_it_at_once_have_it_one_by_one(tmp_path):

@@ -49,7 +49,7 @@ def test_stored_results_are_of_the_experiments_that_stand_there(scripts):
         for row in rows:
             for path in sorted(reproduce.RESULTS.glob(f"{table}/{row}.[0-9].json")):
                 found = definitions(EXPERIMENTS / table / f"{row}.py")
-                runs = found.get("experiments") or {"": found["experiment"]}
+                runs = reproduce.experiments(found)
                 seed = int(path.name.split(".")[-2])
                 now = {name: dataclasses.replace(run, seed=seed) for name, run in runs.items()}
                 stored = reproduce.stored_experiments(path)

@@ -19,8 +19,8 @@ import jax
 from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
+from taskaware.digests import damage, manifest
 from taskaware.errors import RunError, UsageError
-from taskaware.train.manifest import damage, manifest
 from taskaware.train.state import TrainState
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells its moves, and errors twice
@@ -40,6 +40,7 @@ class Checkpoints:
         self._keep = keep
         self._background = concurrent.futures.ThreadPoolExecutor(1)
         self._saving: concurrent.futures.Future[None] | None = None
+        self._whole: int | None = None  # the step that has been read to its last byte
 
     def steps(self) -> tuple[int, ...]:
         """Return the steps that have been committed and kept, the newest last."""
@@ -66,6 +67,7 @@ class Checkpoints:
         for step in sorted(_numbers(self.folder) | _numbers(self._manifests), reverse=True):
             what = self._damage(step)
             if not what:
+                self._whole = step
                 break
             damaged[step] = what
         else:
@@ -131,7 +133,7 @@ class Checkpoints:
             UsageError: it is damaged, belongs to something else, or has other shapes.
         """
         path = str(self.folder / str(step))
-        if what := self._damage(step):
+        if step != self._whole and (what := self._damage(step)):
             raise UsageError(
                 f"{path}: damaged ({what}); taskaware train goes back to the step before"
             )

@@ -2,23 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from sounds import RATE, noise, speech_like
 
 from taskaware.data.features import log_mel, normalize, num_frames
-
-RATE = 16000
-
-
-def noise(seconds, scale, seed=0):
-    return np.random.default_rng(seed).normal(0, scale, int(seconds * RATE)).astype(np.int16)
-
-
-def speech_like(seconds):
-    """A gliding buzz of 30 harmonics in bursts, over a little noise."""
-    time = np.arange(int(seconds * RATE)) / RATE
-    phase = 2 * np.pi * (120 * time + 10 * np.sin(2 * time))
-    buzz = sum(np.sin(k * phase) / k for k in range(1, 31))
-    bursts = np.maximum(0, np.sin(2 * np.pi * 3 * time))
-    return (2500 * bursts * buzz).astype(np.int16) + noise(seconds, 50)
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_filtered_corpus_is_the_rest_and_says_what_it_lacks(folder, tmp_path):
 
 def test_other_splits_are_filtered_on_demand(folder, tmp_path):
     with pytest.raises(UsageError, match="did you mean 'train'"):
-        Filtered(folder, machine=True, from_splits=("trian",)).splits()
+        Filtered(folder, machine=True, from_splits=("trian",)).splits(strict=True)
     with pytest.raises(UsageError, match="expected examples in split 'test', found 0"):
         prepare_corpus(
             Filtered(folder, silence=True, from_splits=("train", "test")), tmp_path / "empty"
@@ -176,4 +176,4 @@ def test_other_splits_are_filtered_on_demand(folder, tmp_path):
 )
 def test_rules_without_use_are_refused(folder, rules, expected):
     with pytest.raises(UsageError, match=expected):
-        Filtered(folder, **rules).splits()
+        Filtered(folder, **rules).splits(strict=True)

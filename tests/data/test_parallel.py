@@ -206,7 +206,7 @@ def test_examples_are_kept_in_order_over_several_shards(folder, monkeypatch, siz
 def test_each_shard_reads_its_own_part_alone(folder, monkeypatch, ending):
     monkeypatch.setattr(parallel, "TEXTS_A_SHARD", 3)
     write(folder, **{f"en{ending}": "\ufeffä\n" * 8, f"de{ending}": "b\u2028c\n" * 8})
-    shards = Parallel(folder, ("en", "de"), ("train",)).splits()["train"]
+    shards = Parallel(folder, ("en", "de"), ("train",)).splits(strict=True)["train"]
     ids = [[example.id for example in pickle.loads(pickle.dumps(shard))()] for shard in shards]
     assert [part[0] for part in ids] == [f"train-000000{i}-de" for i in (1, 4, 7)]
     assert [len(part) for part in ids] == [3, 3, 2]
@@ -240,7 +240,7 @@ def test_checking_keeps_no_text_in_memory(folder):
     write(folder, en=("word " * 200 + "\n") * 2_000, de=("Wort " * 200 + "\n") * 2_000)
     tracemalloc.start()
     try:
-        splits = Parallel(folder, ("en", "de"), ("train",)).splits()
+        splits = Parallel(folder, ("en", "de"), ("train",)).splits(strict=True)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

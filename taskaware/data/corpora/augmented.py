@@ -84,7 +84,7 @@ class Augmented:
                     f" first, found {drawn[0]:g} {drawn[1]:g}"
                 )
 
-    def splits(self, *, strict: bool = True) -> Splits:
+    def splits(self, *, strict: bool) -> Splits:
         """Return what makes them; raises UsageError where a split has no speech, or is not there.
 
         Args:

@@ -1,7 +1,6 @@
 """What every corpus is turned into: one TFDS format, read by position."""
 
 import functools
-import hashlib
 import json
 import sys
 import threading
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int16
 
+from taskaware.digests import sha256
 from taskaware.errors import UsageError, nearest
 
 UTTERANCES_A_SHARD = 200
@@ -125,12 +125,6 @@ def left_out(directory: Path, split: str) -> Path:
 def digests(directory: Path) -> Path:
     """A JSON object: the SHA-256 of each file of records, index or what was left out."""
     return directory / "sha256.json"
-
-
-def sha256(file: Path) -> str:
-    """Return the digest of a file, in hexadecimal."""
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 class PreparedCorpus:

@@ -63,7 +63,7 @@ class Filtered:
 
     name = "filtered"
 
-    def splits(self, *, strict: bool = True) -> Splits:
+    def splits(self, *, strict: bool) -> Splits:
         """Return what reads the corpus and leaves out; raises UsageError on options without use."""
         if not (self.language or self.machine or self.silence or self.max_ratio < math.inf):
             raise UsageError("filtered: expected a rule, as --silence or --max-ratio 3, found none")

@@ -30,7 +30,7 @@ class Labelled:
 
     name = "labelled"
 
-    def splits(self, *, strict: bool = True) -> Splits:
+    def splits(self, *, strict: bool) -> Splits:
         """Return what writes it."""
         count = len(PreparedCorpus(self.folder).rows(self.split))
         if count != len(self.texts):

@@ -75,7 +75,7 @@ class Parallel:
                 f" found {' '.join(self.columns)}"
             )
 
-    def splits(self, *, strict: bool = True) -> Splits:
+    def splits(self, *, strict: bool) -> Splits:
         """Return what reads it; errors name the file, and the line where there is one."""
         given = {"train": self.train, "validation": self.validation, "test": self.test}
         stems = {split: stems for split, stems in given.items() if stems}

@@ -49,7 +49,7 @@ class Toy:
             if size < 1:
                 raise UsageError(f"expected 1 or more sentences in split {split!r}, found {size}")
 
-    def splits(self, *, strict: bool = True) -> Splits:
+    def splits(self, *, strict: bool) -> Splits:
         """Return what makes it; raises UsageError where the grammar has fewer sentences."""
         sizes = self._sizes()
         drawn = iter(sentences(sum(sizes.values()), self.seed))

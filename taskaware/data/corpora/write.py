@@ -38,9 +38,9 @@ from taskaware.data.corpora.base import (
     digests,
     index,
     left_out,
-    sha256,
 )
 from taskaware.data.features import SAMPLE_RATE
+from taskaware.digests import sha256
 from taskaware.errors import RunError, UsageError
 from taskaware.machine import sole_user
 
