@@ -9,9 +9,7 @@ tokens; 40 tokens come out of each, by random weights that hardly ever end a sen
 take turns; a ratio is the median of ``--rounds``. Writes ``results/benchmarks/decoding.json``.
 """
 
-import argparse
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,42 +21,29 @@ from peers import (
     Run,
     Size,
     line,
+    measure_all,
     own_decoding,
     take_turns,
     torch_decoding,
     torch_model,
 )
 
-from taskaware.run import environment, write_json
-
-OUT = Path(__file__).parents[1] / "results" / "benchmarks" / "decoding.json"
 GOALS = {"greedy": 0.45, "beam": 0.40, "text": 0.40, "text, CTranslate2": 0.65}
 """Our time over the other's."""
 
 
-def main() -> None:
-    """Measure what the command line names, and store it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    works = ("greedy", "beam", "text")
-    parser.add_argument("works", nargs="*", default=works, metavar="WORK")
-    parser.add_argument("--sizes", nargs="+", default=["tiny", "small", "paper"], choices=SIZES)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    measured: list[dict[str, Any]] = []
-    for work in options.works:
-        source, beams = "text" if work == "text" else "speech", 1 if work == "greedy" else 4
-        for name in options.sizes:
-            size = SIZES[name]
-            peers = {work: torch_decoding(size, source, beams)}
-            if work == "text":
-                peers["text, CTranslate2"] = ctranslate2_decoding(size, beams)
-            own = own_decoding(size, source, beams)
-            for kind, peer in peers.items():
-                times = take_turns(own, peer, options.rounds)
-                measured.append(line(kind, name, *times, GOALS[kind], "s"))
-                print(*measured[-1].items(), flush=True)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(OUT, {"measured": measured, "environment": environment()})
+def measure(work: str, size: str, rounds: int) -> list[dict[str, Any]]:
+    """Return the lines of one work at one size."""
+    source, beams = "text" if work == "text" else "speech", 1 if work == "greedy" else 4
+    shape = SIZES[size]
+    own = own_decoding(shape, source, beams)
+    peers = {work: torch_decoding(shape, source, beams)}
+    if work == "text":
+        peers["text, CTranslate2"] = ctranslate2_decoding(shape, beams)
+    return [
+        line(kind, size, *take_turns(own, peer, rounds), GOALS[kind], "s")
+        for kind, peer in peers.items()
+    ]
 
 
 def ctranslate2_decoding(size: Size, beams: int) -> Run:
@@ -105,4 +90,4 @@ class _Words:
 
 
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__ or "", ("greedy", "beam", "text"), measure, "decoding.json")

@@ -1,8 +1,11 @@
 """Models of one shape by this package and by others, and how they are timed against each other."""
 
+import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +16,15 @@ from taskaware import decode
 from taskaware.config import Model, Optimizer
 from taskaware.dims import Batch, Speech
 from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.run import environment, write_json
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import initial_state
 
 Run = Callable[[], Any]
 """Does the work once, to the end."""
+
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
 ROWS, FRAMES, SHORTEST, CHANNELS, SOURCE, TARGET = 16, 800, 600, 80, 40, 40
 """16 utterances of 6 to 8 s, or sentences of 40 tokens; 40 tokens come out."""
@@ -69,6 +75,37 @@ def _timed(run: Run) -> float:
     since = time.perf_counter()
     run()
     return time.perf_counter() - since
+
+
+def measure_all(
+    about: str,
+    works: tuple[str, ...],
+    measure: Callable[[str, str, int], list[dict[str, Any]]],
+    out: str,
+) -> None:
+    """Measure what the command line names, and store it beside what was measured before.
+
+    Args:
+        about: the first words of ``--help``.
+        works: what can be named; all of it by default.
+        measure: returns the lines of a work at a size by a number of rounds.
+        out: a file of ``results/benchmarks``, with one line a work and size.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("works", nargs="*", default=works, metavar="WORK")
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    path = RESULTS / out
+    known = json.loads(path.read_text())["measured"] if path.exists() else []
+    lines = {(found["work"], found["size"]): found for found in known}
+    for work in options.works:
+        for size in options.sizes:
+            for found in measure(work, size, options.rounds):
+                print("  ".join(f"{key} {value}" for key, value in found.items()), flush=True)
+                lines[found["work"], found["size"]] = found
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, {"measured": list(lines.values()), "environment": environment()})
 
 
 def line(

@@ -9,46 +9,21 @@ with FiLM against itself without), memory, compile; all of them by default. 16 u
 slows both; a ratio is the median of ``--rounds``. Writes ``results/benchmarks/training.json``.
 """
 
-import argparse
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
-from peers import SIZES, Run, line, own_training, take_turns, torch_training
+from peers import SIZES, Run, line, measure_all, own_training, take_turns, torch_training
 
-from taskaware.run import environment, write_json
-
-OUT = Path(__file__).parents[1] / "results" / "benchmarks" / "training.json"
 GOALS = {"speech": 0.55, "mixed": 1.0, "text": 0.55, "explicit": 1.02, "implicit": 1.15}
 """Our time over the other's."""
 WORKS = ("speech", "mixed", "text", "conditioning", "memory", "compile")
-
-
-def main() -> None:
-    """Measure what the command line names, and store it beside what has been measured before."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("works", nargs="*", default=WORKS, metavar="WORK")
-    parser.add_argument("--sizes", nargs="+", default=["tiny", "small", "paper"], choices=SIZES)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.alone:
-        alone(options.alone, options.sizes[0])
-        return
-    measured: list[dict[str, Any]] = []
-    for work in options.works:
-        for size in options.sizes:
-            for found in measure(work, size, options.rounds):
-                print("  ".join(f"{key} {value}" for key, value in found.items()), flush=True)
-                measured.append(found)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(OUT, {"measured": measured, "environment": environment()})
+ALONE = "--alone"
 
 
 def measure(work: str, size: str, rounds: int) -> list[dict[str, Any]]:
@@ -81,7 +56,7 @@ def measure(work: str, size: str, rounds: int) -> list[dict[str, Any]]:
 
 def _alone(side: str, size: str, **variables: str) -> tuple[float, float]:
     """Return a process's peak memory in MiB, and the seconds of its first step."""
-    command = [sys.executable, __file__, "--alone", side, "--sizes", size]
+    command = [sys.executable, __file__, ALONE, side, size]
     done = subprocess.run(
         command, env=os.environ | variables, capture_output=True, text=True, check=True
     )
@@ -108,4 +83,7 @@ def alone(side: str, size: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [ALONE]:
+        alone(*sys.argv[2:])
+    else:
+        measure_all(__doc__ or "", WORKS, measure, "training.json")
