@@ -121,6 +121,9 @@ class Model:
     """Of matrix products' operands; sums, norms, γ, β and parameters stay float32."""
     scan: bool = False
     """Compile one block and loop over it: less to compile, the same numbers and parameters."""
+    remat: Literal["none", "minimal", "full"] = "none"
+    """What a block computes again for the gradient instead of keeping it: nothing; all but the
+    products with its weights; or all, from its input alone. The same numbers in less memory."""
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
@@ -331,16 +334,22 @@ class Experiment:
     validate_every: int = 0
     """Steps between losses on the validation split; 0 for none."""
     mesh_data: int = -1
-    """Devices over which the batch's rows are split; -1: all that mesh_model leaves."""
-    mesh_model: int = 1
-    """Devices over which each large parameter is split."""
+    """Devices over which the batch's rows are split; -1: all that the other two leave."""
+    mesh_fsdp: int = 1
+    """Devices over which rows, and weights too, are split; a layer's are sent when it runs."""
+    mesh_tensor: int = 1
+    """Devices over which each layer's heads and hidden units are split."""
 
     def __post_init__(self):
         """Raise UsageError on an experiment that cannot be run."""
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
-        for name in ("steps", "log_every", "save_every", "keep", "max_skipped", "mesh_model"):
+        for name in ("steps", "log_every", "save_every", "keep", "max_skipped"):
             _require(getattr(self, name) > 0, self, name, "positive")
+        for name in ("mesh_fsdp", "mesh_tensor"):
+            _require(getattr(self, name) > 0, self, name, "positive")
+        ok = self.model.num_heads % self.mesh_tensor == 0
+        _require(ok, self, "mesh_tensor", f"a divisor of num_heads = {self.model.num_heads}")
         for name in ("seed", "validate_every"):
             _require(getattr(self, name) >= 0, self, name, "0 or more")
         _require(self.mesh_data == -1 or self.mesh_data > 0, self, "mesh_data", "positive or -1")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 from flax import nnx
 
+from taskaware.axes import row_parts
 from taskaware.config import Batching, Experiment, Task
 from taskaware.data.batches import rows_a_batch
 from taskaware.data.corpora.base import PreparedCorpus, Row
@@ -18,10 +19,9 @@ from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
 from taskaware.modulation.film import TCNParam
 from taskaware.report import say
-from taskaware.run import devices_line, fresh_model, has_begun, open_run
+from taskaware.run import devices_line, fresh_model, has_begun, mesh_of, open_run
 from taskaware.train.checkpoint import anything_saved
 from taskaware.train.optimizer import make_optimizer
-from taskaware.train.sharding import make_mesh
 from taskaware.train.state import count_parameters, initial_state
 from taskaware.training import batching_over, refuse_other_parameters
 
@@ -115,12 +115,12 @@ def _model(
 def _devices(experiment: Experiment, findings: list[Finding]) -> int:
     """Return over how many devices a batch's rows are split, or would be."""
     try:
-        mesh = make_mesh(experiment.mesh_data, experiment.mesh_model)
+        mesh = mesh_of(experiment)
     except UsageError as error:
         findings.append(Finding("devices", _without("mesh", error), False))
-        return max(1, experiment.mesh_data)
+        return max(1, experiment.mesh_data) * experiment.mesh_fsdp
     findings.append(Finding("devices", devices_line(experiment)))
-    return mesh.shape["data"]
+    return row_parts(mesh)
 
 
 def _folder(

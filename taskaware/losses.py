@@ -1,7 +1,11 @@
 """Cross-entropy with label smoothing over the shared vocabulary, and what the stream looks like."""
 
+import math
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -19,6 +23,43 @@ def smoothed_cross_entropy(
     chosen_BT = jnp.take_along_axis(logits_BTV, target_BT[..., None], axis=-1)[..., 0]
     total_BT = jax.nn.logsumexp(logits_BTV, axis=-1)
     return total_BT - (1 - smoothing) * chosen_BT - smoothing * logits_BTV.mean(-1)
+
+
+def cross_entropy_of_stream(
+    logits: Callable[[Float[Array, "B T D"]], Float[Array, "B T V"]],
+    y_BTD: Float[Array, "B T D"],
+    target_BT: Int[Array, "B T"],
+    smoothing: float,
+    most: int = 2**27,
+) -> Float[Array, "B T"]:
+    """Return ``smoothed_cross_entropy`` of logits that need not fit into memory.
+
+    Where there are more than ``most`` logits, a few positions of every row are scored after the
+    other, and once more for the gradient, so that never more of them stand in memory.
+
+    Args:
+        logits: from positions to scores, each position by itself.
+        y_BTD: the positions.
+        target_BT: as in ``smoothed_cross_entropy``.
+        smoothing: as in ``smoothed_cross_entropy``.
+        most: logits at once; by default 512 MiB of them.
+    """
+
+    def loss(y_BTD, target_BT):
+        return smoothed_cross_entropy(logits(y_BTD), target_BT, smoothing)
+
+    scored = math.prod(jax.eval_shape(logits, y_BTD).shape)
+    length = target_BT.shape[1]
+    width = max(1, length * most // scored)
+    if width >= length:
+        return loss(y_BTD, target_BT)
+    parts = -(-length // width)
+    padding = (0, 0), (0, parts * width - length)
+    y_BTD, target_BT = jnp.pad(y_BTD, (*padding, (0, 0))), jnp.pad(target_BT, padding)
+    y_PBTD = jnp.moveaxis(y_BTD.reshape(len(y_BTD), parts, width, -1), 1, 0)
+    target_PBT = jnp.moveaxis(target_BT.reshape(len(target_BT), parts, width), 1, 0)
+    loss_PBT = lax.map(lambda part: jax.checkpoint(loss)(*part), (y_PBTD, target_PBT))
+    return jnp.moveaxis(loss_PBT, 0, 1).reshape(len(y_BTD), -1)[:, :length]
 
 
 def stream_health(

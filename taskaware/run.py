@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from taskaware.axes import make_mesh
 from taskaware.config import Experiment
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
@@ -26,12 +27,11 @@ from taskaware.errors import UsageError
 from taskaware.machine import cpu_count, sole_user
 from taskaware.model.seq2seq import Seq2Seq, build
 from taskaware.strict_json import load, to_json
-from taskaware.train import sharding
 from taskaware.train.checkpoint import Checkpoints, anything_saved
 
 _MAY_CHANGE = (
     *("steps", "log_every", "save_every", "keep", "max_skipped", "validate_every"),
-    *("mesh_data", "mesh_model"),
+    *("mesh_data", "mesh_fsdp", "mesh_tensor"),
 )
 """Fields that a resumed run may set anew: they decide how long and where, not what."""
 
@@ -154,9 +154,14 @@ def environment() -> dict[str, Any]:
     }
 
 
+def mesh_of(experiment: Experiment) -> jax.sharding.Mesh:
+    """Return the devices that an experiment asks for; too many are a UsageError."""
+    return make_mesh(experiment.mesh_data, experiment.mesh_fsdp, experiment.mesh_tensor)
+
+
 def devices_line(experiment: Experiment) -> str:
     """Return a run's first line: what it computes on, and how."""
-    mesh = sharding.make_mesh(experiment.mesh_data, experiment.mesh_model)
+    mesh = mesh_of(experiment)
     shape = " × ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
     return (
         f"backend {jax.default_backend()}, {jax.device_count()} device(s) "

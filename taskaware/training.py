@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from taskaware.axes import place_batch, row_parts, state_sharding
 from taskaware.config import Batching, Experiment
 from taskaware.data.batches import by_task, evaluation_batches, fingerprint, training_batches
 from taskaware.data.tasks import TaskExamples
@@ -25,8 +26,8 @@ from taskaware.inference import TaskEmbeddings, task_embeddings
 from taskaware.machine import StopSignals
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.report import RunLog, say
-from taskaware.run import Run, open_run, write_json
-from taskaware.train import loop, sharding
+from taskaware.run import Run, mesh_of, open_run, write_json
+from taskaware.train import loop
 from taskaware.train.joint import Step, joint_loss, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer
@@ -57,8 +58,8 @@ def _train(run: Run) -> None:
     model = run.fresh_model()
     graphdef, params = nnx.split(model)
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    mesh = sharding.make_mesh(experiment.mesh_data, experiment.mesh_model)
-    batching, multiple = batching_over(experiment, mesh.shape["data"])
+    mesh = mesh_of(experiment)
+    batching, multiple = batching_over(experiment, row_parts(mesh))
     settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
     data = fingerprint(examples, batching, *settings, masks=experiment.spec_augment)
     about = _about(run) | {"data": data}
@@ -68,7 +69,7 @@ def _train(run: Run) -> None:
         if experiment.start_from and saved is None:
             params = _parameters_to_start_from(run, params)
         state = initial_state(params, optimizer, experiment.seed)
-        where = sharding.state_sharding(mesh, state)
+        where = state_sharding(mesh, state)
         if saved is not None:
             state = checkpoints.restore(saved, state, where, about)
             say(f"{run.folder}: going on from step {saved}")
@@ -167,7 +168,7 @@ def _loop(
     experiment, first = run.experiment, int(state.step)
     batches_a_step = experiment.optimizer.accumulate
     total = experiment.steps * batches_a_step
-    batching, multiple = batching_over(experiment, mesh.shape["data"])
+    batching, multiple = batching_over(experiment, row_parts(mesh))
     batches = training_batches(
         examples,
         batching,
@@ -185,7 +186,7 @@ def _loop(
         return loop.train(
             state,
             step,
-            (sharding.place_batch(mesh, batch) for batch in batches),
+            (place_batch(mesh, batch) for batch in batches),
             tasks=[task.name for task in experiment.tasks],
             total=total,
             log_every=experiment.log_every * batches_a_step,

@@ -60,6 +60,7 @@ UNUSUAL = Experiment(
         tcn=TCNConfig(width=6, d_ff=9, num_heads=3, num_layers=2, scaled=True, stop_gradient=True),
         dtype="bfloat16",
         scan=True,
+        remat="full",
     ),
     batching=Batching(
         size=2048,
@@ -98,7 +99,8 @@ UNUSUAL = Experiment(
     max_skipped=4,
     validate_every=3,
     mesh_data=2,
-    mesh_model=4,
+    mesh_fsdp=4,
+    mesh_tensor=2,
 )
 
 VALID = {

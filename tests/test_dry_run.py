@@ -175,7 +175,7 @@ def test_too_few_devices_are_missing(given, tmp_path):
     assert refused(outcome).startswith(f"{tmp_path / 'run'}: cannot be trained, missing devices;")
     missing, said, _ = told(outcome, "devices")
     assert missing == "MISSING"
-    assert said.endswith("found mesh_data 4000 × mesh_model 1; lower them")
+    assert said.endswith("found mesh_data 4000 × mesh_fsdp 1 × mesh_tensor 1; lower them")
 
 
 @pytest.mark.parametrize(

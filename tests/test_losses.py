@@ -1,10 +1,12 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from taskaware.losses import smoothed_cross_entropy, stream_health
+from taskaware.losses import cross_entropy_of_stream, smoothed_cross_entropy, stream_health
 
 LOGITS = 3 * jax.random.normal(jax.random.key(0), (2, 4, 7))
 TARGET = jnp.array([[1, 2, 3, 0], [6, 5, 4, 3]], jnp.int32)
@@ -27,6 +29,25 @@ def test_the_gradient_is_softmax_minus_smoothed_labels():
     found = jax.grad(lambda z: smoothed_cross_entropy(z, TARGET, 0.1).sum())(LOGITS)
     expected = jax.nn.softmax(LOGITS) - optax.smooth_labels(jax.nn.one_hot(TARGET, 7), 0.1)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 15, 28, 30, 42, 55, 56])
+def test_a_loss_in_parts_is_the_loss_and_no_more_logits_than_asked_stand_at_once(most):
+    y, table = LOGITS[..., :5] / 3, LOGITS.reshape(8, 7)[:5].T
+
+    def both(loss):
+        return jax.value_and_grad(lambda y, table: (loss(y, table) ** 2).sum(), (0, 1))
+
+    def in_parts(y, table):
+        return cross_entropy_of_stream(lambda y: y @ table.T, y, TARGET, 0.1, most)
+
+    expected = both(lambda y, table: smoothed_cross_entropy(y @ table.T, TARGET, 0.1))(y, table)
+    found = both(in_parts)(y, table)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected
+    )
+    widest = re.findall(r"f32\[2,(\d+),7\]", str(jax.make_jaxpr(both(in_parts))(y, table)))
+    assert max(map(int, widest)) == max(1, most // 14)
 
 
 def test_stream_health_of_hand_worked_streams():

@@ -41,9 +41,9 @@ def story(given):
     run = given.folder / "run"
     train = ["train", given.experiment, "--out", run]
     with pytest.MonkeyPatch.context() as patch:
-        from taskaware.train import sharding
+        from taskaware import training
 
-        place, placed = sharding.place_batch, []
+        place, placed = training.place_batch, []
 
         def place_and_be_interrupted(*args):
             placed.append(args)
@@ -51,7 +51,7 @@ def story(given):
                 signal.raise_signal(signal.SIGINT)
             return place(*args)
 
-        patch.setattr(sharding, "place_batch", place_and_be_interrupted)
+        patch.setattr(training, "place_batch", place_and_be_interrupted)
         interrupted = taskaware(*train)
     trained = taskaware(*train)
     assert trained.code == 0, trained.err
@@ -430,4 +430,5 @@ def test_a_place_that_cannot_be_a_run_folder_is_refused(given, tmp_path, out):
 
 def test_more_devices_than_there_are_are_refused(given, tmp_path):
     argv = ["train", given.experiment, "--out", tmp_path / "run", "--mesh-data", 4000]
-    assert "found mesh_data 4000 × mesh_model 1; lower them" in refused(taskaware(*argv))
+    found = "found mesh_data 4000 × mesh_fsdp 1 × mesh_tensor 1; lower them"
+    assert found in refused(taskaware(*argv))

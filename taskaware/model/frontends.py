@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from taskaware.axes import constrain
 from taskaware.dims import PAD
 from taskaware.layers import Linear
 
@@ -93,4 +94,4 @@ class TokenEmbedding(nnx.Module):
         flat = y.reshape(-1, self.d_model).astype(self.dtype)
         table_VD = self.table_VD[...].astype(self.dtype)
         scores = jnp.einsum("ND,VD->NV", flat, table_VD, preferred_element_type=jnp.float32)
-        return scores.reshape(*y.shape[:-1], -1)
+        return constrain(scores.reshape(*y.shape[:-1], -1), "data rows", None, "vocabulary")

@@ -1,5 +1,6 @@
 """The whole model: speech or text in, tokens out, modulated by a task embedding."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple, assert_never
 
@@ -9,6 +10,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from taskaware.axes import constrain
 from taskaware.config import Model
 from taskaware.dims import PAD, Batch
 from taskaware.layers import dropout, sinusoids, split_key
@@ -16,6 +18,12 @@ from taskaware.model.blocks import Cache, DecoderBlock, EncoderBlock, KeysValues
 from taskaware.model.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.modulation.film import Modulation, Places, modulate
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
+
+_KEPT = {
+    "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+"""What stays in memory of a block, by ``Model.remat``."""
 
 
 class Embedded(NamedTuple):
@@ -151,8 +159,11 @@ class Seq2Seq(nnx.Module):
             self.decoder, y_BTD, condition, decoder_keys[1], memory.memory_BSD, memory.mask_BS
         )
         y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # nothing is to be said at a prefix
-        logits_BTV = self.embedding.logits(_norm(self.decoder_norm, y_BTD))
-        return Output(logits_BTV, memory.stream_BSD, y_BTD)
+        return Output(self.logits(y_BTD), memory.stream_BSD, y_BTD)
+
+    def logits(self, y_BTD: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
+        """Score every token by the decoder's stream, as it is before its final norm."""
+        return self.embedding.logits(_norm(self.decoder_norm, y_BTD))
 
     def encode(
         self,
@@ -208,7 +219,7 @@ class Seq2Seq(nnx.Module):
 
         def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Any):
             y_BWD, cache = take_in(self.embedding(tokens_BW), prefix_length + position, cache)
-            return self.embedding.logits(_norm(self.decoder_norm, y_BWD)), cache
+            return self.logits(y_BWD), cache
 
         for place in range(prefix_length):
             assert prefix_BPD is not None
@@ -238,20 +249,25 @@ class Seq2Seq(nnx.Module):
         modulation = condition.modulation
         keys = None if key is None else jax.random.split(key, len(blocks))
         per_block = (None if modulation is None else modulation.at(slice(1, None)), keys)
-        if not self.config.scan:
-            for layer, block in enumerate(blocks):
-                place, block_key = jax.tree.map(lambda leaf, i=layer: leaf[i], per_block)
-                x = block(x, place, block_key, *context)
-            return x
-        graphdef = nnx.graphdef(blocks[0])
-        weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, blocks))
 
-        def body(x, slices):
-            block_weights, (place, block_key) = slices
-            block = nnx.merge(graphdef, block_weights)
-            return block(x, place, block_key, *context), None
+        def body(graphdef, x, slices):
+            weights, (place, block_key) = slices
+            x = nnx.merge(graphdef, weights)(x, place, block_key, *context)
+            return constrain(x, "batch", None, None), None
 
-        return lax.scan(body, x, (weights, per_block))[0]
+        if (remat := self.config.remat) != "none":
+            in_loop = self.config.scan
+            body = jax.checkpoint(
+                body, policy=_KEPT[remat], prevent_cse=not in_loop, static_argnums=0
+            )
+        graphdefs, states = zip(*map(nnx.split, blocks), strict=True)
+        if self.config.scan:
+            weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+            return lax.scan(functools.partial(body, graphdefs[0]), x, (weights, per_block))[0]
+        for layer, (graphdef, weights) in enumerate(zip(graphdefs, states, strict=True)):
+            slices = weights, jax.tree.map(lambda leaf, i=layer: leaf[i], per_block)
+            x, _ = body(graphdef, x, slices)
+        return x
 
 
 def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:

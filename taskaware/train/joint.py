@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from taskaware.dims import Batch
-from taskaware.losses import smoothed_cross_entropy, stream_health
+from taskaware.losses import cross_entropy_of_stream, stream_health
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.tcn import derangement
 from taskaware.train.state import TrainState
@@ -38,7 +38,7 @@ def joint_loss(
     if embedding_BZ is not None:
         embedding_BZ = embedding_BZ[derangement(shuffle_key, batch.task_B)]
     output = model(embedded, embedding_BZ, dropout_key)
-    loss_BT = smoothed_cross_entropy(output.logits_BTV, batch.target_BT, smoothing)
+    loss_BT = cross_entropy_of_stream(model.logits, output.decoder_BTD, batch.target_BT, smoothing)
     loss_B = jnp.where(embedded.mask_BT, loss_BT, 0).sum(1)
     tokens_B = embedded.mask_BT.sum(1)
     rms, participation = stream_health(output.decoder_BTD, embedded.mask_BT)

@@ -247,6 +247,32 @@ def test_a_loop_over_blocks_gives_what_the_unrolled_stack_gives(way, sharing):
     assert jax.tree.structure(nnx.state(looped)) == jax.tree.structure(nnx.state(unrolled))
 
 
+def gradient(model, batch):
+    """The gradient of some scores, as a function to be compiled, and what it is taken of."""
+    graphdef, params = nnx.split(model)
+
+    def total(params):
+        scores = logits(nnx.merge(graphdef, params), batch, key=jax.random.key(3))
+        return (scores * jnp.sin(jnp.arange(scores.size).reshape(scores.shape))).sum()
+
+    return jax.jit(jax.grad(total)), params
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_what_is_computed_again_changes_memory_and_not_the_gradient(scan):
+    shape = {"encoder_layers": 4, "decoder_layers": 4, "dropout": 0.3, "scan": scan}
+    b, expected, memory = batch(), None, {}
+    for remat in ("none", "minimal", "full"):
+        found, params = gradient(model(remat=remat, **shape), b)
+        compiled = found.lower(params).compile()
+        memory[remat] = compiled.memory_analysis().temp_size_in_bytes
+        expected = expected or compiled(params)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), compiled(params), expected
+        )
+    assert memory["full"] < memory["minimal"] < memory["none"]
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_decoding_with_a_cache_gives_the_teacher_forced_scores(way, norm):

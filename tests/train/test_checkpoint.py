@@ -11,8 +11,9 @@ import pytest
 import train_toy as toy_run
 from flax import nnx
 
+from taskaware.axes import make_mesh, state_sharding
 from taskaware.errors import RunError, UsageError
-from taskaware.train import checkpoint, sharding
+from taskaware.train import checkpoint
 from taskaware.train.checkpoint import Checkpoints
 from taskaware.train.state import TrainState
 
@@ -24,7 +25,7 @@ def restore(folder, about=ABOUT, like=None, mesh=None):
     checkpoints = Checkpoints(folder, 2)
     like = like or toy_run.setup()[1]
     try:
-        where = sharding.state_sharding(mesh or sharding.make_mesh(1, 1), like)
+        where = state_sharding(mesh or make_mesh(), like)
         step = checkpoints.steps()[-1]
         return checkpoints.restore(step, like, where, about), step
     finally:
@@ -101,9 +102,9 @@ def test_a_state_may_be_donated_once_save_has_returned(tmp_path):
 def test_what_one_device_saved_is_restored_on_eight_and_split_as_asked(tmp_path):
     state = toy_run.setup(d_ff=2048)[1]
     save(tmp_path, state)
-    found, _ = restore(tmp_path, like=state, mesh=sharding.make_mesh(4, 2))
+    found, _ = restore(tmp_path, like=state, mesh=make_mesh(2, 2, 2))
     kernel = found.params["encoder"][0]["feed_forward"]["up"]["kernel"][...]
-    assert kernel.addressable_shards[0].data.shape == (16, 1024)
+    assert kernel.addressable_shards[0].data.shape == (8, 1024)
     for a, b in zip(jax.tree.leaves(found.params), jax.tree.leaves(state.params), strict=True):
         assert np.array_equal(a, b)
 

@@ -7,13 +7,14 @@ import pytest
 import train_toy as toy_run
 from flax import nnx
 
+from taskaware import axes
 from taskaware.config import Meta
 from taskaware.data.batches import by_task
 from taskaware.dims import EOS, PAD, Batch
 from taskaware.model.seq2seq import build
 from taskaware.modulation.film import TCNParam
 from taskaware.modulation.tcn import derangement
-from taskaware.train import maml, sharding
+from taskaware.train import maml
 from taskaware.train.joint import joint_loss
 from taskaware.train.maml import adapt, maml_loss, maml_step
 from taskaware.train.optimizer import make_optimizer
@@ -229,15 +230,15 @@ def test_an_adaptation_that_is_not_finite_changes_nothing():
         assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("shape", [(8, 1), (4, 2)])
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 2, 2)])
 def test_a_step_over_eight_devices_is_the_step_on_one(shape):
     step, state = setup("implicit", Meta(order="second"))
     tasks = text_tasks(rows=16)
     single, _ = jax.jit(step)(state, tasks)
-    mesh = sharding.make_mesh(*shape)
+    mesh = axes.make_mesh(*shape)
     with jax.set_mesh(mesh):
-        placed = jax.device_put(state, sharding.state_sharding(mesh, state))
-        split, _ = jax.jit(step)(placed, sharding.place_batch(mesh, tasks))
+        placed = jax.device_put(state, axes.state_sharding(mesh, state))
+        split, _ = jax.jit(step)(placed, axes.place_batch(mesh, tasks))
     # One Adam step divides by the gradient's size, so compare what it divided.
     for a, b in zip(*(jax.tree.leaves(s.opt_state) for s in (single, split)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,108 @@
+"""Where arrays lie: their axes by name, and the axes of the mesh that split them.
+
+A mesh has three axes. Rows of a batch are split over ``data`` and ``fsdp``. Over ``fsdp`` each
+device holds a part of every weight too and is sent the rest of a layer when it comes to it; over
+``tensor`` it never has more than its part of a layer, and results travel. XLA inserts all of that
+from where arrays are said to lie.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+
+import jax
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
+
+from taskaware.errors import UsageError
+
+MESH = ("data", "fsdp", "tensor")
+
+SPLIT_OVER = {
+    "batch": ("data", "fsdp"),
+    "data rows": ("data",),
+    "vocabulary": ("tensor", "fsdp"),  # so that no device ever holds all of the embedding
+    "model": ("fsdp",),
+    "heads": ("tensor",),
+    "hidden": ("tensor",),
+}
+"""The axes of the mesh that split each named axis, as many of them as divide it."""
+
+PARAMETERS = {
+    r"table_VD": ("vocabulary", None),
+    r"(query|key|value) kernel": ("model", "heads"),
+    r"(query|key|value) bias": ("heads",),
+    r"out kernel": ("heads", "model"),
+    r"up kernel": ("model", "hidden"),
+    r"up bias": ("hidden",),
+    r"(down|project) kernel": ("hidden", "model"),
+}
+"""The axes of parameters by the end of their path; others are copied to every device."""
+
+_LARGE = 2**14
+"""Parameters of fewer numbers are copied to every device: splitting them saves nothing."""
+
+
+def make_mesh(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+    """Return a mesh of data × fsdp × tensor devices; data = -1 takes all that the others leave."""
+    devices = jax.device_count()
+    if data == -1:
+        data = max(1, devices // (fsdp * tensor))
+    shape = (data, fsdp, tensor)
+    if math.prod(shape) > devices:
+        raise UsageError(
+            f"mesh: expected at most {devices} devices ({jax.default_backend()}), found mesh_data "
+            f"{data} × mesh_fsdp {fsdp} × mesh_tensor {tensor}; lower them"
+        )
+    return jax.make_mesh(
+        shape,
+        MESH,
+        axis_types=(AxisType.Auto,) * 3,
+        devices=jax.devices()[: math.prod(shape)],
+    )
+
+
+def row_parts(mesh: Mesh) -> int:
+    """Return over how many devices a batch's rows are split."""
+    return math.prod(mesh.shape[axis] for axis in SPLIT_OVER["batch"])
+
+
+def state_sharding(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Return how each array of a training state is split, the optimizer's like their parameters."""
+
+    def where(path, leaf) -> NamedSharding:
+        words = " ".join(str(getattr(key, "key", getattr(key, "name", ""))) for key in path)
+        for ending, axes in PARAMETERS.items():
+            if leaf.size >= _LARGE and re.search(rf"\b{ending}( value)?$", words.strip()):
+                return NamedSharding(mesh, _spec(mesh.shape, leaf.shape, axes))
+        return NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree_util.tree_map_with_path(where, tree)
+
+
+def place_batch(mesh: Mesh, batch: PyTree) -> PyTree:
+    """Send a batch of this process's rows to its devices, rows split among them."""
+    sharding = NamedSharding(mesh, PartitionSpec(SPLIT_OVER["batch"]))
+    if jax.process_count() == 1:
+        return jax.device_put(batch, sharding)
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+
+
+def constrain(x: Array, *axes: str | None) -> Array:
+    """Return x, said to lie as its axes are split on the mesh in use, if there is one."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return x
+    return lax.with_sharding_constraint(x, _spec(mesh.shape, x.shape, axes))
+
+
+def _spec(mesh: dict[str, int], shape: Sequence[int], axes: Sequence[str | None]) -> PartitionSpec:
+    """Return the axes of the mesh that split an array's axes; none does that twice."""
+    spec = []
+    for size, axis in zip(shape, axes, strict=True):
+        parts = [name for name in SPLIT_OVER.get(axis or "", ()) if mesh.get(name, 1) > 1]
+        while parts and size % math.prod(mesh[name] for name in parts):
+            parts.pop()
+        spec.append(tuple(parts) or None)
+    return PartitionSpec(*spec)
