@@ -11,10 +11,10 @@ Three ways in, each without the others:
 
 Reading order, in which a module imports only what stands before it::
 
-    errors ← machine ← digests ← dims ← axes ← strict_json ← config ← layers ← modulation ← linen
-    ← data ← model ← losses ← decode ← train ← inference ← evaluate ← analysis ← report ← run
-    ← training ← dry_run ← results ← pseudo_label ← quickstart ← experiment_file ← corpus_commands
-    ← commands ← cli
+    errors ← machine ← digests ← dims ← processes ← axes ← strict_json ← config ← layers
+    ← modulation ← linen ← data ← model ← losses ← decode ← train ← inference ← evaluate ← analysis
+    ← report ← run ← training ← dry_run ← results ← pseudo_label ← quickstart ← experiment_file
+    ← corpus_commands ← commands ← cli
 
 The letters of shapes are named in ``taskaware.dims``.
 """

@@ -76,17 +76,32 @@ def state_sharding(mesh: Mesh, tree: PyTree) -> PyTree:
         for ending, axes in PARAMETERS.items():
             if leaf.size >= _LARGE and re.search(rf"\b{ending}( value)?$", words.strip()):
                 return NamedSharding(mesh, _spec(mesh.shape, leaf.shape, axes))
-        return NamedSharding(mesh, PartitionSpec())
+        return on_every_device(mesh)
 
     return jax.tree_util.tree_map_with_path(where, tree)
 
 
+def on_every_device(mesh: Mesh) -> NamedSharding:
+    """Return how arrays lie of which every device has all."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def own_rows(mesh: Mesh) -> tuple[int, int, int]:
+    """Return which parts of a batch's rows this process's devices hold: first, end, of how many."""
+    devices = mesh.devices.reshape(row_parts(mesh), -1)
+    processes = [{device.process_index for device in row} for row in devices]
+    own = [i for i, those in enumerate(processes) if jax.process_index() in those]
+    return own[0], own[-1] + 1, len(devices)
+
+
 def place_batch(mesh: Mesh, batch: PyTree) -> PyTree:
-    """Send a batch of this process's rows to its devices, rows split among them."""
+    """Send a batch to the devices, rows split among them; each process sends its own devices'."""
     sharding = NamedSharding(mesh, PartitionSpec(SPLIT_OVER["batch"]))
     if jax.process_count() == 1:
         return jax.device_put(batch, sharding)
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_callback(x.shape, sharding, lambda index: x[index]), batch
+    )
 
 
 def constrain(x: Array, *axes: str | None) -> Array:

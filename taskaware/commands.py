@@ -80,7 +80,12 @@ def vocab(
     print(f"{out}: {size} tokens from {len(rows)} examples")
 
 
-def train(experiment: tyro.conf.Positional[Path], out: Path, dry_run: bool = False) -> None:
+def train(
+    experiment: tyro.conf.Positional[Path],
+    out: Path,
+    dry_run: bool = False,
+    distributed: bool = False,
+) -> None:
     """Train an experiment; the same command again goes on where it stopped.
 
     Any field of the experiment can be set: --steps 2000 --model.d-model 256. All of them are
@@ -91,8 +96,9 @@ def train(experiment: tyro.conf.Positional[Path], out: Path, dry_run: bool = Fal
             `experiments`; or JSON as in a run folder.
         out: the run folder.
         dry_run: write nothing; only say how large it is, and what is there and what is missing.
+        distributed: this is one of several processes, started by the same command on each machine.
     """
-    _train(load_experiment(experiment), experiment, out, dry_run)
+    _train(load_experiment(experiment), experiment, out, dry_run, distributed)
 
 
 def evaluate(
@@ -238,6 +244,7 @@ def _training(experiment: Experiment, path: Path) -> Callable[..., None]:
         out: Path,
         experiment: Annotated[Experiment, tyro.conf.arg(name="")] = experiment,
         dry_run: bool = False,
+        distributed: bool = False,
     ) -> None:
         """Train this experiment; the same command again goes on where it stopped.
 
@@ -245,21 +252,26 @@ def _training(experiment: Experiment, path: Path) -> Callable[..., None]:
             out: the run folder.
             experiment: what to train.
             dry_run: write nothing; only say how large it is, and what is there and what is missing.
+            distributed: this is one of several processes, started by the same command on each
+                machine.
         """
-        _train(experiment, path, out, dry_run)
+        _train(experiment, path, out, dry_run, distributed)
 
     return train_this
 
 
-def _train(experiment: Experiment, path: Path, out: Path, dry_run: bool) -> None:
+def _train(experiment: Experiment, path: Path, out: Path, dry_run: bool, distributed: bool) -> None:
     _set_up_jax()
     if dry_run:
         from taskaware import dry_run as dry
 
         return dry.dry_run(experiment, out, recipes(path))
-    from taskaware import run, training
-    from taskaware.report import say
+    from taskaware import processes, run, training
+    from taskaware.report import console, say
 
+    if distributed:
+        processes.join()
+        console.quiet = not processes.is_first()
     say(run.devices_line(experiment))
     training.train(run.start(experiment, out))
     say(f"{out}: {experiment.steps} steps; taskaware evaluate {out}")

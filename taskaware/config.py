@@ -123,7 +123,8 @@ class Model:
     """Compile one block and loop over it: less to compile, the same numbers and parameters."""
     remat: Literal["none", "minimal", "full"] = "none"
     """What a block computes again for the gradient instead of keeping it: nothing; all but the
-    products with its weights; or all, from its input alone. The same numbers in less memory."""
+    products with its weights; or all, from its input alone. The same numbers in less memory; on
+    CPUs only with scan."""
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""

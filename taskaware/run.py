@@ -26,6 +26,7 @@ from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
 from taskaware.machine import cpu_count, sole_user
 from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.processes import first_does
 from taskaware.strict_json import load, to_json
 from taskaware.train.checkpoint import Checkpoints, anything_saved
 
@@ -87,13 +88,19 @@ def fresh_model(experiment: Experiment, vocab_size: int) -> Seq2Seq:
 def start(experiment: Experiment, folder: Path) -> Run:
     """Make a run folder, or open the one that the same experiment has begun.
 
-    A folder in which nothing has been saved yet is free for a changed experiment.
+    A folder in which nothing has been saved yet is free for a changed experiment. Of several
+    processes, the first makes it.
 
     Raises:
         UsageError: the folder belongs to another experiment, is in use or cannot be written, or
             the tokenizer is missing.
     """
     tokenizer = Tokenizer.load(Path(experiment.tokenizer))
+    first_does(lambda: _make_folder(experiment, folder, tokenizer))
+    return Run(folder, experiment, tokenizer)
+
+
+def _make_folder(experiment: Experiment, folder: Path, tokenizer: Tokenizer) -> None:
     with sole_user(folder, folder / _LOCK):
         has_begun(experiment, folder, tokenizer)
         try:
@@ -106,7 +113,6 @@ def start(experiment: Experiment, folder: Path) -> Run:
             raise UsageError(
                 f"{folder}: cannot be written ({error.strerror}); choose another --out"
             ) from None
-    return Run(folder, experiment, tokenizer)
 
 
 def has_begun(experiment: Experiment, folder: Path, tokenizer: Tokenizer | None) -> bool:

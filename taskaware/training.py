@@ -15,9 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from taskaware.axes import place_batch, row_parts, state_sharding
+from taskaware.axes import on_every_device, own_rows, place_batch, row_parts, state_sharding
 from taskaware.config import Batching, Experiment
-from taskaware.data.batches import by_task, evaluation_batches, fingerprint, training_batches
+from taskaware.data.batches import (
+    Own,
+    by_task,
+    evaluation_batches,
+    fingerprint,
+    training_batches,
+)
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import PAD
@@ -25,6 +31,7 @@ from taskaware.errors import StoppedError, UsageError
 from taskaware.inference import TaskEmbeddings, task_embeddings
 from taskaware.machine import StopSignals
 from taskaware.model.seq2seq import Seq2Seq
+from taskaware.processes import AgreedStop, fetch, first_does, is_first
 from taskaware.report import RunLog, say
 from taskaware.run import Run, mesh_of, open_run, write_json
 from taskaware.train import loop
@@ -45,7 +52,8 @@ def train(run: Run) -> None:
         RunError: a checkpoint could not be written, or the loss is not finite any more.
         StoppedError: SIGTERM or Ctrl-C came; the step has been finished and saved.
     """
-    with run.alone():
+    with contextlib.ExitStack() as held:
+        first_does(lambda: held.enter_context(run.alone()))
         _train(run)
 
 
@@ -63,7 +71,8 @@ def _train(run: Run) -> None:
     settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
     data = fingerprint(examples, batching, *settings, masks=experiment.spec_augment)
     about = _about(run) | {"data": data}
-    checkpoints, stop = run.checkpoints(), StopSignals()
+    checkpoints = run.checkpoints()
+    stop = StopSignals() if jax.process_count() == 1 else AgreedStop()
     with stop, contextlib.closing(checkpoints):
         saved = checkpoints.recover(say)
         if experiment.start_from and saved is None:
@@ -74,13 +83,16 @@ def _train(run: Run) -> None:
             state = checkpoints.restore(saved, state, where, about)
             say(f"{run.folder}: going on from step {saved}")
         else:
-            state = jax.device_put(state, where)
-        step = jax.jit(_step(experiment, model), donate_argnums=0)
+            state = jax.jit(lambda state: state, out_shardings=where)(state)
+        step = jax.jit(
+            _step(experiment, model), donate_argnums=0, out_shardings=(where, on_every_device(mesh))
+        )
         began, before = time.monotonic(), training_seconds(run) if int(state.step) else 0.0
 
         def save(state: TrainState) -> None:
             checkpoints.save(state, about)
-            write_json(run.folder / "seconds.json", before + time.monotonic() - began)
+            if is_first():
+                write_json(run.folder / "seconds.json", before + time.monotonic() - began)
 
         with jax.set_mesh(mesh):
             state = _loop(run, model, examples, mesh, state, step, save, stop)
@@ -90,8 +102,9 @@ def _train(run: Run) -> None:
             "saved; run the same command again to go on",
             stop.received,
         )
-    model = nnx.merge(graphdef, jax.device_get(state.params))
-    _store_embeddings(run, model, examples, int(state.step))
+    params = fetch(state.params)
+    if is_first():
+        _store_embeddings(run, nnx.merge(graphdef, params), examples, int(state.step))
 
 
 def _step(experiment: Experiment, model: Seq2Seq) -> Step:
@@ -127,7 +140,7 @@ def _parameters_to_start_from(run: Run, own: nnx.State) -> nnx.State:
     """Return the newest parameters of the run that this one fine-tunes."""
     base = open_run(Path(run.experiment.start_from))
     refuse_other_parameters(base, run.experiment, run.tokenizer, own)
-    return nnx.state(restore(base)[0])
+    return jax.device_get(nnx.state(restore(base)[0]))
 
 
 def refuse_other_parameters(
@@ -176,13 +189,16 @@ def _loop(
         first=first,
         multiple=multiple,
         only=experiment.trained,
-        process=(jax.process_index(), jax.process_count()),
+        own=Own(*own_rows(mesh), by_task=experiment.strategy == "maml"),
         masks=experiment.spec_augment,
     )
     if experiment.strategy == "maml":
         batches = map(by_task, batches)
     evaluators = [_validation_loss(run, model, stop)] if experiment.validate_every else []
-    with RunLog(run.folder, run.folder.name, first, total) as log:
+    with contextlib.ExitStack() as stack:
+        log = None
+        if is_first():
+            log = stack.enter_context(RunLog(run.folder, run.folder.name, first, total))
         return loop.train(
             state,
             step,
@@ -192,12 +208,12 @@ def _loop(
             log_every=experiment.log_every * batches_a_step,
             save_every=experiment.save_every * batches_a_step,
             max_skipped=experiment.max_skipped,
-            report=log.progress,
+            report=log.progress if log else lambda progress: None,
             save=save,
             stop=stop,
             evaluate_every=experiment.validate_every * batches_a_step,
             evaluators=evaluators,
-            report_scores=log.scores,
+            report_scores=log.scores if log else lambda step, scores: None,
         )
 
 

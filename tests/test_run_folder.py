@@ -127,7 +127,7 @@ def test_an_interrupted_run_ends_where_one_without_a_pause_does(given, story, tm
 def test_training_begins_by_telling_what_it_computes_on(story):
     first = story.trained.out.splitlines()[0]
     assert first.startswith("backend cpu, ")
-    assert first.endswith("mesh data 1 × model 1, float32")
+    assert first.endswith("mesh data 1 × fsdp 1 × tensor 1, float32")
 
 
 def test_a_finished_run_that_is_trained_again_stays_as_it_is(story):

@@ -10,9 +10,9 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
@@ -21,6 +21,7 @@ import threadpoolctl
 from taskaware.config import Batching, SpecAugment
 from taskaware.data.augment import spec_augment
 from taskaware.data.buckets import Shape, cut_by_length, equal_mass, least_padding, shape_of
+from taskaware.data.features import MEL_CHANNELS
 from taskaware.data.tasks import TaskExamples
 from taskaware.dims import PAD, Batch, Speech
 
@@ -41,6 +42,29 @@ def task_probabilities(counts: Sequence[int], alpha: float) -> np.ndarray:
     return weight / weight.sum()
 
 
+class Own(NamedTuple):
+    """Whose rows of speech this process computes: those of parts start to end, of ``parts``."""
+
+    start: int = 0
+    end: int = 1
+    parts: int = 1
+    by_task: bool = False
+    """Whether each task's rows are split by themselves, or all of a batch's together."""
+
+    def of(self, rows: Sequence[int]) -> list[int]:
+        """Return which rows of a batch with so many of each task."""
+        counts = rows if self.by_task else [sum(rows)]
+        first, found = 0, []
+        for count in counts:
+            start, end = (first + count * at // self.parts for at in (self.start, self.end))
+            found += range(start, end)
+            first += count
+        return found
+
+
+_ALL_ROWS = Own()
+
+
 class _MixedBatches:
     """Batches with a fixed share of rows for each of some tasks, as a Grain source."""
 
@@ -51,12 +75,12 @@ class _MixedBatches:
         batching: Batching,
         multiple: int,
         seed: int,
-        process: tuple[int, int],
+        own: Own,
         masks: SpecAugment = _NO_MASKS,
     ):
         self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
         order = [tasks.index(task) for task in self._tasks]
-        self._seed, self._process, self._masks = seed, process, masks
+        self._seed, self._own, self._masks = seed, own, masks
         count = min(batching.buckets, *(len(examples) for _, examples in tasks))
         examples = [examples for _, examples in self._tasks]
         weights = [_weights(e, batching.corpus_alpha) for e in examples]
@@ -83,15 +107,15 @@ class _MixedBatches:
 
     def __getitem__(self, index) -> Batch:
         bucket, visit = self._turn(int(index))
-        start, step = self._process
         chosen, places = [], []
         for task, streams, rows in zip(self._tasks, self._streams, self.rows[bucket], strict=True):
-            own = range(rows)[start::step]
-            chosen.append((*task, [int(streams[bucket][visit * rows + i]) for i in own]))
-            places += [(i, task[0]) for i in own]
-        batch = collate(chosen, self.shapes[bucket])
+            chosen.append((*task, [int(streams[bucket][visit * rows + i]) for i in range(rows)]))
+            places += [(i, task[0]) for i in range(rows)]
+        spoken = [len(rows) for _, examples, rows in chosen if examples.source is None]
+        own = self._own.of(spoken)
+        batch = collate(chosen, self.shapes[bucket], own)
         if batch.speech is not None and self._masks.is_on:
-            self._mask(batch.speech, int(index), places)
+            self._mask(batch.speech, int(index), places, own)
         return batch
 
     def _turn(self, index: int) -> tuple[int, int]:
@@ -102,9 +126,16 @@ class _MixedBatches:
         order = np.random.default_rng((self._seed, block)).permutation(len(self.shapes))
         return int(order[turn]), block
 
-    def _mask(self, speech: Speech, number: int, places: Sequence[tuple[int, int]]) -> None:
+    def _mask(
+        self,
+        speech: Speech,
+        number: int,
+        places: Sequence[tuple[int, int]],
+        own: Collection[int],
+    ) -> None:
         """Mask frames in place: they are the batch's own copy, made by ``collate``."""
-        for row, (length, (place, task)) in enumerate(zip(speech.length_B, places, strict=False)):
+        for row in own:
+            length, (place, task) = speech.length_B[row], places[row]
             # 1 +, for zeros at the end of a seed count for nothing.
             rng = np.random.default_rng((self._seed, number, place, 1 + task))
             frames = speech.frames_BAC[row, :length]
@@ -119,10 +150,10 @@ def training_batches(
     first: int = 0,
     multiple: int = 1,
     only: Sequence[int] | None = None,
-    process: tuple[int, int] = (0, 1),
+    own: Own = _ALL_ROWS,
     masks: SpecAugment = _NO_MASKS,
 ) -> Iterator[Batch]:
-    """Yield this process's part of every batch, endlessly, from number ``first`` on.
+    """Yield batches, endlessly, from number ``first`` on; a process may leave out others' frames.
 
     Args:
         tasks: the experiment's tasks in order.
@@ -131,13 +162,13 @@ def training_batches(
         first: batches already used.
         multiple: of which each task's rows are a multiple: devices over which they are split.
         only: tasks that are trained on, by their place; all by default.
-        process: (index, count) of this process.
+        own: the rows whose frames are computed; all others' are zero.
         masks: over the frames of speech, drawn anew for each row of each batch.
     """
     # Features are small matrix products; BLAS threads for them would only take cores from the
     # step that runs meanwhile (6 ms an utterance instead of 0.7).
     threadpoolctl.threadpool_limits(1, user_api="blas")
-    sources, probabilities = _sources(tasks, batching, seed, multiple, only, process, masks)
+    sources, probabilities = _sources(tasks, batching, seed, multiple, only, own, masks)
     datasets = [grain.MapDataset.source(source) for source in sources]
     mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, probabilities)
     dataset = mixed[first:]
@@ -163,7 +194,7 @@ def rows_a_batch(counts: Sequence[int], batching: Batching, multiple: int = 1) -
 def batch_shapes(tasks: Sequence[TaskExamples], batching: Batching) -> list[Shape]:
     """Return every bucket's shape over all tasks."""
     probabilities = np.full(len(tasks), 1 / len(tasks))
-    return _MixedBatches(list(enumerate(tasks)), probabilities, batching, 1, 0, (0, 1)).shapes
+    return _MixedBatches(list(enumerate(tasks)), probabilities, batching, 1, 0, _ALL_ROWS).shapes
 
 
 def fingerprint(
@@ -239,23 +270,36 @@ def by_task(batch: Batch) -> tuple[Batch, ...]:
     return tuple(parts)
 
 
-def collate(chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]], shape: Shape) -> Batch:
-    """Join (task, its examples, which of them) into one batch; speech tasks come first."""
-    frames, source, target, task_of = [], [], [], []
+def collate(
+    chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]],
+    shape: Shape,
+    own: Collection[int] | None = None,
+) -> Batch:
+    """Join (task, its examples, which of them) into one batch; speech tasks come first.
+
+    Args:
+        chosen: a row an example.
+        shape: to which rows are padded.
+        own: the rows of speech whose frames are computed, the others' are zero; all by default.
+    """
+    spoken, source, target, task_of = [], [], [], []
     for task, examples, indices in chosen:
         for index in indices:
             target.append(examples.target[index])
             task_of.append(task)
             if examples.source is None:
-                frames.append(examples.frames(index))
+                spoken.append((examples, index))
             else:
                 source.append(examples.source[index])
     speech = None
-    if frames:
-        frames_BAC = np.zeros((len(frames), shape.frames, frames[0].shape[1]), np.float32)
-        for row, values in enumerate(frames):
-            frames_BAC[row, : len(values)] = values
-        speech = Speech(frames_BAC, np.array([len(values) for values in frames], np.int32))
+    if spoken:
+        # Rows that nobody touches take no memory.
+        frames_BAC = np.zeros((len(spoken), shape.frames, MEL_CHANNELS), np.float32)
+        length = [examples.source_length[index] for examples, index in spoken]
+        for row in range(len(spoken)) if own is None else own:
+            examples, index = spoken[row]
+            frames_BAC[row, : length[row]] = examples.frames(index)
+        speech = Speech(frames_BAC, np.array(length, np.int32))
     return Batch(
         speech,
         _pad(source, shape.source) if source else None,
@@ -265,12 +309,12 @@ def collate(chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]], shape: Sh
 
 
 def _sources(
-    tasks, batching, seed, multiple, only, process=(0, 1), masks=_NO_MASKS
+    tasks, batching, seed, multiple, only, own=_ALL_ROWS, masks=_NO_MASKS
 ) -> tuple[list[_MixedBatches], list[float]]:
     """Return what batches are drawn from, and how often from each."""
     numbered = [(i, examples) for i, examples in enumerate(tasks) if only is None or i in only]
     probabilities = task_probabilities([len(e) for _, e in numbered], batching.alpha)
-    settings = (batching, multiple, seed, process, masks)
+    settings = (batching, multiple, seed, own, masks)
     if batching.mixing == "all_tasks":
         return [_MixedBatches(numbered, probabilities, *settings)], [1.0]
     single = [_MixedBatches([task], np.ones(1), *settings) for task in numbered]

@@ -21,6 +21,7 @@ from orbax.checkpoint import v1 as ocp
 
 from taskaware.digests import damage, manifest
 from taskaware.errors import RunError, UsageError
+from taskaware.processes import first_does, is_first
 from taskaware.train.state import TrainState
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells its moves, and errors twice
@@ -51,7 +52,7 @@ class Checkpoints:
         """Return the newest step that is whole, None if none was ever committed.
 
         What a killed run has left is cleared away, and damaged steps newer than that one are
-        moved to ``damaged``. For the one process that goes on with the run.
+        moved to ``damaged``. For the run that goes on, by the first of its processes.
 
         Args:
             tell: called with a line that names what is damaged and what is used instead.
@@ -59,6 +60,10 @@ class Checkpoints:
         Raises:
             UsageError: something was committed, and all of it is damaged.
         """
+        self._whole = first_does(lambda: self._recover(tell))
+        return self._whole
+
+    def _recover(self, tell: Callable[[str], None]) -> int | None:
         for part in self._manifests.glob("*.part"):
             self._delete(int(part.stem))
         if not self._manifests.exists():
@@ -67,7 +72,6 @@ class Checkpoints:
         for step in sorted(_numbers(self.folder) | _numbers(self._manifests), reverse=True):
             what = self._damage(step)
             if not what:
-                self._whole = step
                 break
             damaged[step] = what
         else:
@@ -102,8 +106,9 @@ class Checkpoints:
         step = int(state.step)
         items = {"state": _plain(state), "about": about | {"shapes": json.dumps(_shapes(state))}}
         try:
-            self._manifests.mkdir(parents=True, exist_ok=True)
-            self._record(step, "part").touch()
+            if is_first():
+                self._manifests.mkdir(parents=True, exist_ok=True)
+                self._record(step, "part").touch()
             written = ocp.save_checkpointables_async(str(self.folder / str(step)), items)
         except Exception as error:
             raise self._not_written(error) from error
@@ -175,7 +180,7 @@ class Checkpoints:
     def _commit(self, step: int, written: Any) -> None:
         """Record what has been written, then delete steps that are no longer kept."""
         written.result()
-        if jax.process_index() > 0:
+        if not is_first():
             return
         self._record(step, "part").write_text(manifest(self.folder / str(step)))
         os.replace(self._record(step, "part"), self._record(step, "json"))

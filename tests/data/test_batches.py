@@ -9,6 +9,7 @@ import pytest
 
 from taskaware.config import Batching, SpecAugment, Task
 from taskaware.data.batches import (
+    Own,
     batch_shapes,
     by_task,
     evaluation_batches,
@@ -231,20 +232,31 @@ def test_another_seed_gives_another_order(tasks):
 
 @pytest.mark.parametrize("batching", [ALL, ONE, LEAST])
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_processes_share_a_batch_by_taking_each_tasks_rows_in_turn(tasks, batching, count):
-    """Row j of a task in the whole batch is row j // count of process j % count."""
-    whole = take(3, tasks, batching, multiple=4)
-    parts = [take(3, tasks, batching, multiple=4, process=(p, count)) for p in range(count)]
-    for number, batch in enumerate(whole):
-        rows = examples_in(batch, tasks)
-        for p in range(count):
-            part = parts[p][number]
-            assert shape_of(part) == shape_of(batch)
-            expected = []
-            for task in dict.fromkeys(batch.task_B.tolist()):
-                expected += [row for row in rows if row[0] == task][p::count]
-            assert examples_in(part, tasks) == expected
-            assert len(expected) * count == len(rows)
+@pytest.mark.parametrize("by_task", [False, True])
+def test_processes_share_the_frames_of_a_batch_and_all_know_the_rest(
+    tasks, batching, count, by_task
+):
+    """Each computes neighboring rows of the batch, or of every task where tasks go their ways."""
+    for masks in (SpecAugment(), MASKS):
+        (whole,) = take(1, tasks, batching, multiple=4, masks=masks)
+        owns = [Own(p, p + 1, count, by_task) for p in range(count)]
+        parts = [take(1, tasks, batching, multiple=4, masks=masks, own=own)[0] for own in owns]
+        for part in parts:
+            np.testing.assert_equal(part._replace(speech=None), whole._replace(speech=None))
+        if whole.speech is None:
+            continue
+        spoken = len(whole.speech.length_B)
+        tasks_of = whole.task_B[:spoken] if by_task else np.zeros(spoken, int)
+        held = np.zeros(spoken, int)
+        for p, part in enumerate(parts):
+            np.testing.assert_array_equal(part.speech.length_B, whole.speech.length_B)
+            own = part.speech.frames_BAC.any((1, 2))
+            held += own
+            np.testing.assert_array_equal(part.speech.frames_BAC[own], whole.speech.frames_BAC[own])
+            for task in np.unique(tasks_of):
+                rows = np.flatnonzero(tasks_of == task)
+                assert own[rows].tolist() == [i * count // len(rows) == p for i in range(len(rows))]
+        assert (held == 1).all()
 
 
 @pytest.mark.parametrize("batching", [ALL, ONE, replace(ALL, alpha=1.0), IN_TOKENS])
@@ -304,16 +316,6 @@ def test_a_masked_batch_is_the_same_wherever_reading_began(tasks, batching):
         resumed = take(3, tasks, batching, masks=MASKS, first=first)
         for found, expected in zip(resumed, whole[first : first + 3], strict=True):
             assert_equal(found, expected)
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_processes_share_a_masked_batch_by_taking_each_tasks_rows_in_turn(tasks, count):
-    (whole,) = take(1, tasks, ALL, multiple=4, masks=MASKS)
-    frames = {task: whole.speech.frames_BAC[4 * i : 4 * i + 4] for i, task in enumerate((1, 2))}
-    for p in range(count):
-        (part,) = take(1, tasks, ALL, multiple=4, masks=MASKS, process=(p, count))
-        expected = np.concatenate([frames[task][p::count] for task in (1, 2)])
-        np.testing.assert_array_equal(part.speech.frames_BAC, expected)
 
 
 def test_another_seed_gives_other_masks(corpus):

@@ -260,17 +260,21 @@ def gradient(model, batch):
 
 @pytest.mark.parametrize("scan", [False, True])
 def test_what_is_computed_again_changes_memory_and_not_the_gradient(scan):
-    shape = {"encoder_layers": 4, "decoder_layers": 4, "dropout": 0.3, "scan": scan}
-    b, expected, memory = batch(), None, {}
+    shape = {"encoder_layers": 3, "decoder_layers": 3, "dropout": 0.3, "scan": scan}
+    b = batch(speech_rows=8, frames=200, source=20, target=20)
+    expected, memory, products = None, [], []
     for remat in ("none", "minimal", "full"):
         found, params = gradient(model(remat=remat, **shape), b)
-        compiled = found.lower(params).compile()
-        memory[remat] = compiled.memory_analysis().temp_size_in_bytes
+        lowered = found.lower(params)
+        products.append(lowered.as_text().count("dot_general"))
+        compiled = lowered.compile()
+        memory.append(compiled.memory_analysis().temp_size_in_bytes)
         expected = expected or compiled(params)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), compiled(params), expected
-        )
-    assert memory["full"] < memory["minimal"] < memory["none"]
+        for one, other in zip(*map(jax.tree.leaves, (compiled(params), expected)), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4)
+    assert products == sorted(set(products))
+    if scan:  # without a loop, XLA for CPUs takes the second computation for the first
+        assert memory == sorted(set(memory), reverse=True)
 
 
 @pytest.mark.parametrize("way", WAYS)

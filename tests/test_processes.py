@@ -1,0 +1,142 @@
+"""Two processes of two devices each train one model, as one process of four does."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from command_line import ROOT, get_ready, tiny
+
+from taskaware.run import open_run
+from taskaware.strict_json import to_json
+from taskaware.training import restore
+
+
+PATIENCE = (
+    "--xla_cpu_collective_timeout_seconds=300"
+    " --xla_cpu_collective_call_terminate_timeout_seconds=300"
+)
+"""With a busy machine, on which devices that are threads wait long for each other."""
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    get_ready(folder)
+    whole = tiny(folder)
+    whole = replace(whole, steps=40, log_every=1, save_every=10, validate_every=20)
+    whole = replace(whole, batching=replace(whole.batching, size=4), mesh_data=-1)
+    for name, changes in {"joint": {"mesh_fsdp": 2}, "maml": {"strategy": "maml"}}.items():
+        (folder / f"{name}.json").write_text(to_json(replace(whole, **changes)))
+    return folder
+
+
+def begin(experiment, run, processes, devices):
+    """Processes that train together, each with so many devices."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    flags = re.sub(r"(device_count)=\d+", rf"\1={devices}", os.environ["XLA_FLAGS"])
+    env = os.environ | {
+        "XLA_FLAGS": f"{flags} {PATIENCE}",
+        "JAX_NUM_PROCESSES": str(processes),
+        "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
+    }
+    words = [sys.executable, "-m", "taskaware.cli", "train", experiment, "--out", run]
+    words += ["--distributed"] if processes > 1 else []
+    return [
+        subprocess.Popen(
+            [str(word) for word in words],
+            env=env | {"JAX_PROCESS_ID": str(number)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(processes)
+    ]
+
+
+def end(processes, within=600):
+    """The exit codes, and what was said."""
+    told = [process.communicate(timeout=within) for process in processes]
+    return [process.returncode for process in processes], told
+
+
+def metrics(run):
+    path = run / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_for(step, run, processes):
+    while not any(line["step"] >= step for line in metrics(run)):
+        assert all(process.poll() is None for process in processes), end(processes)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("strategy", ["joint", pytest.param("maml", marks=pytest.mark.long)])
+def test_two_processes_train_what_one_trains_and_live_and_die_together(given, tmp_path, strategy):
+    experiment, run = given / f"{strategy}.json", tmp_path / "two"
+    codes, told = end(begin(experiment, tmp_path / "one", 1, 4))
+    assert codes == [0], told
+
+    # A polite end of one is the end of both, after the same step, which is saved.
+    both = begin(experiment, run, 2, 2)
+    wait_for(3, run, both)
+    both[1].send_signal(signal.SIGTERM)
+    codes, told = end(both)
+    assert codes == [143, 143], told
+    assert not [line for line in told[1][0].splitlines() if "[Gloo]" not in line]
+    stopped = metrics(run)[-1]["step"]
+    assert f"stopped by SIGTERM after step {stopped}, which is saved" in told[0][1]
+
+    # The death of one is the end of the other, soon; the first has something to say.
+    both = begin(experiment, run, 2, 2)
+    wait_for(max(20, stopped + 1), run, both)
+    both[1].kill()
+    since = time.monotonic()
+    codes, told = end(both, within=30)
+    assert time.monotonic() - since < 30
+    assert codes[0] != 0
+    assert f"going on from step {stopped}" in told[0][0]
+
+    codes, told = end(begin(experiment, run, 2, 2))
+    assert codes == [0, 0], told
+    one, two = metrics(tmp_path / "one"), metrics(run)
+    assert [line["step"] for line in one] == [line["step"] for line in two]
+    for expected, found in zip(one, two, strict=True):
+        for name in expected.keys() & {"loss", "gradient_norm", "validation_loss/mt"}:
+            np.testing.assert_allclose(flat(found[name]), flat(expected[name]), rtol=1e-4)
+    a, b = (restore(open_run(folder))[0] for folder in (tmp_path / "one", run))
+    for found, expected in zip(leaves(b), leaves(a), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert (run / "task_embeddings.npz").exists()
+
+
+def flat(value):
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def leaves(model):
+    import jax
+    from flax import nnx
+
+    return jax.tree.leaves(nnx.state(model))
+
+
+def test_processes_that_are_not_told_of_each_other_are_refused(given, tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    words = [sys.executable, "-m", "taskaware.cli", "train", str(given / "joint.json")]
+    words += ["--out", str(tmp_path / "run"), "--distributed"]
+    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("taskaware: --distributed: cannot join the other processes (")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
