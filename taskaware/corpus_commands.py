@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from taskaware.errors import UsageError, require_known
+from taskaware.errors import UsageError, one_line, require_known
 from taskaware.machine import cpu_count
 
 CORPORA = {
@@ -125,7 +125,7 @@ def _checking(kind: Any) -> Callable[..., None]:
             found = read(corpus, workers=workers or cpu_count(), on_shard=tell)
         for kind, messages in found.messages.items():
             for message in messages:
-                say(message)
+                say(one_line(message))
             if found.bad[kind] > SHOWN:
                 say(f"… and {found.bad[kind] - SHOWN:,} more of this kind ({kind})")
         for reason, count in found.left_out.most_common():

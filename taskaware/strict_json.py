@@ -7,7 +7,10 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from taskaware.errors import UsageError, nearest
+from taskaware.errors import CONTROL, UsageError, nearest
+
+_MOST = 2**20
+"""Bytes of a configuration."""
 
 
 def to_json(config: Any) -> str:
@@ -27,24 +30,34 @@ def from_json(cls: type, text: str, where: str) -> Any:
         data = json.loads(text, object_pairs_hook=_refuse_duplicates)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not valid JSON ({error})") from None
-    return _build(cls, data, where)
+    try:
+        return _build(cls, data, where)
+    except RecursionError:  # a message would quote what is nested that deep
+        raise UsageError(
+            f"{where}: expected an experiment, found other JSON, deeply nested"
+        ) from None
 
 
 def load(cls: type, path: str | Path) -> Any:
     """Read a configuration file written by ``to_json``."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with open(path, "rb") as file:
+            content = file.read(_MOST + 1)
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot read the configuration ({error})") from None
+    if len(content) > _MOST:
+        raise UsageError(f"{path}: expected a configuration, found more than {_MOST:,} bytes")
     return from_json(cls, text, str(path))
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
             raise ValueError(f"key {key!r} stands twice")
-    return dict(pairs)
+        found[key] = value
+    return found
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
@@ -91,4 +104,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             raise UsageError(f"{where}: expected a float, found a number too large") from None
     if type(value) is not kind:
         raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
+    if kind is str and CONTROL.search(str(value)):
+        raise UsageError(f"{where}: expected text without control characters, found {value!r}")
+    if kind is int and not -(2**63) <= value < 2**63:
+        raise UsageError(f"{where}: expected an int of 64 bits, found a larger one")
     return value

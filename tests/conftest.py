@@ -18,11 +18,32 @@ from pathlib import Path
 
 import jax
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for tests/reference
 # A shell's background job ignores interrupts, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("long", deadline=None, max_examples=3000)
+
+
+def is_long(config: pytest.Config) -> bool:
+    return config.option.markexpr == "long"
+
+
+def pytest_configure(config):
+    settings.load_profile("long" if is_long(config) else "default")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """What is tried with some examples in the default suite is tried with many in the long one."""
+    for item in items:
+        if is_long(config) and getattr(
+            getattr(item, "function", None), "is_hypothesis_test", False
+        ):
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

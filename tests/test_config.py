@@ -7,7 +7,7 @@ import operator
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskaware.config import (
@@ -445,13 +445,11 @@ def read_or_refuse(cls, text):
     return True
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SECTIONS), anything)
 def test_any_json_is_read_or_refused_in_one_line(cls, value):
     assert read_or_refuse(cls, json.dumps(value))
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([where for where in places(json.loads(to_json(UNUSUAL))) if where]), anything
 )
@@ -462,7 +460,6 @@ def test_any_value_at_any_place_is_read_or_refused_in_one_line(where, value):
     assert read_or_refuse(Experiment, json.dumps(changed))
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='{}[]",:0123456789.eE-truefalsn \n\\ué\u2028', max_size=40))
 def test_any_text_is_read_or_refused_in_one_line(text):
     assert read_or_refuse(Batching, text)

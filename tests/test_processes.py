@@ -18,7 +18,6 @@ from taskaware.run import open_run
 from taskaware.strict_json import to_json
 from taskaware.training import restore
 
-
 PATIENCE = (
     "--xla_cpu_collective_timeout_seconds=300"
     " --xla_cpu_collective_call_terminate_timeout_seconds=300"

@@ -1,4 +1,4 @@
-"""Audio files of any format libsndfile reads, as 16 kHz mono int16, or one line saying why not."""
+"""Audio files as 16 kHz mono int16, or one line saying why not."""
 
 import functools
 import io
@@ -21,7 +21,15 @@ MAX_SECONDS = 600.0
 
 _TOLERANCE = 0.05
 """Seconds by which a stretch may pass the end of its file, as corpora round their times."""
-_ADPCM = {0x0002: "Microsoft", 0x0011: "IMA"}
+_RATES = (1_000, 96_000)
+"""Samples a second; to convert another rate could take any amount of memory."""
+
+# Of a WAV's header.
+_PLAIN = (0x0001, 0x0003, 0x0006, 0x0007)
+"""PCM, float, A-law and µ-law."""
+_ADPCM = {0x0002: "Microsoft ADPCM", 0x0011: "IMA ADPCM"}
+_EXTENSIBLE = 0xFFFE
+_MOST_CHUNKS = 1000
 
 
 class TooShortError(UsageError):
@@ -41,7 +49,7 @@ def read_audio(
     scaled to that range, rounded and clipped.
 
     Args:
-        path: WAV, FLAC, Ogg, MP3, NIST SPHERE or what else libsndfile reads; M4A through ffmpeg.
+        path: WAV, FLAC, Ogg, MP3, NIST SPHERE or AIFF; M4A through ffmpeg.
         start: seconds from the beginning of the file.
         duration: seconds; None reads to the end.
         resample: whether a file of another rate is converted instead of refused.
@@ -57,12 +65,15 @@ def read_audio(
         found = "something that is not a file" if path.exists() else "nothing there"
         raise UsageError(f"{path}: expected an audio file, found {found}")
     try:
-        _check_wav(path)
         with _open(path) as sound:
             rate = sound.samplerate
             if rate != SAMPLE_RATE and not resample:
                 raise UsageError(
                     f"{path}: expected {SAMPLE_RATE} Hz, found {rate} Hz; convert with --resample"
+                )
+            if not _RATES[0] <= rate <= _RATES[1]:
+                raise UsageError(
+                    f"{path}: expected {_RATES[0]} to {_RATES[1]} Hz, found {rate} Hz; is it audio?"
                 )
             if sound.channels > 2:
                 raise UsageError(
@@ -82,9 +93,10 @@ def read_audio(
 
 
 def _open(path: Path) -> soundfile.SoundFile:
-    if path.suffix.lower() != ".m4a":
-        return soundfile.SoundFile(path)
-    return soundfile.SoundFile(io.BytesIO(_decode_m4a(path, path.stat().st_mtime_ns)))
+    if path.suffix.lower() == ".m4a":
+        return soundfile.SoundFile(io.BytesIO(_decode_m4a(path, path.stat().st_mtime_ns)))
+    _check_header(path)
+    return soundfile.SoundFile(path)
 
 
 @functools.lru_cache(maxsize=1)  # A corpus reads the many stretches of a file one after the other.
@@ -115,34 +127,61 @@ def _decode_m4a(path: Path, changed: int) -> bytes:
     return done.stdout
 
 
-def _check_wav(path: Path) -> None:
-    """Refuse a WAV that holds fewer samples than its header says, which libsndfile accepts."""
+def _check_header(path: Path) -> None:
+    """Refuse what libsndfile must not see: some of its decoders are known to be unsafe."""
     size = path.stat().st_size
     if size == 0:
         raise UsageError(f"{path}: expected an audio file, found an empty one")
     with open(path, "rb") as file:
-        riff = file.read(12)
-        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+        start = file.read(12)
+        if start[:4] == b"RIFF" and start[8:] == b"WAVE":
+            return _check_wav(path, file, size)
+        if start[:3] == b"ID3" and len(start) >= 10:  # libsndfile takes what follows for any format
+            file.seek(10 + functools.reduce(lambda n, byte: n << 7 | byte & 0x7F, start[6:10], 0))
+            start = file.read(12)
+    mp3 = start[:1] == b"\xff" and start[1:2] >= b"\xe0"
+    aiff = start[:4] == b"FORM" and start[8:] == b"AIFF"
+    if not mp3 and not aiff and start[:4] not in (b"fLaC", b"OggS", b"NIST"):
+        raise UsageError(
+            f"{path}: cannot read as audio (it is no WAV, FLAC, Ogg, MP3, SPHERE or AIFF file)"
+            f"{_likely_cause(path)}"
+        )
+
+
+def _check_wav(path: Path, file: io.BufferedReader, size: int) -> None:
+    """Refuse a WAV that is not one of plain samples, or holds fewer than its header says."""
+    codec = None
+    for _ in range(_MOST_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        name, length = struct.unpack("<4sI", head)
+        next_chunk = file.tell() + length + length % 2
+        if name == b"fmt " and codec is None:
+            codec = _codec(file.read(min(length, 40)))
+            if codec not in _PLAIN:
+                raise UsageError(
+                    f"{path}: expected PCM or float samples, found"
+                    f" {_ADPCM.get(codec, f'codec {codec:#06x}')}; convert the file"
+                )
+        elif name == b"fmt ":
+            break
+        elif name == b"data" and codec is not None:
+            held = size - file.tell()
+            if length > held or (length == 0 and held > 0):
+                raise UsageError(
+                    f"{path}: the header promises {length} bytes of samples, found {held};"
+                    " the file was cut short or never finished: fetch or convert it again"
+                )
             return
-        while len(head := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", head)
-            next_chunk = file.tell() + length + length % 2
-            if name == b"fmt ":
-                codec = int.from_bytes(file.read(2), "little")
-                if codec in _ADPCM:  # libsndfile's decoder of these is known to be unsafe.
-                    raise UsageError(
-                        f"{path}: expected PCM or float samples, found {_ADPCM[codec]} ADPCM;"
-                        " convert the file"
-                    )
-            elif name == b"data":
-                held = size - file.tell()
-                if length > held or (length == 0 and held > 0):
-                    raise UsageError(
-                        f"{path}: the header promises {length} bytes of samples, found {held};"
-                        " the file was cut short or never finished: fetch or convert it again"
-                    )
-                return
-            file.seek(next_chunk)
+        file.seek(next_chunk)
+    raise UsageError(f"{path}: cannot read as audio (its header is not that of a WAV file)")
+
+
+def _codec(form: bytes) -> int:
+    """Return what a WAV's samples are; an extensible header tells it as the start of a GUID."""
+    codec = int.from_bytes(form[:2], "little")
+    return int.from_bytes(form[24:26], "little") if codec == _EXTENSIBLE else codec
 
 
 def _stretch(
@@ -186,7 +225,7 @@ def _read(
         at = (first + int(finite.argmin())) / sound.samplerate
         raise UsageError(f"{path}: expected finite samples, found NaN or infinity at {at:.3f} s")
     # Of two channels one may be empty; a mean with it would halve the other.
-    used = np.abs(channels).max(axis=0) >= 0.5 / 32768
+    used = np.maximum(channels.max(axis=0), -channels.min(axis=0)) >= 0.5 / 32768
     return channels[:, used].mean(axis=1) if used.any() else channels[:, 0]
 
 

@@ -16,6 +16,9 @@ import sentencepiece
 from taskaware.dims import EOS, PAD, UNK
 from taskaware.errors import UsageError
 
+_MOST = 2**26
+"""Bytes of a model; one of 32,000 tokens has less than a million."""
+
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | Path) -> None:
     """Learn a vocabulary from all texts of all tasks and write it.
@@ -86,12 +89,16 @@ class Tokenizer:
     def load(cls, path: str | Path) -> "Tokenizer":
         """Read a model file; a missing or damaged one is a UsageError."""
         try:
-            return cls(Path(path).read_bytes(), str(path))
+            with open(path, "rb") as file:
+                model = file.read(_MOST + 1)
         except OSError as error:
             raise UsageError(
                 f"{path}: cannot read the tokenizer ({error.strerror}); write one with taskaware"
                 " vocab"
             ) from None
+        if len(model) > _MOST:
+            raise UsageError(f"{path}: expected a SentencePiece model, found over {_MOST:,} bytes")
+        return cls(model, str(path))
 
     def encode(self, text: str) -> list[int]:
         """Return the text's token ids, without an end of sequence.

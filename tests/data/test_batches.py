@@ -1,9 +1,12 @@
 import functools
 import itertools
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import grain
 import numpy as np
 import pytest
 
@@ -217,6 +220,31 @@ def test_batch_i_is_the_same_wherever_reading_began(tasks, batching):
             take(3, tasks, batching, first=first), whole[first : first + 3], strict=True
         ):
             assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 5])
+def test_batches_are_the_same_for_any_number_of_threads(tasks, monkeypatch, threads):
+    expected, options = take(4, tasks, ALL, masks=MASKS), grain.ReadOptions
+
+    def other(**given):
+        assert given["num_threads"] != threads
+        return options(**given | {"num_threads": threads})
+
+    monkeypatch.setattr(grain, "ReadOptions", other)
+    for found, batch in zip(take(4, tasks, ALL, masks=MASKS), expected, strict=True):
+        assert_equal(found, batch)
+
+
+def test_reading_starts_no_process_that_could_stay_behind(tasks):
+    def children():
+        stats = (path.read_text() for path in Path("/proc").glob("[0-9]*/stat"))
+        parents = [stat.rpartition(")")[2].split()[1] for stat in stats]
+        return parents.count(str(os.getpid()))
+
+    before = children()
+    batches = training_batches(tasks, ALL, seed=3)
+    next(batches)
+    assert children() == before
 
 
 def test_batches_are_the_same_from_examples_loaded_anew(corpus, tasks):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from command_line import taskaware
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskaware.errors import UsageError
@@ -274,7 +274,6 @@ def test_what_covost_lacks_is_named(root, tmp_path):
 PIECES = ["\t", "\n", '"', "\\", "clip_1.mp3", "clip_2.mp3", "train", "anna", "\r", "\u2028", "\0"]
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.binary() | st.lists(st.sampled_from(PIECES)).map("".join), st.booleans(), st.booleans())
 @example("", False, False)
 def test_any_table_is_a_result_or_a_usage_error(tmp_path_factory, rows, whole, strict):

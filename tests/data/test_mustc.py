@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from command_line import refused, taskaware
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskaware.errors import UsageError
@@ -344,7 +344,6 @@ PIECES += ["|", ">", "%", "!", "?", "\r", "\u2028", "\x85", "\ufeff", "\x01", "\
 PIECES += ["duration", "offset", "speaker_id", "wav", "ted_1.wav", "0.25", "-1", V1, V2, OTHER]
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(PIECES)).map("".join) | st.text(), st.text(), st.text())
 @example("- ? {a: b}\n  : c\n", "", "")
 @example("- {? , : }\n", "a", "A")

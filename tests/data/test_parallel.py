@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import refused, taskaware
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskaware.errors import UsageError
@@ -134,7 +134,6 @@ def test_the_last_line_may_lack_its_end(folder):
 WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\n\ufeff"))
 
 
-@settings(max_examples=60, deadline=None)
 @given(lines=st.lists(st.tuples(WORDS, WORDS), max_size=8), end=st.sampled_from(["", ".gz"]))
 @example(lines=[("a\x85\r", "\x1e\u2029b\r\r"), ("", "c"), ("d\t", "\x0be")], end="")
 def test_any_text_comes_back_with_single_spaces(lines, end):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from command_line import taskaware
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskaware.errors import UsageError
@@ -215,7 +215,6 @@ WORDS = ["911Mothers_2010W", "1", "0.25", "-1", "1e9", "nan", "<NA>", "<o,f0,mal
 WORDS += ["inter_segment_gap", "ignore_time_segment_in_scoring", "'s", "\n", "\t", "\u2028", "\r"]
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text() | st.lists(st.sampled_from(WORDS)).map(" ".join) | st.binary())
 @example("\udcff")
 @example("\n\n;;\n")

@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskaware.dims import EOS, PAD, UNK
@@ -57,7 +57,6 @@ def test_the_model_has_the_size_asked_for_and_its_special_ids(tokenizer):
     assert ids == (PAD, EOS, UNK, -1) == (0, 1, 2, -1)
 
 
-@settings(max_examples=200, deadline=None)
 @given(text=st.text(st.sampled_from(ALPHABET), max_size=60))
 def test_text_comes_back_with_single_spaces(tokenizer, text):
     ids = tokenizer.encode(text)
@@ -65,7 +64,6 @@ def test_text_comes_back_with_single_spaces(tokenizer, text):
     assert all(UNK < token < tokenizer.size for token in ids)
 
 
-@settings(max_examples=200, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=30))
 def test_no_text_encodes_to_padding_or_end(tokenizer, text):
     assert not {PAD, EOS} & set(tokenizer.encode(text))

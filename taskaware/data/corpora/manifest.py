@@ -22,7 +22,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits, decode_line
+from taskaware.data.corpora.base import Bad, LeftOut, Splits, decode_line, lines_of
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.errors import UsageError, nearest
 
@@ -57,9 +57,9 @@ def _segments(table: Path, root: Path) -> dict[str, list[Segment | LeftOut | Bad
     splits: dict[str, list[Segment | LeftOut | Bad]] = {}
     split = "train"
     try:
-        with open(table, "rb") as lines:
-            columns = _columns(table, lines.readline())
-            # A binary file's lines end in \n alone: text may hold U+2028 and its like.
+        with open(table, "rb") as file:
+            lines = lines_of(file, table)
+            columns = _columns(table, next(lines, b""))
             for number, line in enumerate(lines, start=2):
                 where = f"{table}:{number}"
                 try:

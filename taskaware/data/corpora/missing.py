@@ -20,7 +20,8 @@ def require(page: str, *paths: Path) -> None:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise UsageError(
-            f"expected {', '.join(missing)}, found nothing there\n\n{textwrap.dedent(page).strip()}"
+            f"expected {', '.join(missing)}, found nothing there",
+            f"\n\n{textwrap.dedent(page).strip()}",
         )
 
 

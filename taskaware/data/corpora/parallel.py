@@ -31,8 +31,12 @@ from taskaware.data.corpora.base import (
     LeftOut,
     Splits,
     decode_line,
+    lines_of,
 )
 from taskaware.errors import UsageError, nearest
+
+_MOST_UNZIPPED = 50
+"""Bytes of text for a stored one; gzip makes about 4 of text, and up to 1,032 of nothing."""
 
 
 @dataclass(frozen=True)
@@ -227,19 +231,28 @@ class _Lines:
 
     def _read(self) -> Iterator[str]:
         try:
-            # A binary file's lines end in \n alone: text may hold U+2028 and its like.
+            most = _MOST_UNZIPPED * (2**14 + os.path.getsize(self.file))
             with gzip.open(self.file) if self.file.suffix == ".gz" else open(self.file, "rb") as f:
                 f.seek(self.offset)
-                for line in f:
+                for line in lines_of(f, self.file):
                     self.number += 1
                     first = self.offset == 0
                     self.offset += len(line)
-                    yield decode_line(line.removeprefix(b"\xef\xbb\xbf") if first else line)
-        except UsageError as error:
-            raise UsageError(f"{self.file}:{self.number}: {error}") from None
+                    if self.offset > most:
+                        raise UsageError(
+                            f"{self.file}: expected text, found more than {_MOST_UNZIPPED} times"
+                            " what is stored; is it a bomb?"
+                        )
+                    yield self._text(line.removeprefix(b"\xef\xbb\xbf") if first else line)
         except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(
                 f"{self.file}: cannot read on after line {self.number} ({reason}); is the file"
                 " whole?"
             ) from None
+
+    def _text(self, line: bytes) -> str:
+        try:
+            return decode_line(line)
+        except UsageError as error:
+            raise UsageError(f"{self.file}:{self.number}: {error}") from None

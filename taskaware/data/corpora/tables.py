@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from taskaware.data.corpora.base import Bad, LeftOut, decode_line
+from taskaware.data.corpora.base import Bad, LeftOut, decode_line, lines_of
 from taskaware.data.corpora.segments import Segment
 from taskaware.errors import UsageError, nearest
 
@@ -49,11 +49,11 @@ def lines(file: Path) -> Iterator[Line]:
     order mark is no text.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: it cannot be read, or has a line that no text has.
     """
     try:
         with open(file, "rb") as opened:
-            for number, line in enumerate(opened, start=1):
+            for number, line in enumerate(lines_of(opened, file), start=1):
                 content = line.removesuffix(b"\n").removesuffix(b"\r")
                 yield Line(file, number, content.removeprefix(b"\xef\xbb\xbf" * (number == 1)))
     except OSError as error:
