@@ -11,10 +11,11 @@ Three ways in, each without the others:
 
 Reading order, in which a module imports only what stands before it::
 
-    errors ← machine ← digests ← dims ← processes ← axes ← strict_json ← config ← layers
-    ← modulation ← linen ← data ← model ← losses ← decode ← train ← inference ← evaluate ← analysis
-    ← report ← run ← training ← dry_run ← results ← pseudo_label ← quickstart ← experiment_file
-    ← corpus_commands ← commands ← cli
+    errors ← machine ← digests ← dims ← processes ← axes ← strict_json ← tensors ← config ← layers
+    ← modulation ← linen ← data ← model ← single_task ← whisper ← losses ← decode ← task_vectors
+    ← pretrained ← export ← train ← inference ← evaluate ← analysis ← report ← run ← training
+    ← dry_run ← results ← share ← pseudo_label ← quickstart ← experiment_file ← corpus_commands
+    ← commands ← cli
 
 The letters of shapes are named in ``taskaware.dims``.
 """
@@ -32,6 +33,7 @@ _HOME = {
     "Places": "taskaware.modulation",
     "graft": "taskaware.modulation",
     "bind": "taskaware.modulation",
+    "bake": "taskaware.modulation",
     "ungraft": "taskaware.modulation",
     "places_of": "taskaware.modulation",
     "GraftParam": "taskaware.modulation",
@@ -45,6 +47,9 @@ _HOME = {
     "Model": "taskaware.config",
     "paper_model": "taskaware.config",
     "Seq2Seq": "taskaware.model.seq2seq",
+    "TaskVector": "taskaware.task_vectors",
+    "TaskVectors": "taskaware.task_vectors",
+    "from_pretrained": "taskaware.pretrained",
 }
 
 if TYPE_CHECKING:
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
     from taskaware.modulation import Modulation as Modulation
     from taskaware.modulation import Places as Places
     from taskaware.modulation import TCNParam as TCNParam
+    from taskaware.modulation import bake as bake
     from taskaware.modulation import bidirectional_attention as bidirectional_attention
     from taskaware.modulation import bind as bind
     from taskaware.modulation import derangement as derangement
@@ -68,6 +74,9 @@ if TYPE_CHECKING:
     from taskaware.modulation import modulate as modulate
     from taskaware.modulation import places_of as places_of
     from taskaware.modulation import ungraft as ungraft
+    from taskaware.pretrained import from_pretrained as from_pretrained
+    from taskaware.task_vectors import TaskVector as TaskVector
+    from taskaware.task_vectors import TaskVectors as TaskVectors
 
 
 def __getattr__(name: str):

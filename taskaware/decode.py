@@ -1,14 +1,18 @@
-"""Greedy and beam search over any ``next_logits``, each one compiled loop."""
+"""Greedy and beam search over any ``next_logits``, each one compiled loop; and of a whole model."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from taskaware.dims import EOS, PAD
+from taskaware.config import Decoding
+from taskaware.dims import EOS, PAD, Batch
+from taskaware.model.seq2seq import Seq2Seq
 
 NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Any], tuple[Array, Any]]
 """(tokens_BW, position, cache) → (logits_BWV, cache). The first token is PAD, whose embedding is
@@ -163,6 +167,40 @@ def beam_search(
     )
     beams = lax.while_loop(unfinished, extend, start)
     return _best(beams, most_penalty)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))  # compiled once a shape, for all checkpoints
+def search(
+    graphdef: nnx.GraphDef[Seq2Seq],
+    config: Decoding,
+    params: nnx.State,
+    source: Batch,
+    embedding_BZ: Float[Array, "B Z"] | None,
+) -> Int[Array, "B W T"]:
+    """Return the tokens that a model writes for each source, the best hypothesis first.
+
+    Args:
+        graphdef: of the model, split by ``nnx.split``.
+        config: beam, length penalty, lengths.
+        params: of the model.
+        source: a batch whose ``target_BT`` and ``task_B`` are not looked at.
+        embedding_BZ: each row's task embedding; None for a model without conditioning.
+    """
+    model = nnx.merge(graphdef, params)
+    x_BSD, mask_BS = model.embed_source(source)
+    memory = model.encode(x_BSD, mask_BS, embedding_BZ)
+    rows, positions = mask_BS.shape
+    max_length = positions + config.extra_length
+    start = model.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
+    if config.beam_size == 1:
+        return greedy(*start, rows, max_length).tokens_BT[:, None]
+    return beam_search(
+        *start,
+        rows,
+        max_length,
+        beam_size=config.beam_size,
+        alpha=config.length_penalty,
+    ).tokens_BWT
 
 
 def _best(beams: _Beams, most_penalty: Array | float) -> NBest:

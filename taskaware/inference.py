@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 
 from taskaware import decode
 from taskaware.config import Decoding
@@ -109,7 +109,7 @@ def n_best(
             if embeddings is not None:
                 embedding_BZ = jnp.asarray(embeddings.embedding_NZ)[batch.task_B]
             source = batch._replace(target_BT=None, task_B=None)
-            tokens_BWT = np.asarray(_search(graphdef, config, params, source, embedding_BZ))
+            tokens_BWT = np.asarray(decode.search(graphdef, config, params, source, embedding_BZ))
             for row, tokens_WT in zip(rows, tokens_BWT[:, :count].tolist(), strict=False):
                 found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
     return found
@@ -122,28 +122,3 @@ def n_best(
 def _embed(graphdef: nnx.GraphDef[Seq2Seq], params: nnx.State, batch: Batch):
     model = nnx.merge(graphdef, params)
     return model.task_embedding(model.embed(batch), batch.task_B)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _search(
-    graphdef: nnx.GraphDef[Seq2Seq],
-    config: Decoding,
-    params: nnx.State,
-    source: Batch,
-    embedding_BZ: Float[Array, "B Z"] | None,
-) -> Int[Array, "B W T"]:
-    model = nnx.merge(graphdef, params)
-    x_BSD, mask_BS = model.embed_source(source)
-    memory = model.encode(x_BSD, mask_BS, embedding_BZ)
-    rows, positions = mask_BS.shape
-    max_length = positions + config.extra_length
-    start = model.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
-    if config.beam_size == 1:
-        return decode.greedy(*start, rows, max_length).tokens_BT[:, None]
-    return decode.beam_search(
-        *start,
-        rows,
-        max_length,
-        beam_size=config.beam_size,
-        alpha=config.length_penalty,
-    ).tokens_BWT

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, assert_never
 
@@ -13,9 +13,12 @@ from taskaware.analysis import plot_embeddings, plot_forgetting, separation, tsn
 from taskaware.data.tasks import TaskExamples, output_text, serves_output
 from taskaware.errors import UsageError
 from taskaware.evaluate import Score, bleu, confusion, other_language_share, vocabulary, wer
-from taskaware.inference import decode_tasks, embed_examples
+from taskaware.inference import TaskEmbeddings, decode_tasks, embed_examples, task_embeddings
+from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.film import TCNParam
+from taskaware.pretrained import digest
 from taskaware.run import Run, write_json, write_text
+from taskaware.task_vectors import TaskVector, TaskVectors
 from taskaware.train.state import count_parameters
 from taskaware.training import embeddings_of, restore, saved_steps, training_seconds
 
@@ -149,13 +152,64 @@ def _decode(
     return [decoded[index] for index in range(len(examples))], params
 
 
-def hypotheses(run: Run, task: str, split: str) -> list[str]:
-    """Return what the newest model makes of every example that a task has in a split."""
+def hypotheses(
+    run: Run,
+    task: str,
+    split: str,
+    vectors: Path | None = None,
+    warn: Callable[[str], None] = lambda line: None,
+) -> list[str]:
+    """Return what the newest model makes of every example that a task has in a split.
+
+    Args:
+        run: trained.
+        task: its name.
+        split: of the prepared data.
+        vectors: a file of task vectors, of which the task's, or the only one, is used.
+        warn: called with a line where that vector lies far from all that the run knows.
+    """
     index = [known.name for known in run.experiment.tasks].index(task)
     examples = {index: run.examples(split, only=task)[0]}
     model, steps = restore(run)
     embeddings = embeddings_of(run, model, steps)
+    if vectors is not None:
+        known = task_vectors(run, model, steps)
+        if known is None:
+            raise UsageError(f"{run.folder}: a vanilla model takes no task vector")
+        given = TaskVectors.load(vectors)
+        given.require_model(known.model, str(vectors))
+        vector = given.vectors[0] if len(given.vectors) == 1 else given.named(task)
+        if line := known.why_doubted(vector):
+            warn(f"{vectors}: {line}")
+        embeddings = TaskEmbeddings(np.tile(vector.array, (len(known.vectors), 1)), [])
     return decode_tasks(model, examples, run.tokenizer, embeddings, run.experiment.decoding)[index]
+
+
+def task_vectors(
+    run: Run, model: Seq2Seq, steps: tuple[int, ...], count: int = 0, seed: int = 0
+) -> TaskVectors | None:
+    """Return a run's task vectors as they are shared; None of a model without conditioning.
+
+    Args:
+        run: trained.
+        model: of it.
+        steps: of the checkpoints that the model comes from.
+        count: training examples of each task to average; 0 takes the vectors that decode.
+        seed: of the draw of those examples.
+    """
+    if not count:
+        found, seed = embeddings_of(run, model, steps), run.experiment.seed
+    else:
+        found = task_embeddings(model, run.examples("train"), count, seed)
+    if found is None:
+        return None
+    vectors = [
+        TaskVector(name=task.name, vector=tuple(row), examples=tuple(ids), seed=seed)
+        for task, row, ids in zip(
+            run.experiment.tasks, found.embedding_NZ.tolist(), found.example_ids, strict=True
+        )
+    ]
+    return TaskVectors(model=digest(model), vectors=tuple(vectors))
 
 
 def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from taskaware.errors import CONTROL, UsageError, nearest
 
-_MOST = 2**20
+_MOST = 2**24
 """Bytes of a configuration."""
 
 
@@ -18,18 +18,26 @@ def to_json(config: Any) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
 
 
-def from_json(cls: type, text: str, where: str) -> Any:
+def from_json(cls: type, text: str, where: str, version: int | None = None) -> Any:
     """Read a configuration; an unknown key, a wrong type or a value out of range is a UsageError.
 
     Args:
         cls: the dataclass expected.
         text: JSON.
         where: the file's name, for messages.
+        version: of a format that has versions, what its key ``format`` must be. It is compared
+            first, for another version may have other keys.
     """
     try:
         data = json.loads(text, object_pairs_hook=_refuse_duplicates)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not valid JSON ({error})") from None
+    if version is not None:
+        found = data.get("format") if isinstance(data, dict) else None
+        if type(found) is not int or found != version:
+            newer = type(found) is int and found > version
+            advice = "install a newer taskaware" if newer else "expected a file of taskaware"
+            raise UsageError(f"{where}: expected format {version}, found {found!r}; {advice}")
     try:
         return _build(cls, data, where)
     except RecursionError:  # a message would quote what is nested that deep
@@ -38,7 +46,7 @@ def from_json(cls: type, text: str, where: str) -> Any:
         ) from None
 
 
-def load(cls: type, path: str | Path) -> Any:
+def load(cls: type, path: str | Path, version: int | None = None) -> Any:
     """Read a configuration file written by ``to_json``."""
     try:
         with open(path, "rb") as file:
@@ -48,7 +56,7 @@ def load(cls: type, path: str | Path) -> Any:
         raise UsageError(f"{path}: cannot read the configuration ({error})") from None
     if len(content) > _MOST:
         raise UsageError(f"{path}: expected a configuration, found more than {_MOST:,} bytes")
-    return from_json(cls, text, str(path))
+    return from_json(cls, text, str(path), version)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ HOMES = {
     "yaml": ("data/",),
     "etils": ("data/",),
     "apache_beam": ("data/",),
+    "safetensors": ("tensors.py",),
+    "huggingface_hub": ("pretrained.py",),
     "optax": ("losses.py", "train/"),
     "orbax": ("train/checkpoint.py",),
     "sacrebleu": ("evaluate.py",),

@@ -185,16 +185,29 @@ class Seq2Seq(nnx.Module):
 
     def start_decoding(self, memory: Memory, embedding_BZ, num_beams: int, max_length: int):
         """Return (next_logits, cache) for the searches of ``decode``; the TCN is not called."""
+        source = self.source_keys(memory)
+        return self.decoding(source, memory.mask_BS, embedding_BZ, num_beams, max_length)
+
+    def source_keys(self, memory: Memory) -> list[KeysValues]:
+        """Return what each decoder block attends to, computed once a source."""
+        return [KeysValues(*b.cross_attention.keys_values(memory.memory_BSD)) for b in self.decoder]
+
+    def decoding(
+        self,
+        source: list[KeysValues],
+        mask_BS: Bool[Array, "B S"],
+        embedding_BZ: Float[Array, "B Z"] | None,
+        num_beams: int,
+        max_length: int,
+    ):
+        """Return (next_logits, cache) as ``start_decoding``, from what the blocks attend to."""
         config = self.config
         _, (modulation, prefix_BPD) = self._conditions(embedding_BZ)
         prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
         length = prefix_length + max_length
-        source = [
-            KeysValues(*b.cross_attention.keys_values(memory.memory_BSD)) for b in self.decoder
-        ]
         position_TD = jnp.asarray(sinusoids(length, config.d_model))
         shape = (
-            memory.mask_BS.shape[0],
+            mask_BS.shape[0],
             num_beams,
             length,
             config.num_heads,
@@ -210,7 +223,7 @@ class Seq2Seq(nnx.Module):
                     y_BWD,
                     _at(modulation, 1 + layer),
                     source[layer],
-                    memory.mask_BS,
+                    mask_BS,
                     cache[layer],
                     position,
                 )

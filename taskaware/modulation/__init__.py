@@ -1,5 +1,6 @@
 """FiLM and Task Characteristics Networks: JAX and Flax, and no other folder of this package."""
 
+from taskaware.modulation.bake import bake as bake
 from taskaware.modulation.film import FiLM as FiLM
 from taskaware.modulation.film import Modulation as Modulation
 from taskaware.modulation.film import Places as Places

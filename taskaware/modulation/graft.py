@@ -147,6 +147,15 @@ def bind(model: M, modulation: Modulation | Mapping[str, Modulation]) -> M:
     return model
 
 
+def sites_of(
+    model: nnx.Module, modulation: Modulation | Mapping[str, Modulation]
+) -> dict[str, tuple[int | str | None, Modulation]]:
+    """Return, by path, which output of each site is modulated, and its own γ and β."""
+    sites = {path: _site(module) for path, module in _sites(model).items()}
+    own = spread(modulation, {path: site.layers for path, site in sites.items()})
+    return {path: (site.output, own[path]) for path, site in sites.items()}
+
+
 def places_of(model: nnx.Module) -> list[str]:
     """Return the paths of a model's places of modulation, sorted, numbers as numbers.
 
