@@ -123,17 +123,17 @@ def line(
     return {"work": work, "size": size, **rounded, "unit": unit, "goal": goal}
 
 
-def batch(size: Size, source: str) -> Batch:
+def batch(size: Size, source: str, rows: int = ROWS) -> Batch:
     """Return random rows of one task."""
     random = np.random.default_rng(0)
-    tokens = random.integers(3, size.vocabulary, (2, ROWS, TARGET)).astype(np.int32)
+    tokens = random.integers(3, size.vocabulary, (2, rows, TARGET)).astype(np.int32)
     speech = None
     if source == "speech":
-        frames = random.normal(size=(ROWS, FRAMES, CHANNELS)).astype(np.float32)
-        length = np.linspace(SHORTEST, FRAMES, ROWS).astype(np.int32)
+        frames = random.standard_normal((rows, FRAMES, CHANNELS), np.float32)
+        length = np.linspace(SHORTEST, FRAMES, rows).astype(np.int32)
         speech = Speech(frames, length)
     text = tokens[0] if source == "text" else None
-    return jax.device_put(Batch(speech, text, tokens[1], np.zeros(ROWS, np.int32)))
+    return jax.device_put(Batch(speech, text, tokens[1], np.zeros(rows, np.int32)))
 
 
 def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
@@ -150,15 +150,16 @@ def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
     return build(config, size.vocabulary, 2, speech=source == "speech", seed=0)
 
 
-def own_training(size: Size, source: str, **changes: Any) -> Run:
+def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> Run:
     """Return a training step of this package, compiled, on one batch again and again."""
     model = own_model(size, source, **changes)
     optimizer = make_optimizer(Optimizer(), size.d_model)
     step = jax.jit(joint_step(model, optimizer, 0.1, 2), donate_argnums=0)
-    state, rows = [initial_state(nnx.state(model), optimizer, 0)], batch(size, source)
+    state = [initial_state(nnx.state(model), optimizer, 0)]
+    given = batch(size, source, rows)
 
     def run() -> None:
-        state[0], metrics = step(state[0], rows)
+        state[0], metrics = step(state[0], given)
         jax.block_until_ready((state[0], metrics))
 
     return run
@@ -207,73 +208,86 @@ def torch_model(size: Size, source: str) -> Any:
     )
 
 
-def torch_source(size: Size, source: str) -> dict[str, Any]:
+def torch_source(size: Size, source: str, rows: int = ROWS, device: str = "cpu") -> dict[str, Any]:
     """Return what Hugging Face's model is given of the same rows."""
     import torch
 
-    rows = batch(size, source)
-    if rows.speech is None:
-        return {
-            "input_ids": torch.from_numpy(np.array(rows.source_BS, np.int64)),
-            "attention_mask": torch.ones(ROWS, SOURCE, dtype=torch.int64),
+    same = batch(size, source, rows)
+    if same.speech is None:
+        given = {
+            "input_ids": np.array(same.source_BS, np.int64),
+            "attention_mask": np.ones((rows, SOURCE), np.int64),
         }
-    mask = np.arange(FRAMES)[None] < np.array(rows.speech.length_B)[:, None]
-    return {
-        "input_features": torch.from_numpy(np.array(rows.speech.frames_BAC)),
-        "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-    }
+    else:
+        mask = np.arange(FRAMES)[None] < np.array(same.speech.length_B)[:, None]
+        given = {
+            "input_features": np.array(same.speech.frames_BAC),
+            "attention_mask": mask.astype(np.int64),
+        }
+    return {name: torch.from_numpy(values).to(device) for name, values in given.items()}
 
 
-def torch_training(size: Size, source: str, *, bf16: bool) -> Run:
+def torch_training(
+    size: Size, source: str, rows: int = ROWS, *, bf16: bool, device: str = "cpu"
+) -> Run:
     """Return a training step of Hugging Face's model, eager, with PyTorch's fused Adam."""
     import torch
 
-    model = torch_model(size, source).train()
+    model = torch_model(size, source).to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-    given = torch_source(size, source)
-    target = torch.from_numpy(np.array(batch(size, source).target_BT, np.int64))
+    given = torch_source(size, source, rows, device)
+    target = torch.from_numpy(np.array(batch(size, source, rows).target_BT, np.int64)).to(device)
     before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=2)
 
     def run() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             logits = model(**given, decoder_input_ids=before, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(
             logits.float().flatten(0, 1), target.flatten(), ignore_index=0, label_smoothing=0.1
         )
         loss.backward()
         optimizer.step()
+        _finish(device)
 
     return run
 
 
-def own_decoding(size: Size, source: str, beams: int, **changes: Any) -> Run:
+def own_decoding(size: Size, source: str, beams: int, rows: int = ROWS, **changes: Any) -> Run:
     """Return a search of this package for 40 tokens a row, compiled."""
     model = own_model(size, source, **changes)
     graphdef, params = nnx.split(model)
-    rows = batch(size, source)._replace(target_BT=None, task_B=None)
+    given = batch(size, source, rows)._replace(target_BT=None, task_B=None)
 
     @jax.jit
-    def search(params: nnx.State, rows: Batch):
+    def search(params: nnx.State, given: Batch):
         merged = nnx.merge(graphdef, params)
-        memory = merged.encode(*merged.embed_source(rows), None)
+        memory = merged.encode(*merged.embed_source(given), None)
         start = merged.start_decoding(memory, None, beams, TARGET)
         if beams == 1:
-            return decode.greedy(*start, ROWS, TARGET)
-        return decode.beam_search(*start, ROWS, TARGET, beam_size=beams, alpha=1.0)
+            return decode.greedy(*start, rows, TARGET)
+        return decode.beam_search(*start, rows, TARGET, beam_size=beams, alpha=1.0)
 
-    return lambda: jax.block_until_ready(search(params, rows))
+    return lambda: jax.block_until_ready(search(params, given))
 
 
-def torch_decoding(size: Size, source: str, beams: int, *, bf16: bool = False) -> Run:
+def torch_decoding(
+    size: Size,
+    source: str,
+    beams: int,
+    rows: int = ROWS,
+    *,
+    bf16: bool = False,
+    device: str = "cpu",
+) -> Run:
     """Return Hugging Face's ``generate`` for 40 tokens a row, with its cache."""
     import torch
 
-    model = torch_model(size, source).eval()
-    given = torch_source(size, source)
+    model = torch_model(size, source).to(device).eval()
+    given = torch_source(size, source, rows, device)
 
     def run() -> None:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
             model.generate(
                 **given,
                 num_beams=beams,
@@ -281,5 +295,14 @@ def torch_decoding(size: Size, source: str, beams: int, *, bf16: bool = False) -
                 min_new_tokens=TARGET,
                 max_new_tokens=TARGET,
             )
+        _finish(device)
 
     return run
+
+
+def _finish(device: str) -> None:
+    """Wait for a GPU, which works on while PyTorch returns."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,127 @@
+"""What a GPU makes of training and decoding, beside Hugging Face's Transformers on PyTorch there.
+
+    pip install -e ".[train,peers]" "jax[cuda12]"      # and a PyTorch for the same CUDA
+    XLA_PYTHON_CLIENT_PREALLOCATE=false python experiments/benchmarks/gpu.py
+
+Training and beam search of the paper's shape on 8 s of speech and 40 tokens a row, in mixed
+precision, for several numbers of rows. MFU is a step's work, as XLA counts it before it compiles,
+over its time and over what one large bfloat16 product reaches on the same device. Both sides take
+turns. Without a GPU, ``--sizes tiny --rows 2`` shows that it runs. Writes
+``results/benchmarks/gpu.json``.
+
+Obtained: not yet.
+"""
+
+import argparse
+import importlib.util
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from peers import (
+    FRAMES,
+    RESULTS,
+    SIZES,
+    TARGET,
+    Run,
+    Size,
+    batch,
+    own_decoding,
+    own_model,
+    own_training,
+    take_turns,
+    torch_decoding,
+    torch_training,
+)
+
+from taskaware.config import Optimizer
+from taskaware.run import environment, write_json
+from taskaware.train.joint import joint_step
+from taskaware.train.optimizer import make_optimizer
+from taskaware.train.state import initial_state
+
+SECONDS = FRAMES / 100
+"""Of speech in a row."""
+
+
+def main() -> None:
+    """Measure each number of rows, and store it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=["paper"], choices=SIZES)
+    parser.add_argument("--rows", nargs="+", type=int, default=[16, 64, 256, 512])
+    parser.add_argument("--rounds", type=int, default=10)
+    options = parser.parse_args()
+    on_gpu = jax.default_backend() == "gpu"
+    ceiling = product_ceiling(8192 if on_gpu else 1024, options.rounds)
+    print(f"one large bfloat16 product: {ceiling / 1e12:.4g} TFLOP/s", flush=True)
+    lines = []
+    for name in options.sizes:
+        for rows in options.rows:
+            for work in (training, decoding):
+                found = work(SIZES[name], rows, options.rounds, "cuda" if on_gpu else "cpu")
+                if work is training:
+                    flops = training_flops(SIZES[name], rows)
+                    found["MFU"] = flops / found["seconds"] / ceiling
+                rounded = {key: float(f"{value:.4g}") for key, value in found.items()}
+                lines.append({"work": work.__name__, "size": name, "rows": rows, **rounded})
+                print("  ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    found = {"measured": lines, "ceiling_flops": ceiling, "environment": environment()}
+    write_json(RESULTS / "gpu.json", found)
+
+
+def training(size: Size, rows: int, rounds: int, device: str) -> dict[str, float]:
+    """Return a step's seconds and what gets through it."""
+    own = own_training(size, "speech", rows, dtype="bfloat16")
+    peer = partial(torch_training, size, "speech", rows, bf16=True, device=device)
+    return _measured(own, peer, rows, rounds)
+
+
+def decoding(size: Size, rows: int, rounds: int, device: str) -> dict[str, float]:
+    """Return the seconds of a search with four beams, and what gets through it."""
+    own = own_decoding(size, "speech", 4, rows, dtype="bfloat16")
+    peer = partial(torch_decoding, size, "speech", 4, rows, bf16=True, device=device)
+    return _measured(own, peer, rows, max(3, rounds // 3))
+
+
+def _measured(own: Run, peer: Callable[[], Run], rows: int, rounds: int) -> dict[str, float]:
+    """Time both sides, or this package alone where PyTorch is not installed."""
+    alone = importlib.util.find_spec("torch") is None
+    times = take_turns(own, own if alone else peer(), rounds)
+    found: dict[str, Any] = {
+        "seconds": times.own,
+        "tokens/s": rows * TARGET / times.own,
+        "audio hours/hour": rows * SECONDS / times.own,
+    }
+    if not alone:
+        found |= {"peer seconds": times.peer, "own / peer": times.ratio}
+    return found
+
+
+def product_ceiling(width: int, rounds: int) -> float:
+    """Return the FLOP/s of a square bfloat16 product with float32 sums."""
+    a = jax.random.normal(jax.random.key(0), (width, width), jnp.bfloat16)
+    product = jax.jit(lambda a: jnp.matmul(a, a, preferred_element_type=jnp.float32))
+
+    def ten() -> None:
+        jax.block_until_ready([product(a) for _ in range(10)])
+
+    return 10 * 2 * width**3 / take_turns(ten, ten, rounds).own
+
+
+def training_flops(size: Size, rows: int) -> float:
+    """Return the floating point operations of a step, as XLA counts them before it compiles."""
+    model, optimizer = own_model(size, "speech"), make_optimizer(Optimizer(), size.d_model)
+    state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
+    step = jax.jit(joint_step(model, optimizer, 0.1, 2))
+    shapes = jax.eval_shape(lambda: batch(size, "speech", rows))
+    found = step.lower(state, shapes).cost_analysis()
+    assert found is not None, "XLA has no count of the work for this device"
+    return float(found["flops"])
+
+
+if __name__ == "__main__":
+    main()
