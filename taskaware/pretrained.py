@@ -37,8 +37,6 @@ FORMAT = 1
 _CONFIG, _WEIGHTS, _TOKENIZER, _VECTORS, _CARD = FILES = (
     *("config.json", "model.safetensors", "tokenizer.model", "task_vectors.json", "README.md"),
 )
-_MOST_BYTES = 2**20
-"""A configuration has some kilobytes."""
 _FRAMES, _TOKENS = 32, 4
 """Lengths are rounded up to these, so that similar inputs share a compiled search."""
 
@@ -189,8 +187,6 @@ def from_pretrained(
     folder = Path(path_or_id)
     if not folder.is_dir():
         folder = _from_hub(str(path_or_id), download, revision)
-    if (folder / _CONFIG).is_file() and (folder / _CONFIG).stat().st_size > _MOST_BYTES:
-        raise UsageError(f"{folder / _CONFIG}: expected at most {_MOST_BYTES} bytes; not a model's")
     config: _Config = load(_Config, folder / _CONFIG, FORMAT)
     _require_digest(folder / _WEIGHTS, config.weights_sha256)
     _require_digest(folder / _TOKENIZER, config.tokenizer_sha256)
