@@ -96,7 +96,7 @@ def test_any_text_beside_a_recording_or_another_text(tmp_path_factory, text):
     write(root, {"q.de": b"a\n"})
     listed_or_refused(Folder(root))
     for stem in ("p", "q"):
-        refused(Parallel(root, ("en", "de"), (stem,)).splits)
+        refused(functools.partial(Parallel(root, ("en", "de"), (stem,)).splits, strict=True))
 
 
 # What follows has a form, of which any part may be another.

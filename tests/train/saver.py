@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from taskaware.train import sharding
+from taskaware.axes import make_mesh, state_sharding
 from taskaware.train.checkpoint import Checkpoints
 from taskaware.train.state import TrainState
 
@@ -61,7 +61,7 @@ def run(folder, log, last_call=0):
     checkpoints = Checkpoints(Path(folder), 2)
     first = checkpoints.recover(tell) or 0
     if first:
-        where = sharding.state_sharding(sharding.make_mesh(1, 1), small(0))
+        where = state_sharding(make_mesh(), small(0))
         found = checkpoints.restore(first, small(0), where, ABOUT)
         for name, value in small(first).params.items():
             assert np.array_equal(found.params[name], value)

@@ -17,7 +17,7 @@ import saver
 def processes():
     """Those that save are forked from one that has imported all they need."""
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["taskaware.train.checkpoint", "taskaware.train.sharding"])
+    forks.set_forkserver_preload(["taskaware.train.checkpoint", "taskaware.axes"])
     return forks
 
 

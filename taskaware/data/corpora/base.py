@@ -290,11 +290,12 @@ class PreparedCorpus:
             _texts([*expected.values()], len(expected))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise self._damaged(f"cannot read its digests ({error})") from None
+        for name in expected:
+            if os.path.basename(name) != name or not (self.directory / name).is_file():
+                raise self._damaged(f"expected a file of it named {name!r}, found none")
         if missing := sorted(self._files - expected.keys()):
             raise self._damaged(f"expected a digest of {missing[0]}, found none")
         for name, digest in expected.items():
-            if os.path.basename(name) != name or not (self.directory / name).is_file():
-                raise self._damaged(f"expected a file of it named {name!r}, found none")
             try:
                 found = sha256(self.directory / name)
             except OSError as error:
