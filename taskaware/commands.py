@@ -350,7 +350,7 @@ def _train(experiment: Experiment, path: Path, out: Path, dry_run: bool, distrib
     if distributed:
         processes.join()
         console.quiet = not processes.is_first()
-    say(run.devices_line(experiment))
+    say(run.devices_line(experiment, run.mesh_of(experiment)))
     training.train(run.start(experiment, out))
     say(f"{out}: {experiment.steps} steps; taskaware evaluate {out}")
 

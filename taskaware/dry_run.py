@@ -119,7 +119,7 @@ def _devices(experiment: Experiment, findings: list[Finding]) -> int:
     except UsageError as error:
         findings.append(Finding("devices", _without("mesh", error), False))
         return max(1, experiment.mesh_data) * experiment.mesh_fsdp
-    findings.append(Finding("devices", devices_line(experiment)))
+    findings.append(Finding("devices", devices_line(experiment, mesh)))
     return row_parts(mesh)
 
 

@@ -19,7 +19,7 @@ from taskaware.data.tokenizer import train_tokenizer
 from taskaware.machine import cpu_count
 from taskaware.report import console, results_table, say, shard_counter
 from taskaware.results import draw_embeddings, score
-from taskaware.run import devices_line, start, write_json
+from taskaware.run import devices_line, mesh_of, start, write_json
 from taskaware.training import train
 
 CORPUS = Toy(train=6000, validation=100, test=400)
@@ -39,7 +39,7 @@ def quickstart(out: Path, steps: int, seed: int) -> list[dict[str, Any]]:
         The rows of the table, as in ``results.json``.
     """
     base = base_experiment(out, steps, seed)
-    say(devices_line(base))
+    say(devices_line(base, mesh_of(base)))
     corpus = _corpus(out / "data", seed)
     if not Path(base.tokenizer).exists():
         rows = corpus.rows("train")

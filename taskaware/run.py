@@ -165,13 +165,13 @@ def mesh_of(experiment: Experiment) -> jax.sharding.Mesh:
     return make_mesh(experiment.mesh_data, experiment.mesh_fsdp, experiment.mesh_tensor)
 
 
-def devices_line(experiment: Experiment) -> str:
-    """Return a run's first line: what it computes on, and how."""
-    mesh = mesh_of(experiment)
-    shape = " × ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
+def devices_line(experiment: Experiment, mesh: jax.sharding.Mesh | None = None) -> str:
+    """Return a command's first line: what it computes on, and how; a mesh if it trains on one."""
+    shape = " × ".join(f"{axis} {size}" for axis, size in mesh.shape.items()) if mesh else ""
     return (
         f"backend {jax.default_backend()}, {jax.device_count()} device(s) "
-        f"({jax.devices()[0].device_kind}), mesh {shape}, {experiment.model.dtype}"
+        f"({jax.devices()[0].device_kind}), {f'mesh {shape}, ' if mesh else ''}"
+        f"{experiment.model.dtype}"
     )
 
 

@@ -130,6 +130,14 @@ def test_training_begins_by_telling_what_it_computes_on(story):
     assert first.endswith("mesh data 1 × fsdp 1 × tensor 1, float32")
 
 
+def test_what_many_devices_have_trained_is_evaluated_on_fewer(story, evaluated, tmp_path):
+    run = shutil.copytree(story.run, tmp_path / "run")
+    config = (run / "experiment.json").read_text()
+    (run / "experiment.json").write_text(config.replace('"mesh_data": 1', '"mesh_data": 4000'))
+    outcome = taskaware("evaluate", run)
+    assert outcome.out.splitlines()[:-1] == evaluated.out.splitlines()[:-1]
+
+
 def test_a_finished_run_that_is_trained_again_stays_as_it_is(story):
     assert f"{story.run}: going on from step 4\n" in story.trained_again.out
     assert "tokens/s" not in story.trained_again.out
