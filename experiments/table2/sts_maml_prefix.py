@@ -3,7 +3,8 @@
     python experiments/reproduce.py table2/sts_maml_prefix --corpora FOLDER
 
 Paper (Europarl and SETIMES, German / Turkish / Romanian): BLEU 16.08 / 5.93 / 12.43.
-Obtained: not yet.
+Obtained: EN DE BLEU 5.5, EN RO BLEU 3.3, EN TR BLEU 3.0, confusion % 1.0; one seed, 2771 s each on
+1 CPU core, 2026-11-21.
 """
 
 from dataclasses import replace

@@ -3,7 +3,8 @@
     python experiments/reproduce.py table2/sts_maml_vanilla --corpora FOLDER
 
 Paper (Europarl and SETIMES, German / Turkish / Romanian): BLEU 7.74 / 2.93 / 5.78.
-Obtained: not yet.
+Obtained: EN DE BLEU 6.0, EN RO BLEU 0.2, EN TR BLEU 0.4, confusion % 58.1; one seed, 2776 s each on
+1 CPU core, 2026-11-21.
 """
 
 from dataclasses import replace
