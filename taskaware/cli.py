@@ -12,7 +12,7 @@ def main() -> None:
     if "--debug" not in sys.argv:
         # What commands raise is told by run. What comes here are callbacks of Orbax's that find
         # its event loop closed after a write that failed: nothing that our line has not said.
-        sys.excepthook = lambda *error: None
+        sys.unraisablehook = lambda told: None
     sys.exit(run(sys.argv[1:]))
 
 

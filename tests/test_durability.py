@@ -183,7 +183,11 @@ for line in sys.stdin:
             os.dup2(os.open(f"{log}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        os._exit(cli.run(argv))
+        sys.argv[1:] = argv
+        try:
+            cli.main()
+        except SystemExit as end:
+            os._exit(end.code)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
