@@ -25,9 +25,10 @@ from taskaware.config import Decoding, Model, Task
 from taskaware.data.features import log_mel, normalize
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.decode import search
+from taskaware.digests import sha256
 from taskaware.dims import EOS, PAD, Batch, Speech
 from taskaware.errors import RunError, UsageError, require_known
-from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.model.seq2seq import Seq2Seq, build_for
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.strict_json import load, to_json
 from taskaware.task_vectors import TaskVector, TaskVectors
@@ -227,16 +228,7 @@ def _shapes(path: Path, config: _Config, vocab_size: int, tensors: int) -> tuple
     try:
         if layers > tensors:
             raise ValueError(f"{layers} layers in {tensors} tensors")
-        abstract = nnx.eval_shape(
-            lambda: build(
-                model,
-                vocab_size,
-                len(tasks),
-                speech=any(task.source == "speech" for task in tasks),
-                seed=0,
-                task_tokens=[task.tokens for task in tasks],
-            )
-        )
+        abstract = nnx.eval_shape(lambda: build_for(tasks, model, vocab_size, seed=0))
     except Exception as error:  # whatever JAX says of shapes that cannot be
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path}: not the weights of config.json's model ({reason})") from None
@@ -273,8 +265,7 @@ def embedding_width(model: Seq2Seq) -> int:
 
 def _require_digest(path: Path, expected: str) -> None:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); fetch it anew") from None
     if found != expected:

@@ -25,7 +25,7 @@ from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
 from taskaware.machine import cpu_count, sole_user
-from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.model.seq2seq import Seq2Seq, build_for
 from taskaware.processes import first_does
 from taskaware.strict_json import load, to_json
 from taskaware.train.checkpoint import Checkpoints, anything_saved
@@ -74,15 +74,7 @@ class Run(NamedTuple):
 
 def fresh_model(experiment: Experiment, vocab_size: int) -> Seq2Seq:
     """Build an experiment's model with new weights."""
-    tasks = experiment.tasks
-    return build(
-        experiment.model,
-        vocab_size,
-        len(tasks),
-        speech=any(task.source == "speech" for task in tasks),
-        seed=experiment.seed,
-        task_tokens=[task.tokens for task in tasks],
-    )
+    return build_for(experiment.tasks, experiment.model, vocab_size, seed=experiment.seed)
 
 
 def start(experiment: Experiment, folder: Path) -> Run:

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.axes import constrain
-from taskaware.config import Model
+from taskaware.config import Model, Task
 from taskaware.dims import PAD, Batch
 from taskaware.layers import dropout, sinusoids, split_key
 from taskaware.model.blocks import Cache, DecoderBlock, EncoderBlock, KeysValues
@@ -305,6 +305,18 @@ def build(
         speech=speech,
         task_tokens=task_tokens,
         rngs=nnx.Rngs(seed),
+    )
+
+
+def build_for(tasks: Sequence[Task], config: Model, vocab_size: int, *, seed: int) -> Seq2Seq:
+    """Build a model of an experiment's tasks with fresh weights."""
+    return build(
+        config,
+        vocab_size,
+        len(tasks),
+        speech=any(task.source == "speech" for task in tasks),
+        seed=seed,
+        task_tokens=[task.tokens for task in tasks],
     )
 
 

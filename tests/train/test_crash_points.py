@@ -81,10 +81,12 @@ def test_kills_at_25_calls_of_the_file_system_lose_nothing(processes, tmp_path):
 @pytest.mark.long
 def test_a_kill_at_any_call_of_the_file_system_loses_nothing(processes, tmp_path):
     count = calls_of(processes, tmp_path / "count" / "run")
+    killed = 0
     for point in range(1, count + 1):
         folder = tmp_path / str(point) / "run"
         save(processes, folder)  # something to go on from, and to delete
-        survive(processes, folder, [{"last_call": point}])
+        killed += survive(processes, folder, [{"last_call": point}])
+    assert killed > count // 2  # how many calls there are depends a little on TensorStore
 
 
 @pytest.mark.long
