@@ -297,10 +297,12 @@ class Decoding:
     """At most so many tokens more than the source has positions."""
     examples: int = 16
     """Training examples whose task vectors are averaged before decoding (D7)."""
+    batch_size: int = 32
+    """Sources decoded together, over all devices of a process; more of them fill a GPU."""
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        for name in ("beam_size", "extra_length", "examples"):
+        for name in ("beam_size", "extra_length", "examples", "batch_size"):
             _require(getattr(self, name) > 0, self, name, "positive")
         _require(0 <= self.length_penalty < math.inf, self, "length_penalty", "0 or more")
 

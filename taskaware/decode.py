@@ -2,21 +2,22 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.config import Decoding
-from taskaware.dims import EOS, PAD, Batch
+from taskaware.dims import EOS, PAD, Batch, Cache
 from taskaware.model.seq2seq import Seq2Seq
 
-NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Any], tuple[Array, Any]]
+NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Cache], tuple[Array, Cache]]
 """(tokens_BW, position, cache) → (logits_BWV, cache). The first token is PAD, whose embedding is
-zero. The cache's leaves have axes B and W first, as the search picks among beams."""
+zero."""
 
 _NEVER = -1e9
 
@@ -38,7 +39,7 @@ def length_penalty(length: Array | int, alpha: float) -> Array | float:
     return ((5.0 + length) / 6.0) ** alpha
 
 
-def greedy(next_logits: NextLogits, cache: Any, num_rows: int, max_length: int) -> Hypotheses:
+def greedy(next_logits: NextLogits, cache: Cache, num_rows: int, max_length: int) -> Hypotheses:
     """Take the likeliest token at each position until every row has ended.
 
     Args:
@@ -90,12 +91,12 @@ class _Beams(NamedTuple):
     alive_BW: Float[Array, "B W"]  # log probability
     ended_BWT: Int[Array, "B W T"]
     ended_BW: Float[Array, "B W"]  # log probability over length penalty; _NEVER where empty
-    cache: Any
+    cache: Cache
 
 
 def beam_search(
     next_logits: NextLogits,
-    cache: Any,
+    cache: Cache,
     num_rows: int,
     max_length: int,
     *,
@@ -151,7 +152,9 @@ def beam_search(
             alive_BW,
             jnp.take_along_axis(both, pick[..., None], axis=1),
             ended_BW,
-            jax.tree.map(lambda leaf: _choose(leaf, keep_parent), cache),
+            cache._replace(
+                beams=jax.tree.map(lambda leaf: _choose(leaf, keep_parent), cache.beams)
+            ),
         )
 
     shape = (num_rows, beam_size)
@@ -169,38 +172,71 @@ def beam_search(
     return _best(beams, most_penalty)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))  # compiled once a shape, for all checkpoints
+def spread(params: nnx.State) -> tuple[Mesh | None, nnx.State]:
+    """Return this process's devices and the parameters on each of them; ``search`` takes both.
+
+    None, and the parameters as they are, where there is one device or they lie on several already.
+    """
+    devices = jax.local_devices()
+    if len(devices) == 1 or any(
+        len(leaf.sharding.device_set) > 1 for leaf in jax.tree.leaves(params)
+    ):
+        return None, params
+    mesh = jax.make_mesh((len(devices),), ("rows",), (AxisType.Auto,), devices=devices)
+    return mesh, jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 6))  # compiled once a shape
 def search(
     graphdef: nnx.GraphDef[Seq2Seq],
     config: Decoding,
+    mesh: Mesh | None,
     params: nnx.State,
     source: Batch,
     embedding_BZ: Float[Array, "B Z"] | None,
+    max_length: int | None = None,
 ) -> Int[Array, "B W T"]:
     """Return the tokens that a model writes for each source, the best hypothesis first.
 
     Args:
         graphdef: of the model, split by ``nnx.split``.
         config: beam, length penalty, lengths.
+        mesh: devices that each search a part of the rows, if they divide them; see ``spread``.
         params: of the model.
         source: a batch whose ``target_BT`` and ``task_B`` are not looked at.
         embedding_BZ: each row's task embedding; None for a model without conditioning.
+        max_length: T, instead of by ``config``.
     """
-    model = nnx.merge(graphdef, params)
-    x_BSD, mask_BS = model.embed_source(source)
-    memory = model.encode(x_BSD, mask_BS, embedding_BZ)
-    rows, positions = mask_BS.shape
-    max_length = positions + config.extra_length
-    start = model.start_decoding(memory, embedding_BZ, config.beam_size, max_length)
-    if config.beam_size == 1:
-        return greedy(*start, rows, max_length).tokens_BT[:, None]
-    return beam_search(
-        *start,
-        rows,
-        max_length,
-        beam_size=config.beam_size,
-        alpha=config.length_penalty,
-    ).tokens_BWT
+
+    def of_rows(params, source, embedding_BZ):
+        model = nnx.merge(graphdef, params)
+        x_BSD, mask_BS = model.embed_source(source)
+        memory = model.encode(x_BSD, mask_BS, embedding_BZ)
+        rows, positions = mask_BS.shape
+        length = max_length or positions + config.extra_length
+        start = model.start_decoding(memory, embedding_BZ, config.beam_size, length)
+        if config.beam_size == 1:
+            return greedy(*start, rows, length).tokens_BT[:, None]
+        found = beam_search(
+            *start,
+            rows,
+            length,
+            beam_size=config.beam_size,
+            alpha=config.length_penalty,
+        )
+        return found.tokens_BWT
+
+    if mesh is not None and all(len(leaf) % mesh.size == 0 for leaf in jax.tree.leaves(source)):
+        # Each device by itself: it need not wait for the others' longest row.
+        parts = PartitionSpec("rows")
+        of_rows = jax.shard_map(
+            of_rows,
+            mesh=mesh,
+            in_specs=(PartitionSpec(), parts, parts),
+            out_specs=parts,
+            check_vma=False,
+        )
+    return of_rows(params, source, embedding_BZ)
 
 
 def _best(beams: _Beams, most_penalty: Array | float) -> NBest:

@@ -16,6 +16,7 @@ F   feed-forward width
 V   vocabulary
 Z   task-embedding width
 W   beams
+X   slots of what a decoder has said: one a position and beam
 N   tasks
 M   models that are compared
 L   places of modulation, in the order in which the model reaches them
@@ -51,3 +52,12 @@ class Batch(NamedTuple):
     source_BS: Array | None  # int32 tokens of the text rows
     target_BT: Array  # int32 tokens, each row ended by EOS
     task_B: Array  # int32, index into the experiment's tasks
+
+
+class Cache(NamedTuple):
+    """What decoding remembers from token to token."""
+
+    beams: Any
+    """Of each beam; leaves have axes B and W first, and a search picks among the beams."""
+    rows: Any
+    """Of each row, whatever its beams; a search hands it on as it is."""

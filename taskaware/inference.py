@@ -19,7 +19,7 @@ from taskaware.dims import Batch
 from taskaware.model.seq2seq import Seq2Seq
 
 _ROWS = 32
-"""Examples decoded together."""
+"""Examples embedded together."""
 
 
 class TaskEmbeddings(NamedTuple):
@@ -102,14 +102,17 @@ def n_best(
         count: no more than the beam is wide.
     """
     graphdef, params = nnx.split(model)
+    mesh, params = decode.spread(params)
     found: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
     for index, examples in tasks.items():
-        for rows, batch in evaluation_batches(index, examples, size=_ROWS):
+        for rows, batch in evaluation_batches(index, examples, size=config.batch_size):
             embedding_BZ = None
             if embeddings is not None:
                 embedding_BZ = jnp.asarray(embeddings.embedding_NZ)[batch.task_B]
             source = batch._replace(target_BT=None, task_B=None)
-            tokens_BWT = np.asarray(decode.search(graphdef, config, params, source, embedding_BZ))
+            tokens_BWT = np.asarray(
+                decode.search(graphdef, config, mesh, params, source, embedding_BZ)
+            )
             for row, tokens_WT in zip(rows, tokens_BWT[:, :count].tolist(), strict=False):
                 found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
     return found

@@ -3,7 +3,7 @@
 Nothing here is random at run time: dropout takes its key as an argument, and no key means none.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -79,25 +79,31 @@ def causal_mask(length: int) -> Bool[np.ndarray, "1 T T"]:
     return np.tril(np.ones((1, length, length), bool))
 
 
+class KeysValues(NamedTuple):
+    """What is attended to, laid out so that a product with few queries moves nothing."""
+
+    key_BHKS: Float[Array, "B H K S"]
+    value_BHKS: Float[Array, "B H K S"]
+
+
 def attend(
     q_BTHK: Float[Array, "B T H K"],
-    k_BSHK: Float[Array, "B S H K"],
-    v_BSHK: Float[Array, "B S H K"],
+    memory: KeysValues,
     mask_BTS: Bool[Array | np.ndarray, "#B #T S"],
     dtype=jnp.float32,
 ) -> Float[Array, "B T H K"]:
     """Return softmax(q kᵀ / √K) v, where the mask is True."""
     score_BHTS = jnp.einsum(
-        "BTHK,BSHK->BHTS",
+        "BTHK,BHKS->BHTS",
         q_BTHK.astype(dtype) * dtype(q_BTHK.shape[-1] ** -0.5),
-        k_BSHK.astype(dtype),
+        memory.key_BHKS.astype(dtype),
         preferred_element_type=jnp.float32,
     )
     weight_BHTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BHTS, _NEVER))
     return jnp.einsum(
-        "BHTS,BSHK->BTHK",
+        "BHTS,BHKS->BTHK",
         weight_BHTS.astype(dtype),
-        v_BSHK.astype(dtype),
+        memory.value_BHKS.astype(dtype),
         preferred_element_type=jnp.float32,
     )
 
@@ -120,24 +126,22 @@ class MultiHeadAttention(nnx.Module):
         mask_BTS: Bool[Array | np.ndarray, "#B #T S"],
     ) -> Float[Array, "B T D"]:
         """Return what each position of x gathers from the memory."""
-        return self.look_up(x_BTD, *self.keys_values(memory_BSD), mask_BTS)
+        return self.look_up(x_BTD, self.keys_values(memory_BSD), mask_BTS)
 
-    def keys_values(
-        self, memory_BSD: Float[Array, "B S D"]
-    ) -> tuple[Float[Array, "B S H K"], Float[Array, "B S H K"]]:
-        """Return the memory's keys and values, to be kept while decoding."""
-        return self._heads(self.key(memory_BSD)), self._heads(self.value(memory_BSD))
+    def keys_values(self, memory_BSD: Float[Array, "B S D"]) -> KeysValues:
+        """Return what is attended to, to be kept while decoding."""
+        k_BSHK, v_BSHK = (self._heads(f(memory_BSD)) for f in (self.key, self.value))
+        return KeysValues(k_BSHK.transpose(0, 2, 3, 1), v_BSHK.transpose(0, 2, 3, 1))
 
     def look_up(
         self,
         x_BTD: Float[Array, "B T D"],
-        k_BSHK: Float[Array, "B S H K"],
-        v_BSHK: Float[Array, "B S H K"],
+        memory: KeysValues,
         mask_BTS: Bool[Array | np.ndarray, "#B #T S"],
     ) -> Float[Array, "B T D"]:
         """Return what each position of x gathers from given keys and values."""
         q_BTHK = self._heads(self.query(x_BTD))
-        out_BTHK = attend(q_BTHK, k_BSHK, v_BSHK, mask_BTS, self.dtype)
+        out_BTHK = attend(q_BTHK, memory, mask_BTS, self.dtype)
         return self.out(out_BTHK.reshape(x_BTD.shape))
 
     def _heads(self, x_BTD: Float[Array, "B T D"]) -> Float[Array, "B T H K"]:

@@ -104,7 +104,7 @@ class Pretrained(NamedTuple):
         elif vector is not None:
             raise UsageError("task vector: expected none, for this model has no conditioning")
         graphdef, params = nnx.split(self.model)
-        tokens_BWT = search(graphdef, self.decoding, params, source, embedding_BZ)
+        tokens_BWT = search(graphdef, self.decoding, None, params, source, embedding_BZ)
         return [
             self.tokenizer.decode(tokens_T) for tokens_T in np.asarray(tokens_BWT)[:, 0].tolist()
         ]

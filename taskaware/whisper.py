@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.errors import UsageError
-from taskaware.layers import attend, causal_mask
+from taskaware.layers import KeysValues, attend, causal_mask
 from taskaware.tensors import read_tensors, tensor_names
 
 _EPSILON = 1e-5
@@ -66,7 +66,8 @@ class Attention(nnx.Module):
                 (self.v_proj, memory_BSD),
             )
         )
-        return self.out_proj(attend(q, k, v, mask_BTS).reshape(x_BTD.shape))
+        memory = KeysValues(k.transpose(0, 2, 3, 1), v.transpose(0, 2, 3, 1))
+        return self.out_proj(attend(q, memory, mask_BTS).reshape(x_BTD.shape))
 
 
 class Layer(nnx.Module):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from taskaware.decode import beam_search, greedy, length_penalty
-from taskaware.dims import EOS, PAD
+from taskaware.dims import EOS, PAD, Cache
 
 V, T = 4, 5
+NOTHING = Cache(None, None)
 
 
 def table_model(seed, rows=2):
@@ -21,11 +22,11 @@ def table_model(seed, rows=2):
 
     def next_logits(tokens_BW, position, cache):
         row = jnp.arange(rows)[:, None]
-        logits = table[row, position, cache["before"], tokens_BW]
-        return logits, {"before": tokens_BW}
+        logits = table[row, position, cache.beams["before"], tokens_BW]
+        return logits, Cache({"before": tokens_BW}, None)
 
     def start(beams):
-        return {"before": jnp.zeros((rows, beams), jnp.int32)}
+        return Cache({"before": jnp.zeros((rows, beams), jnp.int32)}, None)
 
     return np.asarray(table, np.float64), next_logits, start
 
@@ -89,7 +90,7 @@ def test_where_too_few_have_ended_growing_ones_follow():
         scores = jnp.full(V, -2e9).at[jnp.array([EOS, 2])].set(jnp.asarray(log_p, jnp.float32))
         return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
 
-    found = beam_search(next_logits, {}, 1, 3, beam_size=4, alpha=0.0)
+    found = beam_search(next_logits, NOTHING, 1, 3, beam_size=4, alpha=0.0)
     assert found.tokens_BWT[0].tolist()[:3] == [[EOS, 0, 0], [2, EOS, 0], [2, 2, EOS]]
     assert found.tokens_BWT[0, 3].tolist() == [2, 2, 2]
     expected = np.log([0.4, 0.24, 0.144, 0.216])
@@ -127,10 +128,10 @@ def test_a_beam_of_one_is_greedy_search_where_ends_are_never_second():
         token = (tokens_BW + 2) % V  # 2, then 0, 2, ...; at position 3 the end
         token = jnp.where(position == 3, EOS, token)
         never_ends = jnp.where(position == 3, 0.0, 50.0) * (jnp.arange(V) == EOS)
-        return 20.0 * jax.nn.one_hot(token, V) - never_ends[None, None], {}
+        return 20.0 * jax.nn.one_hot(token, V) - never_ends[None, None], cache
 
-    wide = beam_search(next_logits, {}, 2, T, beam_size=1, alpha=0.0)
-    one = greedy(next_logits, {}, 2, T)
+    wide = beam_search(next_logits, NOTHING, 2, T, beam_size=1, alpha=0.0)
+    one = greedy(next_logits, NOTHING, 2, T)
     assert one.tokens_BT.tolist() == wide.tokens_BWT[:, 0].tolist() == [[2, 0, 2, EOS, PAD]] * 2
     np.testing.assert_allclose(wide.score_BW[:, 0], one.score_B, atol=1e-5)
 
@@ -165,8 +166,8 @@ def test_a_model_that_never_ends_is_cut_at_the_maximum():
         scores = jnp.where(jnp.arange(V) == EOS, -2e9, jnp.arange(V, dtype=jnp.float32))
         return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
 
-    assert greedy(next_logits, {}, 2, T).tokens_BT.tolist() == [[V - 1] * T] * 2
-    found = beam_search(next_logits, {}, 2, T, beam_size=2, alpha=0.6)
+    assert greedy(next_logits, NOTHING, 2, T).tokens_BT.tolist() == [[V - 1] * T] * 2
+    found = beam_search(next_logits, NOTHING, 2, T, beam_size=2, alpha=0.6)
     assert found.tokens_BWT[:, 0].tolist() == [[V - 1] * T] * 2
 
 
@@ -179,11 +180,11 @@ def test_a_search_stops_when_every_row_has_ended():
         scores = jnp.where(jnp.arange(V) == EOS, ends, 0.0)
         return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
 
-    jax.block_until_ready(greedy(next_logits, {}, 2, 20))
+    jax.block_until_ready(greedy(next_logits, NOTHING, 2, 20))
     jax.effects_barrier()
     assert sorted(calls) == [0, 1]
     calls.clear()
-    jax.block_until_ready(beam_search(next_logits, {}, 2, 20, beam_size=2, alpha=0.6))
+    jax.block_until_ready(beam_search(next_logits, NOTHING, 2, 20, beam_size=2, alpha=0.6))
     jax.effects_barrier()
     assert max(calls) < 4
 

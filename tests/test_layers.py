@@ -7,6 +7,7 @@ from reference import equations
 
 from taskaware.layers import (
     FeedForward,
+    KeysValues,
     Linear,
     MultiHeadAttention,
     attend,
@@ -77,8 +78,8 @@ def copy_attention(torch, peer, weights):
 
 
 def test_a_row_with_nothing_to_attend_to_stays_finite():
-    q, k = normal(1, 2, 1, 4), normal(1, 3, 1, 4)
-    assert jnp.isfinite(attend(q, k, k, jnp.zeros((1, 1, 3), bool))).all()
+    q, k = normal(1, 2, 1, 4), normal(1, 1, 4, 3)
+    assert jnp.isfinite(attend(q, KeysValues(k, k), jnp.zeros((1, 1, 3), bool))).all()
 
 
 def test_the_feed_forward_layer_equals_its_formula():

@@ -96,3 +96,27 @@ def test_many_that_want_it_at_once_have_it_one_by_one(tmp_path):
     processes = [subprocess.Popen(words, cwd=ROOT) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert (tmp_path / "log").read_text() == "in\nout\n" * 600
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="large pages are Linux's")
+def test_a_command_that_computes_starts_in_the_environment_that_it_is_fastest_in():
+    said = "import os; print(*map(os.environ.get, ('GLIBC_TUNABLES', 'JAX_NUM_CPU_DEVICES')))"
+    start = f"import sys; {said}; from taskaware import cli; cli.start()"
+    tuned = "glibc.malloc.hugetlb=1"
+    plain = {k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", "XLA_FLAGS")}
+
+    def told(command: str, **variables: str) -> list[str]:
+        words = [sys.executable, "-c", start, command, "--help"]
+        shown = subprocess.run(
+            words, cwd=ROOT, env=plain | variables, capture_output=True, text=True
+        )
+        assert shown.returncode == 0, shown.stderr
+        return [line for line in shown.stdout.splitlines() if line.startswith(("None", "glibc"))]
+
+    assert told("check") == ["None None"]
+    assert told("embed") == ["None None", f"{tuned} None"]
+    first, second = told("decode")
+    assert first == "None None"
+    assert second.startswith(tuned) and int(second.split()[1]) in (1, 2, 4, 8)
+    chosen = {"GLIBC_TUNABLES": "glibc.malloc.check=0", "JAX_NUM_CPU_DEVICES": "3"}
+    assert told("decode", **chosen) == ["glibc.malloc.check=0 3"]

@@ -369,9 +369,8 @@ def test_who_has_only_the_extra_hub_gets_the_same_text(story, tmp_path):
     ((rows, batch),) = evaluation_batches(0, examples, size=4, buckets=1)
     with np.load(run / "task_embeddings.npz") as stored:
         embedding_BZ = np.repeat(stored["embedding_NZ"][:1], len(rows), axis=0)
-    tokens = search(
-        *nnx.split(model)[:1], opened.experiment.decoding, nnx.state(model), batch, embedding_BZ
-    )
+    graphdef, params = nnx.split(model)
+    tokens = search(graphdef, opened.experiment.decoding, None, params, batch, embedding_BZ)
     expected = [opened.tokenizer.decode(row) for row in np.asarray(tokens)[:, 0].tolist()]
     corpus = examples._place[0][0]._corpus
     samples = {str(i): corpus.audio("test", int(row)) for i, row in enumerate(rows)}

@@ -124,10 +124,12 @@ def test_a_vector_decides_what_is_decoded(run, tmp_path):
     every, own = run / "task_vectors.json", taskaware("decode", run, "--task", "st")
     assert taskaware("decode", run, "--task", "st", "--vectors", every) == own
     found, opened = TaskVectors.load(every), open_run(run)
-    mixed = found.mix({"st": -499.0, "mt": 500.0})
+    mixed = found.mix({"st": -4999.0, "mt": 5000.0})
     TaskVectors(model=found.model, vectors=(mixed,)).save(tmp_path / "mixed.json")
     examples, decoding = opened.examples("test", only="st"), opened.experiment.decoding
-    np.testing.assert_allclose(mixed.array, 500 * found.array[2] - 499 * found.array[0], rtol=1e-3)
+    np.testing.assert_allclose(
+        mixed.array, 5000 * found.array[2] - 4999 * found.array[0], rtol=1e-2
+    )
     embeddings = TaskEmbeddings(mixed.array[None], [])
     model, _ = restore(opened)
     expected = decode_tasks(model, {0: examples[0]}, opened.tokenizer, embeddings, decoding)[0]

@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from taskaware import decode
-from taskaware.config import Model, Optimizer
+from taskaware.config import Decoding, Model, Optimizer
 from taskaware.dims import Batch, Speech
 from taskaware.model.seq2seq import Seq2Seq, build
 from taskaware.run import environment, write_json
@@ -255,20 +255,15 @@ def torch_training(
 
 def own_decoding(size: Size, source: str, beams: int, rows: int = ROWS, **changes: Any) -> Run:
     """Return a search of this package for 40 tokens a row, compiled."""
-    model = own_model(size, source, **changes)
-    graphdef, params = nnx.split(model)
+    graphdef, params = nnx.split(own_model(size, source, **changes))
+    mesh, params = decode.spread(params)
     given = batch(size, source, rows)._replace(target_BT=None, task_B=None)
+    given = jax.tree.map(np.asarray, given)
+    config = Decoding(beam_size=beams, length_penalty=1.0)
 
-    @jax.jit
-    def search(params: nnx.State, given: Batch):
-        merged = nnx.merge(graphdef, params)
-        memory = merged.encode(*merged.embed_source(given), None)
-        start = merged.start_decoding(memory, None, beams, TARGET)
-        if beams == 1:
-            return decode.greedy(*start, rows, TARGET)
-        return decode.beam_search(*start, rows, TARGET, beam_size=beams, alpha=1.0)
-
-    return lambda: jax.block_until_ready(search(params, given))
+    return lambda: jax.block_until_ready(
+        decode.search(graphdef, config, mesh, params, given, None, TARGET)
+    )
 
 
 def torch_decoding(

@@ -1,30 +1,23 @@
 """Encoder and decoder blocks, each with its places for FiLM (paper §2.2; D1)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import Model
-from taskaware.layers import FeedForward, MultiHeadAttention, causal_mask, dropout, split_key
+from taskaware.layers import (
+    FeedForward,
+    KeysValues,
+    MultiHeadAttention,
+    causal_mask,
+    dropout,
+    split_key,
+)
 from taskaware.modulation.film import Modulation, modulate
-
-
-class Cache(NamedTuple):
-    """What a decoder block remembers of the tokens so far, per beam."""
-
-    key_BWTHK: Float[Array, "B W T H K"]
-    value_BWTHK: Float[Array, "B W T H K"]
-
-
-class KeysValues(NamedTuple):
-    """The encoder's output as one decoder block attends to it; beams share it."""
-
-    key_BSHK: Float[Array, "B S H K"]
-    value_BSHK: Float[Array, "B S H K"]
 
 
 class Residual(nnx.Module):
@@ -126,41 +119,32 @@ class DecoderBlock(nnx.Module):
         modulation: Modulation | None,
         source: KeysValues,
         mask_BS: Bool[Array, "B S"],
-        cache: Cache,
-        position: Int[Array, ""],
-    ) -> tuple[Float[Array, "B W D"], Cache]:
-        """Transform one new token of every beam; the cache holds those before."""
-        num_rows, num_beams, _, num_heads, head_width = new_shape = (
-            *y_BWD.shape[:2],
-            1,
-            *cache.key_BWTHK.shape[3:],
-        )
-        length = cache.key_BWTHK.shape[2]
-        beams_as_rows = (num_rows * num_beams, length, num_heads, head_width)
-        seen = (jnp.arange(length) <= position)[None, None]
-        updated = cache
+        past: KeysValues,
+        slot: Int[Array, ""],
+        seen_BWX: Bool[Array, "B W X"],
+    ) -> tuple[Float[Array, "B W D"], KeysValues]:
+        """Transform one new token of every beam; what it leaves for later ones goes into ``past``.
+
+        Beams stand where a sequence's positions would: they share the source, and the past of
+        all of them, of which ``seen_BWX`` says what each one descends from.
+        """
 
         def look_back(h: Float[Array, "B W D"]) -> Float[Array, "B W D"]:
-            nonlocal updated
-            h_row = h.reshape(num_rows * num_beams, 1, -1)
-            new_key, new_value = self.self_attention.keys_values(h_row)
-            at = (0, 0, position, 0, 0)
-            updated = Cache(
-                lax.dynamic_update_slice(cache.key_BWTHK, new_key.reshape(new_shape), at),
-                lax.dynamic_update_slice(cache.value_BWTHK, new_value.reshape(new_shape), at),
+            nonlocal past
+            new = self.self_attention.keys_values(h)
+            past = jax.tree.map(
+                lambda kept, leaf: lax.dynamic_update_slice_in_dim(kept, leaf, slot, -1), past, new
             )
-            keys, values = (leaf.reshape(beams_as_rows) for leaf in updated)
-            return self.self_attention.look_up(h_row, keys, values, seen).reshape(h.shape)
+            return self.self_attention.look_up(h, past, seen_BWX)
 
-        # Beams stand where a sequence's positions would, so they share the source's keys.
         y_BWD = self._branches(
             y_BWD,
             look_back,
-            lambda h: self.cross_attention.look_up(h, *source, mask_BS[:, None]),
+            lambda h: self.cross_attention.look_up(h, source, mask_BS[:, None]),
             modulation,
             None,
         )
-        return y_BWD, updated
+        return y_BWD, past
 
     def _branches(self, y, look_back, look_at_source, modulation, key):
         keys = split_key(key, 3)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.axes import constrain
 from taskaware.config import Model, Task
-from taskaware.dims import PAD, Batch
-from taskaware.layers import dropout, sinusoids, split_key
-from taskaware.model.blocks import Cache, DecoderBlock, EncoderBlock, KeysValues
+from taskaware.dims import PAD, Batch, Cache
+from taskaware.layers import KeysValues, dropout, sinusoids, split_key
+from taskaware.model.blocks import DecoderBlock, EncoderBlock
 from taskaware.model.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.modulation.film import Modulation, Places, modulate
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
@@ -190,7 +190,7 @@ class Seq2Seq(nnx.Module):
 
     def source_keys(self, memory: Memory) -> list[KeysValues]:
         """Return what each decoder block attends to, computed once a source."""
-        return [KeysValues(*b.cross_attention.keys_values(memory.memory_BSD)) for b in self.decoder]
+        return [b.cross_attention.keys_values(memory.memory_BSD) for b in self.decoder]
 
     def decoding(
         self,
@@ -204,41 +204,42 @@ class Seq2Seq(nnx.Module):
         config = self.config
         _, (modulation, prefix_BPD) = self._conditions(embedding_BZ)
         prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
-        length = prefix_length + max_length
-        position_TD = jnp.asarray(sinusoids(length, config.d_model))
-        shape = (
-            mask_BS.shape[0],
-            num_beams,
-            length,
-            config.num_heads,
-            config.d_model // config.num_heads,
-        )
-        cache = [Cache(jnp.zeros(shape), jnp.zeros(shape)) for _ in self.decoder]
+        position_TD = jnp.asarray(sinusoids(prefix_length + max_length, config.d_model))
+        rows, slots = len(mask_BS), prefix_length + max_length * num_beams  # one a token and beam
+        head_width = config.d_model // config.num_heads
+        empty_BHKX = jnp.zeros((rows, config.num_heads, head_width, slots))
+        past = [KeysValues(empty_BHKX, empty_BHKX) for _ in self.decoder]
+        cache = Cache(jnp.zeros((rows, 1, slots), bool), past)
 
-        def take_in(y_BWD: Float[Array, "B W D"], position: Int[Array, ""], cache: Any):
+        def take_in(y_BWD, position: Int[Array, ""], slot: Int[Array, ""], cache: Cache):
             y_BWD = modulate(y_BWD, _at(modulation, 0)) + position_TD[position][None, None]
-            updated = []
+            itself = jnp.tile(jnp.eye(y_BWD.shape[1], dtype=bool), (rows, 1, 1))
+            seen_BWX = lax.dynamic_update_slice_in_dim(cache.beams, itself, slot, axis=-1)
+            past = []
             for layer, block in enumerate(self.decoder):
-                y_BWD, block_cache = block.step(
+                y_BWD, layer_past = block.step(
                     y_BWD,
                     _at(modulation, 1 + layer),
                     source[layer],
                     mask_BS,
-                    cache[layer],
-                    position,
+                    cache.rows[layer],
+                    slot,
+                    seen_BWX,
                 )
-                updated.append(block_cache)
-            return y_BWD, updated
+                past.append(layer_past)
+            return y_BWD, Cache(seen_BWX, past)
 
-        def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Any):
-            y_BWD, cache = take_in(self.embedding(tokens_BW), prefix_length + position, cache)
+        def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Cache):
+            slot = prefix_length + position * num_beams
+            embedded_BWD = self.embedding(tokens_BW)
+            y_BWD, cache = take_in(embedded_BWD, prefix_length + position, slot, cache)
             return self.logits(y_BWD), cache
 
         for place in range(prefix_length):
             assert prefix_BPD is not None
-            vector_BWD = jnp.repeat(prefix_BPD[:, place][:, None], num_beams, axis=1)
-            _, cache = take_in(vector_BWD, jnp.int32(place), cache)
-        return next_logits, cache
+            slot = jnp.int32(place)
+            _, cache = take_in(prefix_BPD[:, place][:, None], slot, slot, cache)
+        return next_logits, Cache(jnp.repeat(cache.beams, num_beams, axis=1), cache.rows)
 
     def _conditions(self, embedding_BZ) -> tuple[Condition, Condition]:
         """Return what the task embedding does to the encoder's and to the decoder's side."""

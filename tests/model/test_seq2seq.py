@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from taskaware import decode
-from taskaware.config import FiLMConfig, Model, TCNConfig, paper_model
+from taskaware.config import Decoding, FiLMConfig, Model, TCNConfig, paper_model
 from taskaware.dims import EOS, PAD, Batch, Speech
 from taskaware.model.seq2seq import Seq2Seq, build, with_positions
 from taskaware.modulation.film import TCNParam
@@ -296,23 +296,45 @@ def test_decoding_with_a_cache_gives_the_teacher_forced_scores(way, norm):
 
 @pytest.mark.parametrize("way", ["explicit", "tokens"])
 def test_beams_keep_their_own_history_in_the_cache(way):
-    """What a beam search says of its best hypothesis is what teacher forcing says of it."""
+    """What a beam search says of each hypothesis is what teacher forcing says of it."""
     m, b = model(way), batch()
     x_BSD, mask_BS = m.embed_source(b)
     embedding = m.tcn(b.task_B)
     memory = m.encode(x_BSD, mask_BS, embedding)
     next_logits, cache = m.start_decoding(memory, embedding, 4, 7)
     found = decode.beam_search(next_logits, cache, 4, 7, beam_size=4, alpha=0.0)
-    tokens_BT = found.tokens_BWT[:, 0]
-    forced = b._replace(target_BT=tokens_BT)
-    log_p = jax.nn.log_softmax(logits(m, forced, embedding))
-    picked = jnp.take_along_axis(log_p, tokens_BT[..., None], -1)[..., 0]
-    expected = jnp.where(tokens_BT != PAD, picked, 0).sum(1)
-    # PAD inside a hypothesis is a token like any other to the search; leave such rows out.
-    ended = np.asarray(tokens_BT == EOS).any(1)
-    inside = [PAD in row[: row.index(EOS)] for row in tokens_BT.tolist() if EOS in row]
-    assert ended.any() and not any(inside)
-    np.testing.assert_allclose(found.score_BW[ended, 0], expected[ended], rtol=1e-4, atol=1e-4)
+    compared = 0
+    for beam in range(4):
+        tokens_BT = found.tokens_BWT[:, beam]
+        log_p = jax.nn.log_softmax(logits(m, b._replace(target_BT=tokens_BT), embedding))
+        picked = jnp.take_along_axis(log_p, tokens_BT[..., None], -1)[..., 0]
+        expected = jnp.where(tokens_BT != PAD, picked, 0).sum(1)
+        for row, tokens in enumerate(tokens_BT.tolist()):
+            # PAD inside a hypothesis is a token like any other to the search; leave such out.
+            if EOS in tokens and PAD not in tokens[: tokens.index(EOS)]:
+                np.testing.assert_allclose(
+                    found.score_BW[row, beam], expected[row], rtol=1e-4, atol=1e-4
+                )
+                compared += 1
+    assert compared > 1
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_each_device_searches_a_part_of_the_rows(beam_size):
+    config = Decoding(beam_size=beam_size, extra_length=2)
+    graphdef, params = nnx.split(model("explicit"))
+    embedding = 3 * jax.random.normal(jax.random.key(1), (16, 32))
+    mesh, everywhere = decode.spread(params)
+    assert mesh.size == jax.local_device_count() == 8
+    assert decode.spread(everywhere) == (None, everywhere)  # such as those of a training mesh
+    for rows in (16, 6):  # 8 devices do not divide 6 rows: then one has all
+        source = jax.tree.map(np.asarray, batch(rows, 0)._replace(target_BT=None, task_B=None))
+        given = source, embedding[:rows]
+        split = decode.search(graphdef, config, mesh, everywhere, *given)
+        assert len(split.sharding.device_set) == 8
+        whole = decode.search(graphdef, config, None, params, *given)
+        np.testing.assert_array_equal(split, whole)
+        assert len({tuple(row) for row in split[:, 0].tolist()}) > 1
 
 
 @pytest.mark.parametrize(
