@@ -37,12 +37,12 @@ def main(check: bool) -> None:
 def files() -> dict[Path, str]:
     """Return every file with results in it, as it should be."""
     readme = README.read_text(encoding="utf-8")
+    readme = _fill(readme, "benchmarks", benchmarks())
     texts = {}
     for table, rows in TABLES.items():
         stored = {row: results(f"{table}/{row}") for row in rows}
         block = markdown({row: found for row, found in stored.items() if found}, table)
-        pattern = rf"(<!-- {table} -->\n).*?(<!-- /{table} -->)"
-        readme = re.sub(pattern, lambda m, b=block: m[1] + b + m[2], readme, flags=re.DOTALL)
+        readme = _fill(readme, table, block)
         for row, found in stored.items():
             path = HERE / table / f"{row}.py"
             code = path.read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def markdown(stored: dict[str, list[dict[str, Any]]], table: str) -> str:
     if any(silhouettes(found) for found in stored.values()):
         columns.append("silhouettes")
     header = ["row", *columns, "paper", "seeds", "seconds"]
-    lines = [header, ["---"] * len(header)]
+    lines = [header]
     for row, found in stored.items():
         code = (HERE / table / f"{row}.py").read_text(encoding="utf-8")
         paper = re.search(r"\nPaper[^:]*: (.*?)\.\n(?:Obtained|\n)", code, re.DOTALL)
@@ -103,7 +103,21 @@ def markdown(stored: dict[str, list[dict[str, Any]]], table: str) -> str:
         cells = [given.get(column, "–") for column in columns]
         said = " ".join(paper[1].split()) if paper else "–"
         lines.append([f"`{row}`", *cells, said, str(len(found)), str(seconds(found))])
-    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
+    return _table(lines)
+
+
+def benchmarks() -> str:
+    """Return the table of what was measured beside others."""
+    lines = [["work", "size", "ours", "other's", "ours / other's", "goal", "share of products"]]
+    for path in (RESULTS / "benchmarks" / f"{name}.json" for name in ("training", "decoding")):
+        for found in json.loads(path.read_text(encoding="utf-8"))["measured"]:
+            unit, cells = found["unit"], [found[key] for key in ("own", "peer")]
+            cells = [f"{value:g} {unit}" if value else "–" for value in cells]
+            ratio = f"{found['ratio']:.2f}" if found["ratio"] else "–"
+            goal = f"{found['goal']:g}" + ("" if found["ratio"] else f" {unit}")
+            share = f"{found['share']:.0%}" if "share" in found else "–"
+            lines.append([found["work"], found["size"], *cells, ratio, goal, share])
+    return _table(lines)
 
 
 def silhouettes(found: list[dict[str, Any]]) -> str:
@@ -121,6 +135,18 @@ def seconds(found: list[dict[str, Any]]) -> int:
     return round(
         statistics.mean(sum(run["seconds"] for run in r["results"].values()) for r in found)
     )
+
+
+def _fill(text: str, name: str, block: str) -> str:
+    """Return a text with a block between the marks of its name."""
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    return re.sub(pattern, lambda m: m[1] + block + m[2], text, flags=re.DOTALL)
+
+
+def _table(lines: list[list[str]]) -> str:
+    """Return a table in Markdown, its header first."""
+    ruled = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
+    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in ruled) + "\n"
 
 
 def _run(result: dict[str, Any], task: str) -> dict[str, Any]:

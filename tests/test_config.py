@@ -86,7 +86,7 @@ UNUSUAL = Experiment(
         label_smoothing=0.0,
         accumulate=2,
     ),
-    decoding=Decoding(beam_size=1, length_penalty=1.0, extra_length=3, examples=2),
+    decoding=Decoding(beam_size=1, length_penalty=1.0, extra_length=3, examples=2, batch_size=3),
     strategy="maml",
     meta=Meta(inner_learning_rate=0.1, inner_steps=2, order="second", tasks=("mt",), remat=True),
     train_on=("mt",),

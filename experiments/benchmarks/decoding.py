@@ -1,12 +1,15 @@
 """Beam and greedy search beside Hugging Face's ``generate`` and CTranslate2, of the same shape.
 
     pip install -e ".[train,peers]"
-    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python experiments/benchmarks/decoding.py [WORK ...]
+    export GLIBC_TUNABLES=glibc.malloc.hugetlb=1 JAX_NUM_CPU_DEVICES=2
+    python experiments/benchmarks/decoding.py [WORK ...]
 
 Works: greedy, beam (speech), text (a beam against Hugging Face's Marian and against CTranslate2's
 copy of it, which runs two workers of a thread each). 16 utterances of 8 s, or 16 sentences of 40
-tokens; 40 tokens come out of each, by random weights that hardly ever end a sentence. Both sides
-take turns; a ratio is the median of ``--rounds``. Writes ``results/benchmarks/decoding.json``.
+tokens; 40 tokens come out of each, by random weights that hardly ever end a sentence. Rows are
+split over as many devices as the second variable says, which ``taskaware decode`` sets by itself.
+Both sides take turns; a ratio is the median of ``--rounds``. Writes
+``results/benchmarks/decoding.json``.
 """
 
 import tempfile

@@ -20,7 +20,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from peers import (
     FRAMES,
     RESULTS,
@@ -28,20 +27,16 @@ from peers import (
     TARGET,
     Run,
     Size,
-    batch,
     own_decoding,
-    own_model,
     own_training,
+    product_ceiling,
     take_turns,
     torch_decoding,
     torch_training,
+    training_flops,
 )
 
-from taskaware.config import Optimizer
 from taskaware.run import environment, write_json
-from taskaware.train.joint import joint_step
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import initial_state
 
 SECONDS = FRAMES / 100
 """Of speech in a row."""
@@ -55,7 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     on_gpu = jax.default_backend() == "gpu"
-    ceiling = product_ceiling(8192 if on_gpu else 1024, options.rounds)
+    ceiling = product_ceiling(8192 if on_gpu else 1024, options.rounds, jnp.bfloat16)
     print(f"one large bfloat16 product: {ceiling / 1e12:.4g} TFLOP/s", flush=True)
     lines = []
     for name in options.sizes:
@@ -63,7 +58,7 @@ def main() -> None:
             for work in (training, decoding):
                 found = work(SIZES[name], rows, options.rounds, "cuda" if on_gpu else "cpu")
                 if work is training:
-                    flops = training_flops(SIZES[name], rows)
+                    flops = training_flops(SIZES[name], "speech", rows)
                     found["MFU"] = flops / found["seconds"] / ceiling
                 rounded = {key: float(f"{value:.4g}") for key, value in found.items()}
                 lines.append({"work": work.__name__, "size": name, "rows": rows, **rounded})
@@ -99,28 +94,6 @@ def _measured(own: Run, peer: Callable[[], Run], rows: int, rounds: int) -> dict
     if not alone:
         found |= {"peer seconds": times.peer, "own / peer": times.ratio}
     return found
-
-
-def product_ceiling(width: int, rounds: int) -> float:
-    """Return the FLOP/s of a square bfloat16 product with float32 sums."""
-    a = jax.random.normal(jax.random.key(0), (width, width), jnp.bfloat16)
-    product = jax.jit(lambda a: jnp.matmul(a, a, preferred_element_type=jnp.float32))
-
-    def ten() -> None:
-        jax.block_until_ready([product(a) for _ in range(10)])
-
-    return 10 * 2 * width**3 / take_turns(ten, ten, rounds).own
-
-
-def training_flops(size: Size, rows: int) -> float:
-    """Return the floating point operations of a step, as XLA counts them before it compiles."""
-    model, optimizer = own_model(size, "speech"), make_optimizer(Optimizer(), size.d_model)
-    state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
-    step = jax.jit(joint_step(model, optimizer, 0.1, 2))
-    shapes = jax.eval_shape(lambda: batch(size, "speech", rows))
-    found = step.lower(state, shapes).cost_analysis()
-    assert found is not None, "XLA has no count of the work for this device"
-    return float(found["flops"])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -136,9 +137,9 @@ def batch(size: Size, source: str, rows: int = ROWS) -> Batch:
     return jax.device_put(Batch(speech, text, tokens[1], np.zeros(rows, np.int32)))
 
 
-def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
-    """Return this package's model; three convolutions make 100 positions of 800 frames."""
-    config = Model(
+def own_config(size: Size, **changes: Any) -> Model:
+    """Return this package's model's shape; its convolutions make 100 positions of 800 frames."""
+    return Model(
         d_model=size.d_model,
         num_heads=size.num_heads,
         d_ff=size.d_ff,
@@ -147,7 +148,12 @@ def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
         cnn_channels=size.cnn_channels,
         **{"conditioning": "vanilla", **changes},
     )
-    return build(config, size.vocabulary, 2, speech=source == "speech", seed=0)
+
+
+def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
+    """Return this package's model."""
+    speech = source == "speech"
+    return build(own_config(size, **changes), size.vocabulary, 2, speech=speech, seed=0)
 
 
 def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> Run:
@@ -163,6 +169,28 @@ def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> R
         jax.block_until_ready((state[0], metrics))
 
     return run
+
+
+def training_flops(size: Size, source: str, rows: int = ROWS) -> float:
+    """Return the floating point operations of a step, as XLA counts them before it compiles."""
+    model, optimizer = own_model(size, source), make_optimizer(Optimizer(), size.d_model)
+    state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
+    step = jax.jit(joint_step(model, optimizer, 0.1, 2))
+    shapes = jax.eval_shape(lambda: batch(size, source, rows))
+    found = step.lower(state, shapes).cost_analysis()
+    assert found is not None, "XLA has no count of the work for this device"
+    return float(found["flops"])
+
+
+def product_ceiling(width: int, rounds: int, dtype: Any) -> float:
+    """Return the FLOP/s of a square product with float32 sums."""
+    a = jax.random.normal(jax.random.key(0), (width, width), dtype)
+    product = jax.jit(lambda a: jnp.matmul(a, a, preferred_element_type=jnp.float32))
+
+    def ten() -> None:
+        jax.block_until_ready([product(a) for _ in range(10)])
+
+    return 10 * 2 * width**3 / take_turns(ten, ten, rounds).own
 
 
 def torch_model(size: Size, source: str) -> Any:

@@ -6,7 +6,9 @@
 Works: speech, mixed (16-bit products, float32 sums and weights), text, conditioning (this package
 with FiLM against itself without), memory, compile; all of them by default. 16 utterances of 8 s, or
 16 sentences of 40 tokens, to 40 tokens, in three sizes. Both sides take turns, so a busy machine
-slows both; a ratio is the median of ``--rounds``. Writes ``results/benchmarks/training.json``.
+slows both; a ratio is the median of ``--rounds``. ``share`` is our operations a second over those
+of large float32 products: how much is left to win, on whatever machine. Writes
+``results/benchmarks/training.json``.
 """
 
 import os
@@ -18,7 +20,18 @@ import time
 from typing import Any
 
 import jax
-from peers import SIZES, Run, line, measure_all, own_training, take_turns, torch_training
+import jax.numpy as jnp
+from peers import (
+    SIZES,
+    Run,
+    line,
+    measure_all,
+    own_training,
+    product_ceiling,
+    take_turns,
+    torch_training,
+    training_flops,
+)
 
 GOALS = {"speech": 0.55, "mixed": 1.0, "text": 0.55, "explicit": 1.02, "implicit": 1.15}
 """Our time over the other's."""
@@ -51,7 +64,9 @@ def measure(work: str, size: str, rounds: int) -> list[dict[str, Any]]:
     bf16 = work == "mixed"
     own = own_training(shape, source, dtype="bfloat16" if bf16 else "float32")
     times = take_turns(own, torch_training(shape, source, bf16=bf16), rounds)
-    return [line(work, size, *times, GOALS[work], "s")]
+    ceiling = product_ceiling(2048, 3, jnp.float32)
+    share = training_flops(shape, source) / times.own / ceiling
+    return [line(work, size, *times, GOALS[work], "s") | {"share": round(share, 2)}]
 
 
 def _alone(side: str, size: str, **variables: str) -> tuple[float, float]:

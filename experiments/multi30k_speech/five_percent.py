@@ -6,7 +6,8 @@
     taskaware evaluate runs/multi30k_speech/five
 
 Paper: not in it.
-Obtained: not yet.
+Obtained: ST 3.2 BLEU, ASR 90.9 WER, MT 2.2 BLEU, confusion 0.0 % on 50 captions of
+test_2016_flickr; all four commands took 5 minutes on one CPU core (2026-11-22).
 """
 
 from dataclasses import replace

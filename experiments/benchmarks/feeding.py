@@ -1,0 +1,80 @@
+"""What input costs a training step: batches made while it runs, beside the same ones made before.
+
+    python experiments/benchmarks/feeding.py experiments/table3/joint_implicit.py [--size small]
+
+Takes the data and the batching of an experiment, whose corpora are prepared, and features computed
+on the fly. "Lost" is the share of a step's time that it would not need with its batches in memory:
+what the device waits, and what the threads that prepare batches take from it on a CPU (goal: 2 %).
+The pipeline alone is told beside what the step needs. Both sides take turns.
+
+Obtained: not yet.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+from flax import nnx
+from peers import SIZES, own_config
+
+from taskaware.data.batches import training_batches
+from taskaware.dims import Batch
+from taskaware.experiment_file import load_experiment
+from taskaware.run import start
+from taskaware.train.joint import joint_step
+from taskaware.train.optimizer import make_optimizer
+from taskaware.train.state import initial_state
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--size", default="small", choices=SIZES)
+    parser.add_argument("--steps", type=int, default=48, help="in each turn")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    model = own_config(SIZES[options.size], conditioning="implicit")
+    experiment = dataclasses.replace(load_experiment(options.experiment), model=model)
+    with tempfile.TemporaryDirectory() as folder:
+        run = start(experiment, Path(folder) / "run")
+    examples, net = run.examples("train"), run.fresh_model()
+    optimizer = make_optimizer(experiment.optimizer, model.d_model)
+    step = jax.jit(joint_step(net, optimizer, 0.1, len(examples)), donate_argnums=0)
+    state = initial_state(nnx.state(net), optimizer, 0)
+
+    def seconds(batches: Iterator[Batch]) -> float:
+        nonlocal state
+        since = time.perf_counter()
+        for batch in itertools.islice(batches, options.steps):
+            state, _ = step(state, jax.device_put(batch))
+        jax.block_until_ready(state)
+        return time.perf_counter() - since
+
+    def made_anew() -> Iterator[Batch]:
+        batches = training_batches(examples, experiment.batching, seed=0)
+        next(batches)  # the time that it takes to begin is not a step's
+        return batches
+
+    batches = made_anew()
+    kept = list(itertools.islice(batches, options.steps))
+    since = time.perf_counter()
+    rows = sum(len(batch.task_B) for batch in itertools.islice(batches, 4 * options.steps))
+    alone = rows / (time.perf_counter() - since)
+    seconds(iter(kept))
+    turns = [(seconds(made_anew()), seconds(iter(kept))) for _ in range(options.rounds)]
+    lost = statistics.median(1 - without / with_input for with_input, without in turns)
+    took = statistics.median(without for _, without in turns)
+    need = sum(len(batch.task_B) for batch in kept) / took
+    print(f"a step: {1000 * took / options.steps:.0f} ms; lost to input: {lost:.1%}")
+    print(f"input alone: {alone:,.0f} examples/s; a step needs {need:,.0f}")
+
+
+if __name__ == "__main__":
+    main()
