@@ -38,6 +38,7 @@ def files() -> dict[Path, str]:
     """Return every file with results in it, as it should be."""
     readme = README.read_text(encoding="utf-8")
     readme = _fill(readme, "benchmarks", benchmarks())
+    readme = _fill(readme, "scaling", scaling())
     texts = {}
     for table, rows in TABLES.items():
         stored = {row: results(f"{table}/{row}") for row in rows}
@@ -110,6 +111,8 @@ def benchmarks() -> str:
     """Return the table of what was measured beside others."""
     lines = [["work", "size", "ours", "other's", "ours / other's", "goal", "share of products"]]
     for path in (RESULTS / "benchmarks" / f"{name}.json" for name in ("training", "decoding")):
+        if not path.exists():
+            return "\nNot measured yet.\n\n"
         for found in json.loads(path.read_text(encoding="utf-8"))["measured"]:
             unit, cells = found["unit"], [found[key] for key in ("own", "peer")]
             cells = [f"{value:g} {unit}" if value else "–" for value in cells]
@@ -135,6 +138,12 @@ def seconds(found: list[dict[str, Any]]) -> int:
     return round(
         statistics.mean(sum(run["seconds"] for run in r["results"].values()) for r in found)
     )
+
+
+def scaling() -> str:
+    """Return the table of how a step is foretold to spread over devices."""
+    lines = json.loads((RESULTS / "benchmarks" / "scaling.json").read_text("utf-8"))["foretold"]
+    return _table([[*lines[0]], *([str(value) for value in line.values()] for line in lines)])
 
 
 def _fill(text: str, name: str, block: str) -> str:
