@@ -48,7 +48,8 @@ def outputs(model, given, vector_Z):
 
 def texts(model, given, vector_Z):
     config = Decoding(beam_size=1, extra_length=4)
-    return search(nnx.graphdef(model), config, nnx.state(model), given, repeated(vector_Z, given))
+    params = nnx.state(model)
+    return search(nnx.graphdef(model), config, None, params, given, repeated(vector_Z, given))
 
 
 CASES = [
