@@ -56,6 +56,15 @@ TABLES = {
         *("multi30k_joint_vanilla", "multi30k_joint_prefix", "multi30k_joint_implicit"),
     ),
     "figure2": ("a", "b", "c"),
+    "modulation": (
+        *("film", "film_per_stack", "film_per_block", "film_residual", "film_norm"),
+        *("adapter", "mask"),
+    ),
+    "add_task": (
+        *("explicit", "explicit_1", "explicit_4", "explicit_16", "explicit_64", "explicit_all"),
+        *("explicit_together", "implicit", "implicit_1", "implicit_4", "implicit_16"),
+        *("implicit_64", "replay_64", "replay_all", "implicit_together"),
+    ),
     "unseen_speaker": ("plain", "echo", "noise", "pitch", "masks"),
 }
 SEEDS = {
@@ -142,7 +151,8 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
     if any(run.start_from for run in runs.values()):
         base = next(run.start_from for run in runs.values())
         taskaware("forgetting", base, *map(str, folders.values()), "--out", f"runs/{row}")
-        for suffix in ("json", "png", "svg"):
+        change = json.loads(Path(f"runs/{row}/forgetting.json").read_text())["change"]
+        for suffix in ("json", "png", "svg") if any(map(any, change)) else ("json",):
             made = Path(f"runs/{row}/forgetting.{suffix}").read_bytes()
             path.with_name(f"{path.name.split('.')[0]}.forgetting.{suffix}").write_bytes(made)
     about = json.loads((next(iter(folders.values())) / "environment.json").read_text())

@@ -95,16 +95,35 @@ def markdown(stored: dict[str, list[dict[str, Any]]], table: str) -> str:
     columns = list(dict.fromkeys(name for found in stored.values() for name in scores(found)))
     if any(silhouettes(found) for found in stored.values()):
         columns.append("silhouettes")
+    costs = modulation_costs() if table == "modulation" else {}
+    if costs:
+        columns += ["parameters", "of the tasks", "step / none"]
     header = ["row", *columns, "paper", "seeds", "seconds"]
     lines = [header]
     for row, found in stored.items():
         code = (HERE / table / f"{row}.py").read_text(encoding="utf-8")
         paper = re.search(r"\nPaper[^:]*: (.*?)\.\n(?:Obtained|\n)", code, re.DOTALL)
-        given = scores(found) | {"silhouettes": silhouettes(found) or "–"}
+        given = scores(found) | {"silhouettes": silhouettes(found) or "–"} | costs.get(row, {})
         cells = [given.get(column, "–") for column in columns]
         said = " ".join(paper[1].split()) if paper else "–"
         lines.append([f"`{row}`", *cells, said, str(len(found)), str(seconds(found))])
     return _table(lines)
+
+
+def modulation_costs() -> dict[str, dict[str, str]]:
+    """Return the size of each kind of modulation, and how long its step takes beside none."""
+    path = RESULTS / "benchmarks" / "modulation.json"
+    ratios = json.loads(path.read_text(encoding="utf-8"))["ratio"] if path.exists() else {}
+    costs = {}
+    for row in TABLES["modulation"]:
+        for found in results(f"modulation/{row}"):
+            run = found["results"][""]
+            costs[row] = {
+                "parameters": f"{run['parameters']:,}",
+                "of the tasks": f"{run['tcn_parameters']:,}",
+                "step / none": f"{ratios[row]:.2f}" if row in ratios else "–",
+            }
+    return costs
 
 
 def benchmarks() -> str:

@@ -14,8 +14,8 @@ Reading order, in which a module imports only what stands before it::
     errors ← machine ← digests ← dims ← processes ← axes ← strict_json ← tensors ← config ← layers
     ← modulation ← linen ← data ← model ← single_task ← whisper ← losses ← decode ← task_vectors
     ← pretrained ← export ← train ← inference ← evaluate ← analysis ← report ← run ← training
-    ← dry_run ← results ← share ← pseudo_label ← quickstart ← experiment_file ← corpus_commands
-    ← commands ← cli
+    ← dry_run ← add_task ← results ← share ← pseudo_label ← quickstart ← experiment_file
+    ← corpus_commands ← commands ← cli
 
 The letters of shapes are named in ``taskaware.dims``.
 """
@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME = {
+    "adapt": "taskaware.modulation",
     "film": "taskaware.modulation",
     "modulate": "taskaware.modulation",
     "FiLM": "taskaware.modulation",
+    "Adapter": "taskaware.modulation",
     "Modulation": "taskaware.modulation",
     "Places": "taskaware.modulation",
     "graft": "taskaware.modulation",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from taskaware.config import Task as Task
     from taskaware.config import paper_model as paper_model
     from taskaware.model.seq2seq import Seq2Seq as Seq2Seq
+    from taskaware.modulation import Adapter as Adapter
     from taskaware.modulation import ExplicitTCN as ExplicitTCN
     from taskaware.modulation import FiLM as FiLM
     from taskaware.modulation import GraftParam as GraftParam
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from taskaware.modulation import Modulation as Modulation
     from taskaware.modulation import Places as Places
     from taskaware.modulation import TCNParam as TCNParam
+    from taskaware.modulation import adapt as adapt
     from taskaware.modulation import bake as bake
     from taskaware.modulation import bidirectional_attention as bidirectional_attention
     from taskaware.modulation import bind as bind

@@ -8,7 +8,7 @@ from taskaware.errors import RunError, StoppedError, UsageError
 from taskaware.machine import cpu_count
 
 _DECODES = ("evaluate", "decode", "forgetting", "pseudo-label")
-_COMPUTES = ("quickstart", "train", "embed", *_DECODES)
+_COMPUTES = ("quickstart", "train", "add-task", "embed", *_DECODES)
 
 
 def start() -> None:

@@ -3,6 +3,7 @@
 Those about corpora, prepare and check, are in ``corpus_commands``.
 """
 
+import dataclasses
 import itertools
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from taskaware import corpus_commands
-from taskaware.config import Experiment
+from taskaware.config import Experiment, Task
 from taskaware.errors import UsageError, require_known
 from taskaware.experiment_file import load_experiment, recipes
 from taskaware.machine import cpu_count
@@ -34,7 +35,7 @@ def dispatch(argv: list[str]) -> None:
         case _:
             commands = (
                 *(quickstart, corpus_commands.prepare, corpus_commands.check, vocab, train),
-                *(evaluate, decode, embed, forgetting, share, export, pseudo_label, env),
+                *(add_task, evaluate, decode, embed, forgetting, share, export, pseudo_label, env),
             )
             named: dict[str, Callable[..., Any]] = {
                 command.__name__.replace("_", "-"): command for command in commands
@@ -99,6 +100,39 @@ def train(
         distributed: this is one of several processes, started by the same command on each machine.
     """
     _train(load_experiment(experiment), experiment, out, dry_run, distributed)
+
+
+def add_task(
+    run: tyro.conf.Positional[Path],
+    task: Annotated[Task, tyro.conf.arg(name="")],
+    out: Path,
+    steps: int = 300,
+    learning_rate: float = 0.0,
+    replay: int = 0,
+) -> None:
+    """Add a task to a trained run without changing what it does for the others.
+
+    An implicit model takes the task from its examples, without training; of an explicit one only
+    the new task's own numbers are trained.
+
+    Args:
+        run: folder of taskaware train.
+        task: the new task.
+        out: the new run folder, of all tasks.
+        steps: of training, where there is any.
+        learning_rate: factor of the schedule; 0 for that of the run.
+        replay: tune the whole model instead, on the new task and so many examples of each old one.
+    """
+    from taskaware.add_task import add_task as added
+    from taskaware.run import open_run
+
+    if replay < 0 or learning_rate < 0:
+        name, value = ("replay", replay) if replay < 0 else ("learning_rate", learning_rate)
+        raise UsageError(f"{name}: expected 0 or more, found {value}")
+    options = {"steps": steps, "learning_rate": learning_rate, "replay": replay}
+    experiment = added(open_run(run).experiment, str(run), task, **options)
+    experiment = dataclasses.replace(experiment, tokenizer=str(run / "tokenizer.model"))
+    _train(experiment, run, out, dry_run=False, distributed=False)
 
 
 def evaluate(

@@ -30,9 +30,13 @@ class Task:
     prefix: str = ""
     """Put before every source text, as "translate from English to German" (Raffel et al. 2019;
     the paper's OHV baseline, §3.1.1)."""
+    max_examples: int = 0
+    """Train on no more examples than these, drawn at random by the run's seed, and average the
+    vectors of all of them for decoding; 0 for all, and ``decoding.examples``."""
 
     def __post_init__(self):
         """Raise UsageError on a name that cannot be part of a file's name, or a spoken prefix."""
+        _require(self.max_examples >= 0, self, "max_examples", "0 or more")
         _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
         text = self.source == "text" or not self.prefix
         _require(text, self, "prefix", "none before speech, which has no text to put it before")
@@ -53,21 +57,33 @@ class Task:
 class FiLMConfig:
     """How the task vector modulates the model (paper eq. 6-7; ambiguities D1-D4)."""
 
+    kind: Literal["film", "adapter", "mask"] = "film"
+    """γ and β (eq. 7). To compare with, under explicit conditioning: residual adapters of each
+    task's own (Houlsby et al. 2019), or fixed random masks (Strezoski et al. 2019)."""
     placement: Literal["block_output", "residual_branch", "norm"] = "block_output"
     """D1: each block's whole output, residual included (the letter of eq. 7); each residual
     branch before it is added; or each branch's normed input (adaLN)."""
     scale: Literal["one_plus", "direct"] = "one_plus"
-    """D2: γ = 1 + t[:d], or γ = t[:d] (the letter of eq. 6)."""
-    sharing: Literal["all_blocks", "per_stack", "per_block_offset"] = "all_blocks"
+    """Of film, D2: γ = 1 + t[:d], or γ = t[:d] (the letter of eq. 6)."""
+    sharing: Literal["all_blocks", "per_stack", "per_block", "per_block_offset"] = "all_blocks"
     """D3: one γ, β for everything (the letter of eq. 6); one for the encoder side and one for
-    the decoder side; or one plus a learned offset a block, which starts at zero."""
+    the decoder side; one for each block; or one plus an offset a block, learned from zero and the
+    same for all tasks."""
     init: Literal["task_distinct", "zero", "lecun"] = "task_distinct"
     """How t starts. task_distinct: γ part 0, β part random, so confusable tasks differ from the
     first step and γ^L stays 1. zero: exactly the identity when γ = 1 + t, for trained weights.
     lecun: both parts random."""
+    adapter_width: int = 16
+    """Hidden units of an adapter."""
+    open_share: float = 0.5
+    """Share of the features that a mask leaves to a task."""
 
     def __post_init__(self):
-        """Raise UsageError on a γ that would start at zero and silence the model."""
+        """Raise UsageError on values out of range, or on a γ that would start at zero."""
+        _require(self.adapter_width > 0, self, "adapter_width", "positive")
+        _require(0 < self.open_share <= 1, self, "open_share", "in (0, 1]")
+        ok = self.sharing != "per_block_offset" or self.kind != "mask"
+        _require(ok, self, "sharing", "without offsets, which are learned, where kind is mask")
         ok = self.scale == "one_plus" or self.init == "lecun"
         _require(ok, self, "init", "lecun when scale is direct, where γ has no 1 to start from")
 
@@ -142,6 +158,8 @@ class Model:
         _require(self.d_model % 2 == 0, self, "d_model", "even, for sine and cosine positions")
         _require(self.tcn.width % self.tcn.num_heads == 0, self, "tcn", "width % num_heads == 0")
         _require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
+        ok = self.film.kind == "film" or self.conditioning in ("explicit", "vanilla")
+        _require(ok, self, "conditioning", f"explicit where film.kind is {self.film.kind}")
 
 
 def paper_model(**changes: Any) -> Model:
@@ -325,8 +343,13 @@ class Experiment:
     train_on: tuple[str, ...] = ()
     """Names of the tasks that are trained; empty for all. All are scored."""
     start_from: str = ""
-    """A run folder with whose newest parameters this one begins: fine-tuning."""
+    """A run folder with whose newest parameters this one begins: fine-tuning. Tasks may stand
+    behind those that it knows."""
+    frozen: bool = False
+    """Change only what the explicit TCN holds for each trained task, as a new one: no other task's
+    output changes by a bit."""
     steps: int = 600_000
+    """0 with start_from: only the tasks are other ones."""
     seed: int = 0
     log_every: int = 50
     save_every: int = 1000
@@ -347,8 +370,13 @@ class Experiment:
         """Raise UsageError on an experiment that cannot be run."""
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
-        for name in ("steps", "log_every", "save_every", "keep", "max_skipped"):
+        for name in ("log_every", "save_every", "keep", "max_skipped"):
             _require(getattr(self, name) > 0, self, name, "positive")
+        least = 0 if self.start_from else 1
+        _require(self.steps >= least, self, "steps", "positive, or 0 where start_from is set")
+        learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
+        ok = not self.frozen or (learns and self.start_from != "")
+        _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")
         for name in ("mesh_fsdp", "mesh_tensor"):
             _require(getattr(self, name) > 0, self, name, "positive")
         ok = self.model.num_heads % self.mesh_tensor == 0

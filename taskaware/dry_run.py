@@ -23,7 +23,7 @@ from taskaware.run import devices_line, fresh_model, has_begun, mesh_of, open_ru
 from taskaware.train.checkpoint import anything_saved
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import count_parameters, initial_state
-from taskaware.training import batching_over, refuse_other_parameters
+from taskaware.training import batching_over, refuse_other_parameters, trained
 
 PAPER_VOCABULARY = 32_000
 """Tokens of the paper's vocabulary (§3.2): taken where there is no tokenizer to ask."""
@@ -97,7 +97,9 @@ def _model(
     vocabulary = tokenizer.size if tokenizer else PAPER_VOCABULARY
     params = nnx.state(nnx.eval_shape(lambda: fresh_model(experiment, vocabulary)))
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    state = jax.eval_shape(lambda p: initial_state(p, optimizer, experiment.seed), params)
+    state = jax.eval_shape(
+        lambda p: initial_state(p, optimizer, experiment.seed, trained(experiment)), params
+    )
     sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state[1:3])]
     model = experiment.model
     said = (

@@ -42,21 +42,21 @@ def embed_examples(
 
 
 def task_embeddings(
-    model: Seq2Seq, training: Sequence[TaskExamples], count: int, seed: int
+    model: Seq2Seq, training: Sequence[TaskExamples], counts: Sequence[int], seed: int
 ) -> TaskEmbeddings | None:
     """Return the embeddings that decoding uses, or None for a model without conditioning.
 
     Args:
         model: implicit conditioning takes the mean over examples; any other has a row a task.
         training: every task's training examples, in order.
-        count: how many of them, drawn at random.
+        counts: how many of each task's, drawn at random.
         seed: of the draw.
     """
     if model.config.conditioning == "vanilla":
         return None
     random = np.random.default_rng(seed)
     means, ids = [], []
-    for task, examples in enumerate(training):
+    for task, (examples, count) in enumerate(zip(training, counts, strict=True)):
         drawn = random.choice(examples.kept, min(count, len(examples)), replace=False)
         if model.config.conditioning != "implicit":
             drawn = drawn[:1]  # every example of a task has the same embedding

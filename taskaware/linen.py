@@ -16,19 +16,19 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from taskaware.errors import UsageError
-from taskaware.modulation.film import Modulation, film
+from taskaware.modulation.film import film
 from taskaware.modulation.graft import (
-    BETA,
-    GAMMA,
+    PREFIX,
     Where,
     chosen,
+    found_in,
     leading_axis,
     modulate_output,
+    named,
     place_names,
     spread,
     stacks_of,
@@ -123,9 +123,8 @@ def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn
         if context.method_name != "__call__":
             return result
         for output in {one.output for one in grafts}:
-            names = _names(output)
-            if module.has_variable("params", names[0]):
-                own = Modulation(*(module.get_variable("params", name) for name in names))
+            own = found_in(module.variables.get("params", {}), _suffix(output))
+            if own is not None:
                 return modulate_output(result, output, own, type(module).__name__)
         return result
 
@@ -137,8 +136,7 @@ def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn
             sites = _sites(self, params)
             layers = {path: layers for path, (_, layers) in sites.items()}
             for path, own in spread(modulation, layers).items():
-                names = _names(sites[path][0])
-                found[path] = dict(zip(names, map(jnp.asarray, own), strict=True))
+                found[path] = named(own, _suffix(sites[path][0]))
         with nn.intercept_methods(intercept):
             variables = {**variables, "params": _bound(params, "", found)}
             return base.apply(self, variables, *args, **kwargs)
@@ -158,14 +156,13 @@ def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn
     return types.new_class(base.__name__, (base,), {}, lambda space: space.update(members))
 
 
-def _names(output: int | str | None) -> tuple[str, str]:
-    """Return what γ and β are called beside a module's own parameters.
+def _suffix(output: int | str | None) -> str:
+    """Return what ends the names of γ and β beside a module's own parameters.
 
     The names tell which output is meant: the cache of an inner ``nn.jit`` knows variables by name,
     and nothing of the graft.
     """
-    suffix = "" if output is None else f"_{output!r}"
-    return GAMMA + suffix, BETA + suffix
+    return "" if output is None else f"_{output!r}"
 
 
 def _sites(
@@ -199,6 +196,6 @@ def _bound(tree: Mapping[str, Any], path: str, found: dict[str, dict]) -> dict[s
         if isinstance(value, Mapping)
         else value
         for key, value in tree.items()
-        if not key.startswith((GAMMA, BETA))
+        if not key.startswith(PREFIX)
     }
     return own | found.get(path, {})

@@ -200,7 +200,8 @@ def task_vectors(
     if not count:
         found, seed = embeddings_of(run, model, steps), run.experiment.seed
     else:
-        found = task_embeddings(model, run.examples("train"), count, seed)
+        training = run.examples("train")
+        found = task_embeddings(model, training, [count] * len(training), seed)
     if found is None:
         return None
     vectors = [
@@ -233,7 +234,8 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
     """
     tasks = base.experiment.tasks
     for run in tuned:
-        if [task.name for task in run.experiment.tasks] != [task.name for task in tasks]:
+        known = run.experiment.tasks[: len(tasks)]  # others may have been added
+        if [task.name for task in known] != [task.name for task in tasks]:
             raise UsageError(f"{run.folder}: its tasks are not those of {base.folder}")
     signs = np.array([1.0 if task.metric == "bleu" else -1.0 for task in tasks])
     rows = [_scored(run, split) for run in (base, *tuned)]

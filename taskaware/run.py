@@ -50,7 +50,7 @@ class Run(NamedTuple):
         """Load every task's examples of a split, or one task's; training leaves long ones out."""
         limits = self.experiment.batching if split == "train" else None
         tasks = [task for task in self.experiment.tasks if only in (None, task.name)]
-        return load_tasks(tasks, split, self.tokenizer, limits)
+        return load_tasks(tasks, split, self.tokenizer, limits, self.experiment.seed)
 
     def fresh_model(self) -> Seq2Seq:
         """Build the experiment's model with new weights."""

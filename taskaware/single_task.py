@@ -15,6 +15,7 @@ from taskaware.errors import UsageError
 from taskaware.model.blocks import DecoderBlock, EncoderBlock
 from taskaware.model.seq2seq import Seq2Seq, build
 from taskaware.modulation.bake import fold_input, fold_output
+from taskaware.modulation.film import Modulation
 
 
 def single_task(
@@ -44,6 +45,8 @@ def single_task(
             "post"
         )
     modulation = model.places(jnp.asarray(vector_Z)[None])
+    if not isinstance(modulation, Modulation):
+        raise UsageError("single task: an adapter is not affine, so no weights can take it in")
     gamma_LD, beta_LD = modulation.gamma_BD[:, 0], modulation.beta_BD[:, 0]
     decoder_entry = model.places.encoder_places
     if source == "text" and (gamma_LD[0] != gamma_LD[decoder_entry]).any():

@@ -38,7 +38,7 @@ from taskaware.train import loop
 from taskaware.train.joint import Step, joint_loss, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import TrainState, average, initial_state
+from taskaware.train.state import TASK_ROWS, TrainState, average, initial_state
 
 
 def train(run: Run) -> None:
@@ -77,7 +77,7 @@ def _train(run: Run) -> None:
         saved = checkpoints.recover(say)
         if experiment.start_from and saved is None:
             params = _parameters_to_start_from(run, params)
-        state = initial_state(params, optimizer, experiment.seed)
+        state = initial_state(params, optimizer, experiment.seed, trained(experiment))
         where = state_sharding(mesh, state)
         if saved is not None:
             state = checkpoints.restore(saved, state, where, about)
@@ -94,6 +94,8 @@ def _train(run: Run) -> None:
             if is_first():
                 write_json(run.folder / "seconds.json", before + time.monotonic() - began)
 
+        if saved is None and not experiment.steps:
+            save(state)  # there is nothing to learn
         with jax.set_mesh(mesh):
             state = _loop(run, model, examples, mesh, state, step, save, stop)
     if stop.received is not None:
@@ -111,18 +113,24 @@ def _step(experiment: Experiment, model: Seq2Seq) -> Step:
     """Return the step of the experiment's strategy."""
     smoothing = experiment.optimizer.label_smoothing
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
+    changed = trained(experiment)
     match experiment.strategy:
         case "joint":
-            return joint_step(model, optimizer, smoothing, len(experiment.tasks))
+            return joint_step(model, optimizer, smoothing, len(experiment.tasks), changed)
         case "maml":
             meta = experiment.meta
             rates = [
                 meta.inner_learning_rate if not meta.tasks or task.name in meta.tasks else 0.0
                 for task in experiment.tasks
             ]
-            return maml_step(model, optimizer, smoothing, jnp.array(rates), meta)
+            return maml_step(model, optimizer, smoothing, jnp.array(rates), meta, changed)
         case _:
             assert_never(experiment.strategy)
+
+
+def trained(experiment: Experiment) -> nnx.filterlib.Filter:
+    """Return which of the model's parameters the experiment changes."""
+    return TASK_ROWS if experiment.frozen else ...
 
 
 def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
@@ -137,10 +145,19 @@ def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
 
 
 def _parameters_to_start_from(run: Run, own: nnx.State) -> nnx.State:
-    """Return the newest parameters of the run that this one fine-tunes."""
+    """Return the newest parameters of the run that this one fine-tunes.
+
+    Tasks that it does not know keep what they have: their rows of an explicit TCN.
+    """
     base = open_run(Path(run.experiment.start_from))
     refuse_other_parameters(base, run.experiment, run.tokenizer, own)
-    return jax.device_get(nnx.state(restore(base)[0]))
+    params = jax.device_get(nnx.state(restore(base)[0]))
+    new = (slice(len(base.experiment.tasks), None), Ellipsis)
+    rows = jax.tree.map(
+        lambda known, mine: jnp.concatenate([known, mine[new]]),
+        *(nnx.filter_state(state, TASK_ROWS) for state in (params, own)),
+    )
+    return nnx.merge_state(params, rows)
 
 
 def refuse_other_parameters(
@@ -153,13 +170,21 @@ def refuse_other_parameters(
             f"{base.folder / 'tokenizer.model'}"
         )
     names, before = ([task.name for task in e.tasks] for e in (experiment, base.experiment))
-    if experiment.model.conditioning != "vanilla" and names != before:
+    if experiment.model.conditioning != "vanilla" and names[: len(before)] != before:
         raise UsageError(
             f"{base.folder}: its task embeddings are of {', '.join(before)}, not of "
-            f"{', '.join(names)}; keep its tasks, and name in train_on those to be trained"
+            f"{', '.join(names)}; keep its tasks, put others behind them, and name in train_on "
+            "those to be trained"
         )
     params = nnx.state(nnx.eval_shape(base.fresh_model))
-    shapes = (jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (params, own))
+    # Of an explicit TCN, all but how many tasks there are.
+    shapes = (
+        (
+            jax.tree.map(jnp.shape, nnx.filter_state(tree, nnx.Not(TASK_ROWS))),
+            jax.tree.map(lambda x: x.shape[1:], nnx.filter_state(tree, TASK_ROWS)),
+        )
+        for tree in (params, own)
+    )
     if operator.ne(*shapes):
         raise UsageError(
             f"{base.folder}: its model has other parameters than this experiment's; use the same "
@@ -240,7 +265,8 @@ def restore(run: Run, steps: Sequence[int] = ()) -> tuple[Seq2Seq, tuple[int, ..
     model = run.fresh_model()
     graphdef, params = nnx.split(model)
     optimizer = make_optimizer(run.experiment.optimizer, run.experiment.model.d_model)
-    like = jax.eval_shape(lambda: initial_state(params, optimizer, run.experiment.seed))
+    seed, kept = run.experiment.seed, trained(run.experiment)
+    like = jax.eval_shape(lambda: initial_state(params, optimizer, seed, kept))
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     where = jax.tree.map(lambda _: device, like)
     checkpoints = run.checkpoints()
@@ -295,7 +321,9 @@ def _validation_loss(run: Run, model: Seq2Seq, stop: Callable[[], bool]) -> loop
 
 
 def _embeddings(run: Run, model: Seq2Seq, examples: list[TaskExamples]) -> TaskEmbeddings | None:
-    return task_embeddings(model, examples, run.experiment.decoding.examples, run.experiment.seed)
+    usual = run.experiment.decoding.examples
+    counts = [task.task.max_examples or usual for task in examples]
+    return task_embeddings(model, examples, counts, run.experiment.seed)
 
 
 def _store_embeddings(run: Run, model: Seq2Seq, examples: list[TaskExamples], step: int) -> None:

@@ -40,6 +40,7 @@ UNUSUAL = Experiment(
             source_language="de",
             target_language="tr",
             data=("a b", "c"),
+            max_examples=9,
         ),
         Task(name="mt", source="text", target="translation", metric="bleu", prefix="to German"),
     ),
@@ -56,7 +57,15 @@ UNUSUAL = Experiment(
         cnn_channels=(5, 7),
         conditioning="explicit",
         injection="input",
-        film=FiLMConfig(placement="norm", scale="direct", sharing="per_stack", init="lecun"),
+        film=FiLMConfig(
+            kind="adapter",
+            placement="norm",
+            scale="direct",
+            sharing="per_stack",
+            init="lecun",
+            adapter_width=5,
+            open_share=0.25,
+        ),
         tcn=TCNConfig(width=6, d_ff=9, num_heads=3, num_layers=2, scaled=True, stop_gradient=True),
         dtype="bfloat16",
         scan=True,
@@ -91,6 +100,7 @@ UNUSUAL = Experiment(
     meta=Meta(inner_learning_rate=0.1, inner_steps=2, order="second", tasks=("mt",), remat=True),
     train_on=("mt",),
     start_from="runs/base",
+    frozen=True,
     steps=5,
     seed=7,
     log_every=1,
@@ -164,6 +174,7 @@ def test_json_holds_every_field_by_its_name():
         "target_language": "tr",
         "data": ["a b", "c"],
         "prefix": "",
+        "max_examples": 9,
     }
     assert found["model"]["film"]["sharing"] == "per_stack"
     assert found["optimizer"]["epsilon"] == 1e-8
@@ -232,6 +243,20 @@ MUTANTS = [
     ("model.dropout", -0.1, "e.json.model: Model.dropout: expected in [0, 1), found -0.1"),
     ("model.dropout", math.nan, "e.json.model: Model.dropout: expected in [0, 1), found nan"),
     ("model.decoder_layers", 0, "e.json.model: Model.decoder_layers: expected positive, found 0"),
+    (
+        "model.film.kind",
+        "mask",
+        "e.json.model: Model.conditioning: expected explicit where film.kind is mask…'implicit'",
+    ),
+    (
+        "model.film",
+        {"kind": "mask", "sharing": "per_block_offset"},
+        "e.json.model.film: FiLMConfig.sharing: expected without offsets…",
+    ),
+    ("model.film", {"adapter_width": 0}, "e.json.model.film: FiLMConfig.adapter_width: expected…"),
+    ("model.film", {"open_share": 0}, "e.json.model.film: FiLMConfig.open_share: expected…"),
+    ("frozen", True, "e.json: Experiment.frozen: expected start_from a run of explicit…"),
+    ("tasks.0.max_examples", -1, "e.json.tasks[0]: Task.max_examples: expected 0 or more…"),
     ("model.film.scale", "direct", "e.json.model.film: FiLMConfig.init: expected lecun when…"),
     ("batching.size", 0, "e.json.batching: Batching.size: expected positive, found 0"),
     ("batching.max_seconds", -1, "e.json.batching: Batching.max_seconds: expected positive…-1.0"),
@@ -249,7 +274,11 @@ MUTANTS = [
     ("train_on", ["mtt"], "e.json: unknown task 'mtt'…did you mean 'mt'?"),
     ("tasks.0", PREFIXED_SPEECH, "e.json.tasks[0]: Task.prefix: expected none before speech…"),
     ("keep", 0, "e.json: Experiment.keep: expected positive, found 0"),
-    ("steps", 0, "e.json: Experiment.steps: expected positive, found 0"),
+    (
+        "steps",
+        0,
+        "e.json: Experiment.steps: expected positive, or 0 where start_from is set, found 0",
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +25,10 @@ from taskaware.config import Meta, Optimizer, small_model
 from taskaware.data.batches import by_task
 from taskaware.dims import Batch, Speech
 from taskaware.model.seq2seq import build
-from taskaware.train.joint import joint_step
+from taskaware.train.joint import Step, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import initial_state
+from taskaware.train.state import TrainState, initial_state
 
 VOCABULARY, FRAMES, SOURCE, TARGET, ROWS, ROUNDS = 800, 256, 20, 20, 16, 10
 
@@ -47,8 +48,16 @@ def main(conditioning: str) -> None:
         name: (step, by_task(batch(2 * ROWS))) for name, step in orders.items()
     }
     state = initial_state(nnx.state(model), optimizer, 0)
+    seconds = in_turns({name: (step, state, rows) for name, (step, rows) in given.items()})
+    for name in orders:
+        print(f"{name} / joint: {ratio(seconds[name], seconds['joint']):.2f}")
+    print(f"joint: {1000 * statistics.median(seconds['joint']):.0f} ms")
+
+
+def in_turns(given: dict[str, tuple[Step, TrainState, Any]]) -> dict[str, list[float]]:
+    """Return how many seconds steps took that were compiled before, one of each after another."""
     compiled = {}
-    for name, (step, rows) in given.items():
+    for name, (step, state, rows) in given.items():
         since = time.perf_counter()
         compiled[name] = jax.jit(step).lower(state, rows).compile()
         memory = compiled[name].memory_analysis().temp_size_in_bytes / 2**20
@@ -57,14 +66,16 @@ def main(conditioning: str) -> None:
         jax.block_until_ready(compiled[name](state, rows))
     seconds = {name: [] for name in given}
     for _ in range(ROUNDS):
-        for name, (_, rows) in given.items():
+        for name, (_, state, rows) in given.items():
             since = time.perf_counter()
             jax.block_until_ready(compiled[name](state, rows))
             seconds[name].append(time.perf_counter() - since)
-    for name in orders:
-        ratios = [a / b for a, b in zip(seconds[name], seconds["joint"], strict=True)]
-        print(f"{name} / joint: {statistics.median(ratios):.2f}")
-    print(f"joint: {1000 * statistics.median(seconds['joint']):.0f} ms")
+    return seconds
+
+
+def ratio(one: list[float], other: list[float]) -> float:
+    """Return the median of ratios, each of two steps that followed one another."""
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 def batch(rows: int) -> Batch:

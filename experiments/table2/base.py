@@ -98,3 +98,8 @@ def prefixed(experiment: Experiment) -> Experiment:
     """Return an experiment whose source texts name the task (the paper's OHV)."""
     tasks = (replace(task, prefix=prefix(task.target_language)) for task in experiment.tasks)
     return replace(experiment, tasks=tuple(tasks))
+
+
+def meta(experiment: Experiment) -> Experiment:
+    """Return an experiment that meta-learns from as many examples: each step takes two batches."""
+    return replace(experiment, strategy="maml", steps=experiment.steps // 2)

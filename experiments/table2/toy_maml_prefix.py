@@ -7,9 +7,7 @@ Obtained: EN DE BLEU 99.0, EN RO BLEU 99.6, EN TR BLEU 97.3, confusion % 0.0; on
 on 1 CPU core, 2026-11-21.
 """
 
-from dataclasses import replace
+from base import meta, prefixed, toy
 
-from base import prefixed, toy
-
-experiment = replace(prefixed(toy), strategy="maml")
+experiment = meta(prefixed(toy))
 selection = "average"

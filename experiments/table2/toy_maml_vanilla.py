@@ -7,9 +7,7 @@ Obtained: EN DE BLEU 0.1, EN RO BLEU 0.1, EN TR BLEU 98.3, confusion % 66.7; one
 2 CPU cores, 2026-11-21.
 """
 
-from dataclasses import replace
+from base import meta, toy
 
-from base import toy
-
-experiment = replace(toy, strategy="maml")
+experiment = meta(toy)
 selection = "average"

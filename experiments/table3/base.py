@@ -25,6 +25,11 @@ def conditioned(experiment: Experiment, conditioning: str, **model) -> Experimen
     return replace(experiment, model=changed)
 
 
+def meta(experiment: Experiment) -> Experiment:
+    """Return an experiment that meta-learns from as many examples: each step takes two batches."""
+    return replace(experiment, strategy="maml", steps=experiment.steps // 2)
+
+
 vanilla = conditioned(base, "vanilla")
 
 

@@ -7,8 +7,6 @@ Obtained: ST BLEU 91.7, ASR WER 1.5, MT BLEU 99.8, confusion % 0.0; one seed, 69
 cores, 2026-11-21.
 """
 
-from dataclasses import replace
+from base import base, conditioned, meta
 
-from base import base, conditioned
-
-experiment = replace(conditioned(base, "explicit"), strategy="maml")
+experiment = meta(conditioned(base, "explicit"))

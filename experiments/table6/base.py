@@ -31,3 +31,8 @@ different = replace(
 def conditioned(experiment: Experiment, conditioning: str) -> Experiment:
     """Return an experiment whose model is told the task in another way."""
     return replace(experiment, model=replace(experiment.model, conditioning=conditioning))
+
+
+def meta(experiment: Experiment) -> Experiment:
+    """Return an experiment that meta-learns from as many examples: each step takes two batches."""
+    return replace(experiment, strategy="maml", steps=experiment.steps // 2)

@@ -7,8 +7,6 @@ Obtained: ST BLEU 86.5, ASR WER 2.1, MT BLEU 99.2, confusion % 1.8; one seed, 60
 cores, 2026-11-21.
 """
 
-from dataclasses import replace
+from base import conditioned, different, meta
 
-from base import conditioned, different
-
-experiment = replace(conditioned(different, "vanilla"), strategy="maml")
+experiment = meta(conditioned(different, "vanilla"))

@@ -222,6 +222,8 @@ def fingerprint(
     settings = [sizes, seed, tokenizer_sha256, rows, [asdict(e.task) for e in tasks]]
     for setting in settings[-1]:
         setting.pop("data")  # a moved folder holds the same data
+        if not setting["max_examples"]:  # what runs of before this choice had
+            del setting["max_examples"]
     if only is not None and len(only) < len(tasks):
         settings.append(list(only))
     if masks.is_on:

@@ -66,6 +66,7 @@ class TaskExamples:
         folder: of each, the place of the folder that it comes from among the task's.
         target: what must come out, as tokens.
         source_length: frames of a speech source, tokens of a text source.
+        kept: the places of those that are used, in order.
         left_out: how many examples were too long, or too short for one frame.
     """
 
@@ -76,6 +77,7 @@ class TaskExamples:
         split: str,
         tokenizer: Tokenizer,
         limits: Batching | None = None,
+        seed: int = 0,
     ):
         self.task = task
         self._place: list[tuple[Recordings, int]] = []
@@ -103,6 +105,10 @@ class TaskExamples:
         if limits is not None:
             self.kept = self.kept[self._within(limits)]
         self.left_out = len(self.rows) - len(self.kept)
+        if limits is not None and 0 < task.max_examples < len(self.kept):
+            # The first so many in a random order, so that more examples hold those of fewer.
+            drawn = np.random.default_rng(seed).permutation(self.kept)[: task.max_examples]
+            self.kept = np.sort(drawn)
 
     def __len__(self) -> int:
         """Return how many examples are not left out."""
@@ -127,12 +133,17 @@ class TaskExamples:
 
 
 def load_tasks(
-    tasks: Sequence[Task], split: str, tokenizer: Tokenizer, limits: Batching | None = None
+    tasks: Sequence[Task],
+    split: str,
+    tokenizer: Tokenizer,
+    limits: Batching | None = None,
+    seed: int = 0,
 ) -> list[TaskExamples]:
     """Load every task's examples of a split; a folder that several tasks share is opened once.
 
     A folder without the split, as augmented speech has only train, adds nothing to a task that
-    finds it in another one.
+    finds it in another one. With limits, as for training, ``seed`` draws those of a task that
+    takes no more than some.
 
     Raises:
         UsageError: a folder is not prepared data, none of a task's has the split, or there is no
@@ -142,7 +153,7 @@ def load_tasks(
     used = [folders_with(split, task, corpora) for task in tasks]
     opened = {f: Recordings(corpora[f], split) for folders in used for f in folders}
     return [
-        TaskExamples(task, [opened[folder] for folder in folders], split, tokenizer, limits)
+        TaskExamples(task, [opened[folder] for folder in folders], split, tokenizer, limits, seed)
         for task, folders in zip(tasks, used, strict=True)
     ]
 

@@ -17,7 +17,7 @@ from taskaware.layers import (
     dropout,
     split_key,
 )
-from taskaware.modulation.film import Modulation, modulate
+from taskaware.modulation.places import AnyModulation, modulate
 
 
 class Residual(nnx.Module):
@@ -31,7 +31,7 @@ class Residual(nnx.Module):
         self,
         x: Float[Array, "B T D"],
         branch: Callable[[Float[Array, "B T D"]], Float[Array, "B T D"]],
-        modulation: Modulation | None,
+        modulation: AnyModulation | None,
         key: Key[Array, ""] | None,
     ) -> Float[Array, "B T D"]:
         """Add a branch to the stream."""
@@ -46,7 +46,7 @@ class Residual(nnx.Module):
 
 
 def block_output(
-    x: Float[Array, "B T D"], modulation: Modulation | None, config: Model
+    x: Float[Array, "B T D"], modulation: AnyModulation | None, config: Model
 ) -> Float[Array, "B T D"]:
     """Modulate a whole block's output, where that is the placement (eq. 7 to the letter)."""
     return modulate(x, modulation) if config.film.placement == "block_output" else x
@@ -68,7 +68,7 @@ class EncoderBlock(nnx.Module):
     def __call__(
         self,
         x_BSD: Float[Array, "B S D"],
-        modulation: Modulation | None,
+        modulation: AnyModulation | None,
         key: Key[Array, ""] | None,
         mask_BS: Bool[Array, "B S"],
     ) -> Float[Array, "B S D"]:
@@ -99,7 +99,7 @@ class DecoderBlock(nnx.Module):
     def __call__(
         self,
         y_BTD: Float[Array, "B T D"],
-        modulation: Modulation | None,
+        modulation: AnyModulation | None,
         key: Key[Array, ""] | None,
         memory_BSD: Float[Array, "B S D"],
         mask_BS: Bool[Array, "B S"],
@@ -116,7 +116,7 @@ class DecoderBlock(nnx.Module):
     def step(
         self,
         y_BWD: Float[Array, "B W D"],
-        modulation: Modulation | None,
+        modulation: AnyModulation | None,
         source: KeysValues,
         mask_BS: Bool[Array, "B S"],
         past: KeysValues,

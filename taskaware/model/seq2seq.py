@@ -16,7 +16,7 @@ from taskaware.dims import PAD, Batch, Cache
 from taskaware.layers import KeysValues, dropout, sinusoids, split_key
 from taskaware.model.blocks import DecoderBlock, EncoderBlock
 from taskaware.model.frontends import SpeechFrontend, TokenEmbedding
-from taskaware.modulation.film import Modulation, Places, modulate
+from taskaware.modulation.places import AnyModulation, Places, modulate
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 
 _KEPT = {
@@ -38,7 +38,7 @@ class Embedded(NamedTuple):
 class Condition(NamedTuple):
     """What a task embedding does to one side of the model: FiLM, or vectors before its input."""
 
-    modulation: Modulation | None = None
+    modulation: AnyModulation | None = None
     prefix_BPD: Float[Array, "B P D"] | None = None
 
 
@@ -104,8 +104,7 @@ class Seq2Seq(nnx.Module):
         self.encoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
         self.decoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
         self.places = _places(config)
-        width = self.places.embedding_width if self.places else config.d_model
-        self.tcn = _tcn(config, num_tasks, task_tokens, width, rngs)
+        self.tcn = _tcn(config, num_tasks, task_tokens, self.places, rngs)
 
     def embed(self, batch: Batch) -> Embedded:
         """Run the frontends over sources and targets; no block has run yet."""
@@ -329,8 +328,10 @@ def _places(config: Model) -> Places | None:
         config.d_model,
         1 + config.encoder_layers,
         1 + config.decoder_layers,
+        kind=config.film.kind,
         scale=config.film.scale,
         sharing=config.film.sharing,
+        adapter_width=config.film.adapter_width,
     )
 
 
@@ -338,18 +339,26 @@ def _tcn(
     config: Model,
     num_tasks: int,
     task_tokens: Sequence[Sequence[str]],
-    embedding_width: int,
+    places: Places | None,
     rngs: nnx.Rngs,
 ) -> ExplicitTCN | ImplicitTCN | TaskTokens | None:
     # A vector before the input has no γ half that would have to start at zero.
-    init = config.film.init if config.injection == "film" else "lecun"
+    init = config.film.init if places else "lecun"
+    embedding_width = places.embedding_width if places else config.d_model
     match config.conditioning:
         case "vanilla":
             return None
         case "tokens":
             return TaskTokens(task_tokens, config.d_model, rngs=rngs)
         case "explicit":
-            return ExplicitTCN(num_tasks, config.d_model, embedding_width, init=init, rngs=rngs)
+            return ExplicitTCN(
+                num_tasks,
+                config.d_model,
+                embedding_width,
+                init=init,
+                kernel_init=places and places.kernel_init(init, config.film.open_share),
+                rngs=rngs,
+            )
         case "implicit":
             return ImplicitTCN(
                 config.d_model,
@@ -367,7 +376,7 @@ def _tcn(
             assert_never(config.conditioning)
 
 
-def _at(modulation: Modulation | None, place: int) -> Modulation | None:
+def _at(modulation: AnyModulation | None, place: int) -> AnyModulation | None:
     return None if modulation is None else modulation.at(place)
 
 

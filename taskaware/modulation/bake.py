@@ -64,6 +64,8 @@ def bake(model: M, modulation: Modulation) -> M:
                 f"bake: {path!r}: expected a layer that ends in an affine map, found "
                 f"{type(modules[path]).__name__}; γ and β cannot be folded into it"
             )
+        if not isinstance(own, Modulation):
+            raise UsageError("bake: an adapter is not affine, so no weights can take it in")
         if own.gamma_BD.shape[-2] != 1:
             raise UsageError(f"bake: expected γ and β of one row, found {own.gamma_BD.shape[-2]}")
         fold_output(module, own.gamma_BD[..., 0, :], own.beta_BD[..., 0, :], path)

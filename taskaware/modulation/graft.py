@@ -6,10 +6,10 @@ Three verbs::
     y = bind(model, modulation)(x)                # γ and β for one call
     model = ungraft(model)                        # the classes that it had
 
-A chosen module becomes an instance of a subclass of its own class, which applies FiLM to what
-``__call__`` returns. γ and β reach it as Variables of the module. So every transform, inside the
-model or outside, hands them on as it hands on weights, and no cache of compiled code can hold an
-old one. A context manager or a closure could.
+A chosen module becomes an instance of a subclass of its own class, which applies FiLM (or another
+kind of modulation: an adapter) to what ``__call__`` returns. γ and β reach it as Variables of the
+module. So every transform, inside the model or outside, hands them on as it hands on weights, and
+no cache of compiled code can hold an old one. A context manager or a closure could.
 """
 
 import difflib
@@ -22,22 +22,28 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array
 
 from taskaware.errors import UsageError
-from taskaware.modulation.film import Modulation, film
+from taskaware.modulation.adapter import Adapter
+from taskaware.modulation.film import Modulation
+from taskaware.modulation.places import AnyModulation, modulate
 
 M = TypeVar("M")
 
 Where = str | Callable[[str], bool]
 """A regular expression for a whole path such as "blocks/0/mlp", or a predicate of the path."""
 
-GAMMA, BETA = "graft_gamma", "graft_beta"
-"""The names under which γ and β stand beside a module's own parameters."""
+PREFIX = "graft_"
+"""What begins the names under which γ and β stand beside a module's own parameters."""
+
+_KINDS = (Modulation, Adapter)
+_SYMBOLS = {Modulation: "γ and β", Adapter: "an adapter's down, b, up and c"}
 
 
 @nnx.register_variable_name("graft_params")  # nnx.bridge asks for one
 class GraftParam(nnx.Param):
-    """γ or β of a grafted module, while it is bound.
+    """γ or β (or a part of an adapter) of a grafted module, while it is bound.
 
     A Param, so that whatever a model does with its layers' Params (stack, scan, split, remat) it
     does with γ and β as well. A model that is not bound has none.
@@ -113,7 +119,7 @@ def ungraft(model: M) -> M:
     return model
 
 
-def bind(model: M, modulation: Modulation | Mapping[str, Modulation]) -> M:
+def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M:
     """Return a view of a grafted model whose outputs are modulated by the given γ and β.
 
     The view shares every Variable with ``model``: gradients, batch statistics and dropout's
@@ -123,7 +129,8 @@ def bind(model: M, modulation: Modulation | Mapping[str, Modulation]) -> M:
     Args:
         model: what ``graft`` returned.
         modulation: one pair (B, D) for all places; or one for each of ``places_of(model)``, stacked
-            (L, B, D); or by path, where a stack of layers takes (layers, B, D).
+            (L, B, D); or by path, where a stack of layers takes (layers, B, D). An ``Adapter``
+            likewise, one row's weights in place of D.
 
     Raises:
         UsageError: the model has no site, or the modulation does not fit its sites.
@@ -140,16 +147,16 @@ def bind(model: M, modulation: Modulation | Mapping[str, Modulation]) -> M:
     if not sites:
         raise UsageError(f"bind: {type(model).__name__} has no grafted module; call graft first")
     layers = {path: _site(module).layers for path, module in sites.items()}
-    for path, (gamma, beta) in spread(modulation, layers).items():
+    for path, own in spread(modulation, layers).items():
         _clear(sites[path])
-        setattr(sites[path], GAMMA, GraftParam(jnp.asarray(gamma)))
-        setattr(sites[path], BETA, GraftParam(jnp.asarray(beta)))
+        for name, part in named(own).items():
+            setattr(sites[path], name, GraftParam(part))
     return model
 
 
 def sites_of(
-    model: nnx.Module, modulation: Modulation | Mapping[str, Modulation]
-) -> dict[str, tuple[int | str | None, Modulation]]:
+    model: nnx.Module, modulation: AnyModulation | Mapping[str, AnyModulation]
+) -> dict[str, tuple[int | str | None, AnyModulation]]:
     """Return, by path, which output of each site is modulated, and its own γ and β."""
     sites = {path: _site(module) for path, module in _sites(model).items()}
     own = spread(modulation, {path: site.layers for path, site in sites.items()})
@@ -169,9 +176,10 @@ def _grafted_class(site: Site) -> type:
     def modulated(self, *args, **kwargs):
         plain: Any = super(cls, self)
         result = plain.__call__(*args, **kwargs)
-        if GAMMA not in vars(self):
+        modulation = found_in(vars(self))
+        if modulation is None:
             return result
-        modulation = Modulation(getattr(self, GAMMA)[...], getattr(self, BETA)[...])
+        modulation = jax.tree.map(lambda part: part[...], modulation, is_leaf=_is_variable)
         return modulate_output(result, site.output, modulation, site.base.__name__)
 
     def reduce(self):
@@ -213,17 +221,40 @@ def _sites(model: Any) -> dict[str, nnx.Module]:
     return {_path(path): m for path, m in nnx.iter_modules(model) if _is_site(m)}
 
 
+def _is_variable(node: Any) -> bool:
+    return isinstance(node, nnx.Variable)
+
+
 def _is_callable(cls: type) -> bool:
     return any("__call__" in vars(parent) for parent in cls.__mro__)
 
 
 def _clear(module: nnx.Module) -> None:
-    for name in (GAMMA, BETA):
-        if name in vars(module):
-            delattr(module, name)
+    for name in [name for name in vars(module) if name.startswith(PREFIX)]:
+        delattr(module, name)
 
 
 # What the Linen twin of this module (taskaware.linen) has in common with it.
+
+
+def named(modulation: AnyModulation, suffix: str = "") -> dict[str, Array]:
+    """Return the parts of a modulation by the names that they have beside a module's parameters."""
+    names = _names(type(modulation), suffix)
+    return {name: jnp.asarray(part) for name, part in zip(names, modulation, strict=True)}
+
+
+def found_in(parameters: Mapping[str, Any], suffix: str = "") -> Any:
+    """Return the modulation that stands beside a module's parameters, or None."""
+    for kind in _KINDS:
+        names = _names(kind, suffix)
+        if names[0] in parameters:
+            return kind(*(parameters[name] for name in names))
+    return None
+
+
+def _names(kind: type[AnyModulation], suffix: str) -> list[str]:
+    # Without the letters of the shape, which a stack of layers changes.
+    return [PREFIX + field.rpartition("_")[0] + suffix for field in kind._fields]
 
 
 def chosen(paths: list[str], where: Where, model: str) -> list[str]:
@@ -294,14 +325,14 @@ def place_names(layers: Mapping[str, int | None]) -> list[str]:
 
 
 def spread(
-    modulation: Modulation | Mapping[str, Modulation], layers: Mapping[str, int | None]
-) -> dict[str, Modulation]:
+    modulation: AnyModulation | Mapping[str, AnyModulation], layers: Mapping[str, int | None]
+) -> dict[str, AnyModulation]:
     """Return each site's own γ and β, with a leading axis of layers where it is a stack.
 
     Raises:
         UsageError: paths, axes or the number of places are not those of the sites.
     """
-    if not isinstance(modulation, Modulation):
+    if not isinstance(modulation, _KINDS):
         if set(modulation) != set(layers):
             raise UsageError(
                 f"bind: expected γ and β for {', '.join(map(repr, in_order([*layers])))}; found"
@@ -310,7 +341,7 @@ def spread(
         for path, own in modulation.items():
             _check(own, f"at {path!r}", layers[path])
         return dict(modulation)
-    shared = jnp.ndim(modulation.gamma_BD) == 2
+    shared = jnp.ndim(modulation[0]) == len(_letters(modulation)[0])
     _check(modulation, "for all places", None if shared else len(place_names(layers)))
     found, first = {}, 0
     for path in in_order([*layers]):
@@ -323,8 +354,8 @@ def spread(
     return found
 
 
-def modulate_output(result: Any, output: int | str | None, modulation: Modulation, name: str):
-    """Return what a module returned with FiLM applied to it, or to the one entry of it.
+def modulate_output(result: Any, output: int | str | None, modulation: AnyModulation, name: str):
+    """Return what a module returned with a modulation applied to it, or to the one entry of it.
 
     Raises:
         UsageError: it is not features (B, …, D) that fit γ and β, or ``output`` names no entry.
@@ -350,15 +381,15 @@ def modulate_output(result: Any, output: int | str | None, modulation: Modulatio
             f"graft: {name} returned a {type(result).__name__}, expected one array; say which entry"
             " to modulate: graft(..., output=0), or output='name'"
         )
-    gamma, beta = modulation
+    shift = modulation[-1]  # β, or an adapter's last bias
     expected = (result.shape[0], result.shape[-1]) if result.ndim > 1 else None
-    if gamma.shape != expected or not jnp.issubdtype(result.dtype, jnp.floating):
+    if shift.shape != expected or not jnp.issubdtype(result.dtype, jnp.floating):
         raise UsageError(
             f"graft: {name} returned {result.dtype}{list(result.shape)}, expected floats"
-            f" [B, ..., D] for γ and β of shape [B, D] = {list(gamma.shape)}"
-            + ("; if it is a stack of layers, graft(..., stacked=...)" if gamma.ndim > 2 else "")
+            f" [B, ..., D] for {_SYMBOLS[type(modulation)]} of shape [B, D] = {list(shift.shape)}"
+            + ("; if it is a stack of layers, graft(..., stacked=...)" if shift.ndim > 2 else "")
         )
-    return film(result, gamma, beta)
+    return modulate(result, modulation)
 
 
 def in_order(paths: list[str]) -> list[str]:
@@ -384,16 +415,27 @@ def matches(path: str, where: Where) -> bool:
         ) from None
 
 
-def _check(modulation: Modulation, what: str, layers: int | None) -> None:
-    gamma, beta = jnp.shape(modulation.gamma_BD), jnp.shape(modulation.beta_BD)
-    if gamma != beta or len(gamma) != 2 + (layers is not None) or gamma[:-2] not in ((), (layers,)):
-        expected = "[B, D]" if layers is None else f"[{layers}, B, D]"
+def _check(modulation: AnyModulation, what: str, layers: int | None) -> None:
+    leading = () if layers is None else (layers,)
+    found = [jnp.shape(part) for part in modulation]
+    *_, rows, width = (0, 0, *found[-1])
+    own = {"B": rows, "D": width, "R": found[0][-1] if found[0] else 0}
+    expected = [
+        leading + tuple(own[letter] for letter in letters) for letters in _letters(modulation)
+    ]
+    if found != expected:
+        prefix = "" if layers is None else f"{layers}, "
+        wanted = ", ".join(f"[{prefix}{', '.join(letters)}]" for letters in _letters(modulation))
         raise UsageError(
-            f"bind: expected γ and β {what} of shape {expected}; found γ {list(gamma)}, β"
-            f" {list(beta)}"
+            f"bind: expected {_SYMBOLS[type(modulation)]} {what} of shapes {wanted}; found "
+            f"{', '.join(str(list(shape)) for shape in found)}"
         )
 
 
-def _stack(modulation: Modulation, layers: int) -> Modulation:
-    gamma, beta = (jnp.broadcast_to(x, (layers, *x.shape)) for x in modulation)
-    return Modulation(gamma, beta)
+def _letters(modulation: AnyModulation) -> list[str]:
+    return [field.rpartition("_")[2] for field in modulation._fields]
+
+
+def _stack(modulation: AnyModulation, layers: int) -> AnyModulation:
+    parts = (jnp.broadcast_to(part, (layers, *part.shape)) for part in modulation)
+    return type(modulation)(*parts)

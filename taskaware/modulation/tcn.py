@@ -1,7 +1,6 @@
 """Task Characteristics Networks: from a task id or from an example to a task embedding."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +8,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.layers import FeedForward, Linear, MultiHeadAttention, causal_mask
-from taskaware.modulation.film import TCNParam, embedding_init
-
-_BETA = 0.3
-"""Standard deviation of β at the start: enough to tell confusable tasks apart from the first
-step (24 pre-norm blocks learned three tasks on one input with it, and not from zero)."""
-
-Init = Literal["task_distinct", "zero", "lecun"]
+from taskaware.modulation.film import TCNParam
+from taskaware.modulation.places import BETA, Init, Places, embedding_init
 
 
 class ExplicitTCN(nnx.Module):
@@ -26,6 +20,8 @@ class ExplicitTCN(nnx.Module):
         d_model: D, for telling γ's half from β's.
         embedding_width: Z; 2 D in eq. 6, which makes N · 2 D parameters. (The paper's "roughly
             1500" for N = 3, D = 512 is half of them.)
+        init: of γ and β, as ``Places.kernel_init``.
+        kernel_init: that of other kinds of ``Places``, in place of ``init``.
     """
 
     def __init__(
@@ -35,11 +31,11 @@ class ExplicitTCN(nnx.Module):
         embedding_width: int,
         *,
         init: Init = "task_distinct",
+        kernel_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        scale = num_tasks**-0.5 if init == "lecun" else _BETA
-        kernel = embedding_init(d_model, init, scale)(rngs.params(), (num_tasks, embedding_width))
-        self.kernel_NZ = TCNParam(kernel)
+        draw = kernel_init or Places(d_model, 1, 0).kernel_init(init)
+        self.kernel_NZ = TCNParam(draw(rngs.params(), (num_tasks, embedding_width)))
 
     def __call__(self, task_B: Int[Array, " B"]) -> Float[Array, "B Z"]:
         """Return each row's task embedding."""
@@ -164,7 +160,7 @@ class ImplicitTCN(nnx.Module):
         self.project = None if width == d_model else Linear(d_model, width, dtype=dtype, rngs=rngs)
         self.represent = blocks()
         self.summarize = blocks()
-        scale = (1.0 if init == "lecun" else _BETA) * (2 * width) ** -0.5
+        scale = (1.0 if init == "lecun" else BETA) * (2 * width) ** -0.5
         self.head = Linear(
             2 * width,
             embedding_width,

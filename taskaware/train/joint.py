@@ -53,7 +53,11 @@ def joint_loss(
 
 
 def joint_step(
-    model: Seq2Seq, optimizer: optax.GradientTransformation, smoothing: float, num_tasks: int
+    model: Seq2Seq,
+    optimizer: optax.GradientTransformation,
+    smoothing: float,
+    num_tasks: int,
+    trained: nnx.filterlib.Filter = ...,
 ) -> Step:
     """Return the step function, to be compiled once a batch shape."""
     graphdef = nnx.graphdef(model)
@@ -63,12 +67,13 @@ def joint_step(
         merged = nnx.merge(graphdef, params)
         return joint_loss(merged, batch, shuffle_key, dropout_key, smoothing, num_tasks)
 
-    return descend(loss, optimizer)
+    return descend(loss, optimizer, trained)
 
 
 def descend(
     loss: Callable[[nnx.State, Any, Key[Array, ""]], tuple[Float[Array, ""], Metrics]],
     optimizer: optax.GradientTransformation,
+    trained: nnx.filterlib.Filter = ...,
 ) -> Step:
     """Return the step function that follows a loss's gradient.
 
@@ -78,21 +83,26 @@ def descend(
     Args:
         loss: (parameters, batch, the step's own key) → (loss, what to report).
         optimizer: turns the gradient into an update.
+        trained: which parameters change, as in ``initial_state``.
     """
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
-            state.params, batch, key
-        )
+        own = nnx.filter_state(state.params, trained)
+
+        def loss_of(own: nnx.State):
+            return loss(nnx.merge_state(state.params, own), batch, key)
+
+        (value, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(own)
         norm = optax.tree.norm(gradient)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
-        update, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params, opt_state = jax.tree.map(
+        update, opt_state = optimizer.update(gradient, state.opt_state, own)
+        own, opt_state = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old),
-            (optax.apply_updates(state.params, update), opt_state),
-            (state.params, state.opt_state),
+            (optax.apply_updates(own, update), opt_state),
+            (own, state.opt_state),
         )
+        params = nnx.merge_state(state.params, own)
         metrics |= {"gradient_norm": norm, "skipped": ~finite}
         return TrainState(state.step + 1, params, opt_state, state.key), metrics
 

@@ -101,6 +101,7 @@ def maml_step(
     smoothing: float,
     rate_N: Float[Array, " N"],
     meta: Meta,
+    trained: nnx.filterlib.Filter = ...,
 ) -> Step:
     """Return the step function over one batch a task, to be compiled once for all their shapes."""
     graphdef = nnx.graphdef(model)
@@ -108,7 +109,7 @@ def maml_step(
     def loss(params: nnx.State, tasks: tuple[Batch, ...], key: Array):
         return maml_loss(graphdef, params, tasks, key, rate_N, smoothing, meta)
 
-    return descend(loss, optimizer)
+    return descend(loss, optimizer, trained)
 
 
 def _same_shapes(tasks: tuple[Batch, ...]) -> list[list[int]]:

@@ -9,6 +9,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Int, Key
 
+TASK_ROWS = nnx.PathContains("kernel_NZ")
+"""What an explicit TCN holds for each task, and for no other."""
+
 
 class TrainState(NamedTuple):
     """All that must be saved for the next step to be the same. The data's position is ``step``."""
@@ -20,10 +23,14 @@ class TrainState(NamedTuple):
 
 
 def initial_state(
-    params: nnx.State, optimizer: optax.GradientTransformation, seed: int
+    params: nnx.State,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    trained: nnx.filterlib.Filter = ...,
 ) -> TrainState:
-    """Return the state before the first step."""
-    return TrainState(jnp.int32(0), params, optimizer.init(params), jax.random.key(seed))
+    """Return the state before the first step; the optimizer's is of what is trained."""
+    own = nnx.filter_state(params, trained)
+    return TrainState(jnp.int32(0), params, optimizer.init(own), jax.random.key(seed))
 
 
 def average(trees: Iterable[nnx.State]) -> nnx.State:

@@ -222,8 +222,25 @@ def test_there_is_a_place_after_each_frontend_and_at_each_block():
     assert model(encoder_layers=3, decoder_layers=2).places.num_places == (1 + 3) + (1 + 2)
 
 
+KINDS = {
+    "film": FiLMConfig(sharing="per_block"),
+    "adapter": FiLMConfig(kind="adapter", sharing="per_block", init="lecun", adapter_width=3),
+    "mask": FiLMConfig(kind="mask", sharing="per_block", placement="residual_branch"),
+}
+
+
 @pytest.mark.parametrize("place", range(6))
-def test_every_place_of_the_modulation_reaches_the_scores(place):
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_place_of_the_modulation_reaches_the_scores(kind, place):
+    m, b = model("explicit", film=KINDS[kind]), batch()
+    before = logits(m, b)
+    kernel_NLP = m.tcn.kernel_NZ[...].reshape(3, 6, -1)
+    m.tcn.kernel_NZ[...] = kernel_NLP.at[:, place].add(0.5).reshape(3, -1)
+    assert np.abs(np.asarray(logits(m, b) - before)).max() > 1e-3
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_every_offset_reaches_the_scores(place):
     m, b = model("explicit", film=FiLMConfig(sharing="per_block_offset")), batch()
     before = logits(m, b)
     m.places.offset_LZ[...] = m.places.offset_LZ[...].at[place].set(0.5)
@@ -233,7 +250,7 @@ def test_every_place_of_the_modulation_reaches_the_scores(place):
 @pytest.mark.parametrize(
     ("way", "sharing"),
     [
-        *itertools.product(WAYS[:3], ["all_blocks", "per_block_offset"]),
+        *itertools.product(WAYS[:3], ["all_blocks", "per_block", "per_block_offset"]),
         ("explicit_input", "all_blocks"),  # without FiLM, nothing is shared
     ],
 )
@@ -277,10 +294,13 @@ def test_what_is_computed_again_changes_memory_and_not_the_gradient(scan):
         assert memory == sorted(set(memory), reverse=True)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [*((way, "film") for way in WAYS), ("explicit", "adapter"), ("explicit", "mask")],
+)
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_decoding_with_a_cache_gives_the_teacher_forced_scores(way, norm):
-    m, b = model(way, norm=norm), batch()
+def test_decoding_with_a_cache_gives_the_teacher_forced_scores(way, kind, norm):
+    m, b = model(way, norm=norm, film=SMALL.film if kind == "film" else KINDS[kind]), batch()
     embedded = m.embed(b)
     embedding = m.task_embedding(embedded, b.task_B)
     expected = m(embedded, embedding).logits_BTV

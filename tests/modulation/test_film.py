@@ -6,7 +6,7 @@ from flax import nnx
 from reference import equations
 
 from taskaware import FiLM, Modulation, Places, TCNParam, film, modulate
-from taskaware.modulation.film import embedding_init
+from taskaware.modulation.places import embedding_init
 
 KEY = jax.random.key(0)
 

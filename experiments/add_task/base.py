@@ -1,0 +1,59 @@
+"""What the rows of this table share: four tasks that are known, and a fifth that comes later.
+
+The base knows ST, ASR and MT of Table 3, and MT from English into Romanian. Added is ST into
+Romanian: speech it has heard, a language that it has written, and never the two together.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from taskaware.add_task import add_task
+from taskaware.config import Experiment, Task
+from taskaware.quickstart import base_experiment
+
+SIZES = "--train 6000 --validation 100 --test 400"
+data = {
+    "data/toy/data": f"taskaware prepare toy --out {{out}} {SIZES}",
+    "data/toy_ro_spoken": f"taskaware prepare toy --out {{out}} {SIZES} --target-language ro",
+    "data/toy_de_ro.model": (
+        "taskaware vocab --data data/toy/data data/toy_ro_spoken --size 1000 --out {out}"
+    ),
+}
+"""What a row needs, and the command that makes it."""
+
+
+def into_romanian(name: str, source: str, examples: int = 0) -> Task:
+    """Return a task of translation into Romanian."""
+    return Task(
+        name=name,
+        source=source,
+        target="translation",
+        metric="bleu",
+        target_language="ro",
+        data=("data/toy_ro_spoken",),
+        max_examples=examples,
+    )
+
+
+def known(conditioning: str) -> Experiment:
+    """Return the experiment of four tasks."""
+    base = base_experiment(Path("data/toy"), steps=1800, seed=0)
+    return replace(
+        base,
+        tasks=(*base.tasks, into_romanian("mt_ro", "text")),
+        tokenizer="data/toy_de_ro.model",
+        model=replace(base.model, conditioning=conditioning),
+    )
+
+
+def added(conditioning: str, examples: int, **options) -> Experiment:
+    """Return the experiment that adds the fifth task from so many of its examples; 0 for all."""
+    folder = f"runs/add_task/{conditioning}"
+    task = into_romanian("st_ro", "speech", examples)
+    return add_task(known(conditioning), folder, task, **options)
+
+
+def together(conditioning: str) -> Experiment:
+    """Return the experiment that learns all five from the start."""
+    four = known(conditioning)
+    return replace(four, tasks=(*four.tasks, into_romanian("st_ro", "speech")))

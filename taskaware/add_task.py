@@ -1,0 +1,58 @@
+"""A task more for a trained model: what it does for the others stays as it is, bit for bit."""
+
+import dataclasses
+
+from taskaware.config import Experiment, Task
+from taskaware.errors import UsageError
+
+
+def add_task(
+    known: Experiment,
+    folder: str,
+    task: Task,
+    *,
+    steps: int = 300,
+    learning_rate: float = 0.0,
+    replay: int = 0,
+) -> Experiment:
+    """Return the experiment that adds a task to a run, to be trained in a folder of its own.
+
+    An implicit model learns nothing: its TCN makes the new task's vector of the task's examples.
+    An explicit one learns the numbers that its TCN holds for the new task, γ and β or an adapter,
+    and nothing else changes. With ``replay`` the whole model is tuned instead, on the new task and
+    on a few examples of each old one.
+
+    Args:
+        known: the run's experiment.
+        folder: of the run.
+        task: the new one; its ``max_examples`` says from how many examples it is learned.
+        steps: of training, where there is any.
+        learning_rate: factor of the schedule; 0 for that of the run.
+        replay: examples of each old task, drawn at random once; 0 for none.
+
+    Raises:
+        UsageError: the run has a task of that name, or its model has no place for another task.
+    """
+    if task.name in [old.name for old in known.tasks]:
+        raise UsageError(f"{folder}: it has a task {task.name!r}; choose another name")
+    conditioning = known.model.conditioning
+    if conditioning not in ("explicit", "implicit"):
+        raise UsageError(
+            f"{folder}: its model ({conditioning}) has no task vectors, so it cannot tell another "
+            "task from its own; train one with explicit or implicit conditioning"
+        )
+    learns = replay > 0 or conditioning == "explicit"
+    old = known.tasks
+    if replay:
+        old = tuple(dataclasses.replace(one, max_examples=replay) for one in old)
+    rate = learning_rate or known.optimizer.learning_rate
+    return dataclasses.replace(
+        known,
+        tasks=(*old, task),
+        start_from=folder,
+        strategy="joint",
+        train_on=() if replay else (task.name,),
+        frozen=learns and not replay,
+        steps=steps if learns else 0,
+        optimizer=dataclasses.replace(known.optimizer, learning_rate=rate),
+    )

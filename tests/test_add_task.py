@@ -1,0 +1,161 @@
+"""A task added to a trained run: the others keep what they had, bit for bit."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from command_line import get_ready, refused, taskaware, tiny
+from flax import nnx
+
+from taskaware.config import FiLMConfig, Task
+from taskaware.run import open_run, start
+from taskaware.strict_json import to_json
+from taskaware.training import restore, train
+
+NEW = ("--name", "mt2", "--source", "text", "--target", "translation", "--metric", "bleu")
+KINDS = {
+    "explicit": ("explicit", FiLMConfig(sharing="per_block_offset")),
+    "adapter": ("explicit", FiLMConfig(kind="adapter", sharing="per_block", adapter_width=3)),
+    "implicit": ("implicit", FiLMConfig()),
+    "vanilla": ("vanilla", FiLMConfig()),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Data, and a trained and scored run of each kind."""
+    folder = tmp_path_factory.mktemp("runs")
+    get_ready(folder)
+    whole = tiny(folder)
+    for name, (conditioning, film) in KINDS.items():
+        model = dataclasses.replace(whole.model, conditioning=conditioning, film=film)
+        train(start(dataclasses.replace(whole, model=model), folder / name))
+        assert taskaware("evaluate", folder / name).code == 0
+    return folder
+
+
+def add(folder, base, out, *options):
+    data = open_run(folder / base).experiment.tasks[0].data
+    return taskaware("add-task", folder / base, "--out", out, *NEW, "--data", *data, *options)
+
+
+def parameters(run):
+    """A run's parameters by their paths."""
+    state = nnx.state(restore(open_run(run))[0])
+    return {
+        path: np.asarray(leaf) for path, leaf in nnx.to_flat_state(jax.tree.map(np.asarray, state))
+    }
+
+
+def texts(run, task):
+    return (run / f"test.{task}.hyp.txt").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["explicit", "adapter", "implicit"])
+def test_the_other_tasks_keep_their_parameters_vectors_and_outputs_bit_for_bit(
+    folder, tmp_path, kind
+):
+    new = tmp_path / "new"
+    outcome = add(
+        folder, kind, new, "--max-examples", "4", *(() if kind == "implicit" else ("--steps", "3"))
+    )
+    assert outcome.code == 0, outcome.err
+    before, after = parameters(folder / kind), parameters(new)
+    rows = ("tcn", "kernel_NZ")
+    assert before.keys() == after.keys()
+    for path in before:
+        known = after[path][:3] if path == rows else after[path]
+        assert np.array_equal(before[path], known), path
+    if kind != "implicit":
+        assert after[rows].shape[0] == 4
+        fresh = nnx.state(open_run(new).fresh_model())["tcn"]["kernel_NZ"][...]
+        assert not np.array_equal(after[rows][3], fresh[3])  # it has learned
+    with (
+        np.load(folder / kind / "task_embeddings.npz") as old,
+        np.load(new / "task_embeddings.npz") as own,
+    ):
+        assert np.array_equal(old["embedding_NZ"], own["embedding_NZ"][:3])
+        examples = json.loads(str(own["examples"]))
+        assert len(examples[3]) == (4 if kind == "implicit" else 1)
+    assert taskaware("evaluate", new).code == 0
+    for task in ("st", "asr", "mt"):
+        assert texts(folder / kind, task) == texts(new, task)
+    assert taskaware("forgetting", folder / kind, new, "--out", tmp_path / "lost").code == 0
+    matrix = json.loads((tmp_path / "lost" / "forgetting.json").read_text())
+    assert matrix["models"] == ["before", "mt2"]
+    assert matrix["change"] == [[0.0, 0.0, 0.0]] * 2
+
+
+def test_it_goes_on_where_it_stopped(folder, tmp_path):
+    outcomes = [add(folder, "explicit", tmp_path / name, "--steps", "2") for name in ("a", "b")]
+    assert [outcome.code for outcome in outcomes] == [0, 0]
+    longer = dataclasses.replace(open_run(tmp_path / "a").experiment, steps=4)
+    whole = dataclasses.replace(open_run(tmp_path / "b").experiment, steps=4)
+    train(start(longer, tmp_path / "a"))
+    train(start(whole, tmp_path / "c"))
+    one, other = parameters(tmp_path / "a"), parameters(tmp_path / "c")
+    assert all(np.array_equal(one[path], other[path]) for path in one)
+
+
+def test_replay_tunes_the_whole_model_on_a_few_examples_of_each_old_task(folder, tmp_path):
+    outcome = add(folder, "implicit", tmp_path / "new", "--replay", "5", "--steps", "2")
+    assert outcome.code == 0, outcome.err
+    run = open_run(tmp_path / "new")
+    assert [task.max_examples for task in run.experiment.tasks] == [5, 5, 5, 0]
+    kept = [len(task) for task in run.examples("train")]
+    assert kept[:3] == [5, 5, 5] and kept[3] > 5
+    before, after = parameters(folder / "implicit"), parameters(tmp_path / "new")
+    assert not any(np.array_equal(before[path], after[path]) for path in before if "kernel" in path)
+
+
+def test_fewer_examples_are_among_more_and_another_seed_draws_others(folder):
+    run = open_run(folder / "implicit")
+
+    def drawn(count, seed=0):
+        tasks = tuple(dataclasses.replace(t, max_examples=count) for t in run.experiment.tasks)
+        changed = dataclasses.replace(run.experiment, tasks=tasks, seed=seed)
+        return [
+            set(task.kept.tolist()) for task in run._replace(experiment=changed).examples("train")
+        ]
+
+    everything = [set(task.kept.tolist()) for task in run.examples("train")]
+    assert drawn(0) == drawn(10**6) == everything
+    for few, more, whole in zip(drawn(2), drawn(4), everything, strict=True):
+        assert len(few) == 2 and len(more) == 4
+        assert few < more < whole
+    assert any(drawn(3, seed) != drawn(3) for seed in range(1, 5))
+
+
+@pytest.mark.parametrize(
+    ("base", "options", "message"),
+    [
+        ("vanilla", (), "its model (vanilla) has no task vectors"),
+        ("implicit", ("--name", "asr"), "it has a task 'asr'; choose another name"),
+        ("explicit", ("--steps", "-1"), "Experiment.steps: expected positive, or 0 where"),
+        ("explicit", ("--replay", "-1"), "replay: expected 0 or more, found -1"),
+        ("explicit", ("--learning-rate", "-1"), "learning_rate: expected 0 or more, found -1"),
+        ("nowhere", (), "no experiment.json; expected a folder of taskaware train"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_in_one_line(folder, tmp_path, base, options, message):
+    words = [*NEW, "--data", str(folder / "data"), *options]
+    if "--name" in options:
+        words = words[2:]
+    outcome = taskaware("add-task", folder / base, "--out", tmp_path / "new", *words)
+    assert message in refused(outcome)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_task_may_only_stand_behind_those_that_are_known(folder, tmp_path):
+    known = open_run(folder / "explicit").experiment
+    new = Task(
+        name="mt2", source="text", target="translation", metric="bleu", data=known.tasks[0].data
+    )
+    first = dataclasses.replace(
+        known, tasks=(new, *known.tasks), start_from=str(folder / "explicit"), train_on=("mt2",)
+    )
+    (tmp_path / "e.json").write_text(to_json(first))
+    outcome = taskaware("train", tmp_path / "e.json", "--out", tmp_path / "new")
+    assert "keep its tasks, put others behind them" in refused(outcome)
