@@ -34,5 +34,6 @@ def conditioned(experiment: Experiment, conditioning: str) -> Experiment:
 
 
 def meta(experiment: Experiment) -> Experiment:
-    """Return an experiment that meta-learns from as many examples: each step takes two batches."""
-    return replace(experiment, strategy="maml", steps=experiment.steps // 2)
+    """Return an experiment that meta-learns from as many examples: half support, half query."""
+    half = replace(experiment.batching, size=experiment.batching.size // 2)
+    return replace(experiment, strategy="maml", batching=half)
