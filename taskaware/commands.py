@@ -86,6 +86,7 @@ def train(
     out: Path,
     dry_run: bool = False,
     distributed: bool = False,
+    accept_changes: bool = False,
 ) -> None:
     """Train an experiment; the same command again goes on where it stopped.
 
@@ -98,8 +99,10 @@ def train(
         out: the run folder.
         dry_run: write nothing; only say how large it is, and what is there and what is missing.
         distributed: this is one of several processes, started by the same command on each machine.
+        accept_changes: go on in a folder that was begun with another experiment, data or tokenizer.
     """
-    _train(load_experiment(experiment), experiment, out, dry_run, distributed)
+    how = {"dry_run": dry_run, "distributed": distributed, "accept_changes": accept_changes}
+    _train(load_experiment(experiment), experiment, out, **how)
 
 
 def add_task(
@@ -132,7 +135,7 @@ def add_task(
     options = {"steps": steps, "learning_rate": learning_rate, "replay": replay}
     experiment = added(open_run(run).experiment, str(run), task, **options)
     experiment = dataclasses.replace(experiment, tokenizer=str(run / "tokenizer.model"))
-    _train(experiment, run, out, dry_run=False, distributed=False)
+    _train(experiment, run, out)
 
 
 def evaluate(
@@ -357,6 +360,7 @@ def _training(experiment: Experiment, path: Path) -> Callable[..., None]:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")] = experiment,
         dry_run: bool = False,
         distributed: bool = False,
+        accept_changes: bool = False,
     ) -> None:
         """Train this experiment; the same command again goes on where it stopped.
 
@@ -366,13 +370,24 @@ def _training(experiment: Experiment, path: Path) -> Callable[..., None]:
             dry_run: write nothing; only say how large it is, and what is there and what is missing.
             distributed: this is one of several processes, started by the same command on each
                 machine.
+            accept_changes: go on in a folder that was begun with another experiment, data or
+                tokenizer.
         """
-        _train(experiment, path, out, dry_run, distributed)
+        how = {"dry_run": dry_run, "distributed": distributed, "accept_changes": accept_changes}
+        _train(experiment, path, out, **how)
 
     return train_this
 
 
-def _train(experiment: Experiment, path: Path, out: Path, dry_run: bool, distributed: bool) -> None:
+def _train(
+    experiment: Experiment,
+    path: Path,
+    out: Path,
+    *,
+    dry_run: bool = False,
+    distributed: bool = False,
+    accept_changes: bool = False,
+) -> None:
     _set_up_jax()
     if dry_run:
         from taskaware import dry_run as dry
@@ -385,7 +400,8 @@ def _train(experiment: Experiment, path: Path, out: Path, dry_run: bool, distrib
         processes.join()
         console.quiet = not processes.is_first()
     say(run.devices_line(experiment, run.mesh_of(experiment)))
-    training.train(run.start(experiment, out))
+    started = run.start(experiment, out, accept_changes=accept_changes)
+    training.train(started, accept_changes=accept_changes)
     say(f"{out}: {experiment.steps} steps; taskaware evaluate {out}")
 
 

@@ -1,7 +1,6 @@
 """From a trained run to a row of the results table, with the texts that it was scored on."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, assert_never
@@ -17,7 +16,7 @@ from taskaware.inference import TaskEmbeddings, decode_tasks, embed_examples, ta
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.film import TCNParam
 from taskaware.pretrained import digest
-from taskaware.run import Run, write_json, write_text
+from taskaware.run import Run, read_json, write_json, write_text
 from taskaware.task_vectors import TaskVector, TaskVectors
 from taskaware.train.state import count_parameters
 from taskaware.training import embeddings_of, restore, saved_steps, training_seconds
@@ -75,7 +74,7 @@ def score(run: Run, split: str = "test", selection: Selection = "newest") -> dic
         "decoding": dataclasses.asdict(run.experiment.decoding),
     }
     path = run.folder / "results.json"
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    earlier = read_json(path, [])
     kept = [old for old in earlier if (old["split"], old["selection"]) != (split, selection)]
     write_json(path, [*kept, row])
     return row
@@ -119,7 +118,7 @@ def regrets(run: Run, scores: dict[int, dict[str, float]]) -> dict[int, list[flo
 def _validation_scores(run: Run, steps: Sequence[int]) -> dict[int, dict[str, float]]:
     """Return every task's validation score at every checkpoint, computed once and stored."""
     path = run.folder / "validation_scores.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    stored = read_json(path, {})
     scores = {int(step): of_task for step, of_task in stored.items() if int(step) in steps}
     examples = run.examples("validation")
     for step in steps:
@@ -258,9 +257,8 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
 
 def _scored(run: Run, split: str) -> dict[str, Any]:
     """Return the row of the newest checkpoint, from results.json if it stands there."""
-    path = run.folder / "results.json"
     newest = saved_steps(run)[-1]
-    for row in json.loads(path.read_text(encoding="utf-8")) if path.exists() else []:
+    for row in read_json(run.folder / "results.json", []):
         used = {step for steps in row["checkpoints"].values() for step in steps}
         if row["split"] == split and used == {newest}:
             return row

@@ -77,24 +77,27 @@ def fresh_model(experiment: Experiment, vocab_size: int) -> Seq2Seq:
     return build_for(experiment.tasks, experiment.model, vocab_size, seed=experiment.seed)
 
 
-def start(experiment: Experiment, folder: Path) -> Run:
+def start(experiment: Experiment, folder: Path, *, accept_changes: bool = False) -> Run:
     """Make a run folder, or open the one that the same experiment has begun.
 
-    A folder in which nothing has been saved yet is free for a changed experiment. Of several
-    processes, the first makes it.
+    A folder in which nothing has been saved yet is free for a changed experiment; another one only
+    if the changes are accepted. Of several processes, the first makes it.
 
     Raises:
         UsageError: the folder belongs to another experiment, is in use or cannot be written, or
             the tokenizer is missing.
     """
     tokenizer = Tokenizer.load(Path(experiment.tokenizer))
-    first_does(lambda: _make_folder(experiment, folder, tokenizer))
+    first_does(lambda: _make_folder(experiment, folder, tokenizer, accept_changes))
     return Run(folder, experiment, tokenizer)
 
 
-def _make_folder(experiment: Experiment, folder: Path, tokenizer: Tokenizer) -> None:
+def _make_folder(
+    experiment: Experiment, folder: Path, tokenizer: Tokenizer, accept_changes: bool
+) -> None:
     with sole_user(folder, folder / _LOCK):
-        has_begun(experiment, folder, tokenizer)
+        if not accept_changes or not (folder / "experiment.json").exists():
+            has_begun(experiment, folder, tokenizer)
         try:
             shutil.copyfile(experiment.tokenizer, folder / "tokenizer.part")
             os.replace(folder / "tokenizer.part", folder / "tokenizer.model")
@@ -121,7 +124,7 @@ def has_begun(experiment: Experiment, folder: Path, tokenizer: Tokenizer | None)
         if tokenizer is not None and own.sha256 != tokenizer.sha256:
             raise UsageError(
                 f"{experiment.tokenizer}: not the tokenizer that {folder} was begun with; use "
-                f"{folder / 'tokenizer.model'} or another --out"
+                f"{folder / 'tokenizer.model'} or another --out, or say --accept-changes"
             )
         return True
     if folder.exists() and not known.exists() and not _is_empty(folder):
@@ -167,6 +170,26 @@ def devices_line(experiment: Experiment, mesh: jax.sharding.Mesh | None = None) 
     )
 
 
+def read_json(path: Path, absent: Any) -> Any:
+    """Return what ``write_json`` has written, or ``absent`` where there is no such file.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return absent
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> UsageError:
+    """Return what to raise for a file of a run folder that only tells and can be made again."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UsageError(f"{path}: damaged ({reason}); delete it and run the same command again")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     part = path.with_name(path.name + ".part")
@@ -192,7 +215,8 @@ def _refuse_changes(old: Experiment, new: Experiment, folder: Path) -> None:
     ]
     if changed:
         raise UsageError(
-            f"{folder}: begun with another experiment ({'; '.join(changed)}); choose another --out"
+            f"{folder}: begun with another experiment ({'; '.join(changed)}); choose another --out,"
+            " or say --accept-changes"
         )
 
 

@@ -17,7 +17,7 @@ from taskaware.errors import UsageError
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.pretrained import Pretrained
 from taskaware.results import Selection, choose, task_vectors
-from taskaware.run import Run
+from taskaware.run import Run, read_json
 from taskaware.single_task import single_task
 from taskaware.train.state import count_parameters
 from taskaware.training import restore
@@ -63,8 +63,9 @@ def model_card(run: Run, model: Seq2Seq, steps: tuple[int, ...], tasks: tuple[Ta
         else f", one of {', '.join(names)} and folded into the weights"
     )
     trained = [names[index] for index in experiment.trained]
-    about = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
-    versions = ", ".join(f"{p} {about['packages'][p]}" for p in ("taskaware", "jax", "flax"))
+    about = read_json(run.folder / "environment.json", {"packages": {}, "commit": None})
+    packages = ("taskaware", "jax", "flax")
+    versions = ", ".join(f"{name} {about['packages'].get(name, '?')}" for name in packages)
     batches = " and ".join(f"{step:,}" for step in steps)
     front = {"library_name": "taskaware", "language": languages, "tags": ["taskaware", "jax"]}
     return "\n".join(
@@ -145,8 +146,7 @@ def _data(task: Task) -> str:
 
 def _scores(run: Run, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> list[str]:
     """Return a table of what was measured of these checkpoints, and with which signatures."""
-    path = run.folder / "results.json"
-    stored: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
+    stored: list[dict[str, Any]] = read_json(run.folder / "results.json", [])
     rows = [row for row in stored if {*map(tuple, row["checkpoints"].values())} == {steps}]
     if not rows:
         return ["None: `taskaware evaluate` has not been run on this checkpoint."]

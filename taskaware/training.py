@@ -6,6 +6,7 @@ import json
 import operator
 import os
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -33,7 +34,7 @@ from taskaware.machine import StopSignals
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.processes import AgreedStop, fetch, first_does, is_first
 from taskaware.report import RunLog, say
-from taskaware.run import Run, mesh_of, open_run, write_json
+from taskaware.run import Run, damaged, mesh_of, open_run, read_json, write_json
 from taskaware.train import loop
 from taskaware.train.joint import Step, joint_loss, joint_step
 from taskaware.train.maml import maml_step
@@ -41,10 +42,15 @@ from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import TASK_ROWS, TrainState, average, initial_state
 
 
-def train(run: Run) -> None:
+def train(run: Run, *, accept_changes: bool = False) -> None:
     """Train to the experiment's last step, from its newest checkpoint if it has one.
 
     The task embeddings that decoding needs are computed and stored at the end.
+
+    Args:
+        run: of ``run.start``.
+        accept_changes: go on from a checkpoint even if it was trained on other data or with
+            another tokenizer.
 
     Raises:
         UsageError: another process trains in the folder, or what was saved in it is damaged or
@@ -54,10 +60,10 @@ def train(run: Run) -> None:
     """
     with contextlib.ExitStack() as held:
         first_does(lambda: held.enter_context(run.alone()))
-        _train(run)
+        _train(run, accept_changes)
 
 
-def _train(run: Run) -> None:
+def _train(run: Run, accept_changes: bool) -> None:
     experiment = run.experiment
     examples = run.examples("train")
     for task in examples:
@@ -80,7 +86,7 @@ def _train(run: Run) -> None:
         state = initial_state(params, optimizer, experiment.seed, trained(experiment))
         where = state_sharding(mesh, state)
         if saved is not None:
-            state = checkpoints.restore(saved, state, where, about)
+            state = checkpoints.restore(saved, state, where, {} if accept_changes else about)
             say(f"{run.folder}: going on from step {saved}")
         else:
             state = jax.jit(lambda state: state, out_shardings=where)(state)
@@ -284,9 +290,13 @@ def embeddings_of(run: Run, model: Seq2Seq, steps: tuple[int, ...]) -> TaskEmbed
         return None
     path = run.folder / "task_embeddings.npz"
     if path.exists():
-        with np.load(path) as stored:
-            if (int(stored["step"]),) == steps:
-                return TaskEmbeddings(stored["embedding_NZ"], json.loads(str(stored["examples"])))
+        try:
+            with path.open("rb") as file, np.load(file) as stored:
+                if (int(stored["step"]),) == steps:
+                    examples = json.loads(str(stored["examples"]))
+                    return TaskEmbeddings(stored["embedding_NZ"], examples)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise damaged(path, error) from None
     return _embeddings(run, model, run.examples("train"))
 
 
@@ -348,5 +358,4 @@ def _about(run: Run) -> dict[str, str]:
 
 def training_seconds(run: Run) -> float:
     """Return how long the run's training has taken so far, over all its sittings."""
-    path = run.folder / "seconds.json"
-    return float(json.loads(path.read_text())) if path.exists() else 0.0
+    return float(read_json(run.folder / "seconds.json", 0.0))

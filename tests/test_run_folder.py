@@ -324,6 +324,51 @@ def test_another_experiment_in_the_same_folder_is_refused_with_the_difference(
     assert checkpoint_files(story.run) == story.files_before
 
 
+def test_changes_that_are_accepted_are_taken_from_the_next_step_on(given, story, tmp_path):
+    run = shutil.copytree(story.run, tmp_path / "run")
+    options = ["--batching.size", 4, "--optimizer.learning_rate", 0.5, "--steps", 6]
+    train = ["train", given.experiment, "--out", run, *options]
+    assert "--accept-changes" in refused(taskaware(*train))
+    outcome = taskaware(*train, "--accept-changes")
+    assert outcome.code == 0, outcome.err
+    assert "going on from step 4" in outcome.out
+    assert load(Experiment, run / "experiment.json").batching.size == 4
+    assert taskaware(*train, "--steps", 7).code == 0  # from now on it is the run's own
+
+
+@pytest.mark.parametrize("width", [("--model.d_ff", 32), ("--model.conditioning", "vanilla")])
+def test_parameters_of_another_shape_cannot_be_accepted(given, story, tmp_path, width):
+    run = shutil.copytree(story.run, tmp_path / "run")
+    train = ["train", given.experiment, "--out", run, *width, "--accept-changes"]
+    assert "cannot be restored into this model" in refused(taskaware(*train))
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("task_embeddings.npz", ["evaluate"]),
+        ("results.json", ["evaluate"]),
+        ("validation_scores.json", ["evaluate", "--select", "single"]),
+        ("seconds.json", ["evaluate"]),
+    ],
+)
+def test_a_damaged_file_that_only_tells_is_named_and_need_only_be_deleted(
+    story, tmp_path, name, command
+):
+    run = shutil.copytree(story.run, tmp_path / "run")
+    argv = [command[0], run, *command[1:]]
+    assert taskaware(*argv).code == 0
+    for content in (b"", b"[{", (run / name).read_bytes()[:-2], b"\xff\xfe"):
+        (run / name).write_bytes(content)
+        if content[-1:].isdigit():
+            continue  # a number with a digit less is a number
+        message = refused(taskaware(*argv))
+        assert message.startswith(f"{run / name}: damaged (")
+        assert message.endswith("delete it and run the same command again")
+    (run / name).unlink()
+    assert taskaware(*argv).code == 0
+
+
 def test_a_run_that_failed_before_it_saved_anything_may_be_changed(given, tmp_path):
     train = ["train", given.experiment, "--out", tmp_path / "run"]
     assert "raise them" in refused(taskaware(*train, "--batching.max_tokens", 1))

@@ -147,7 +147,8 @@ class Checkpoints:
             if found.get(name) != expected:
                 raise UsageError(
                     f"{self.folder}/{step}: not trained with this {name} (expected "
-                    f"{found.get(name)}, found {expected}); restore it, or train in a new folder"
+                    f"{found.get(name)}, found {expected}); restore it, train in a new folder, or "
+                    "say --accept-changes"
                 )
         saved, wanted = json.loads(found["shapes"]), _shapes(like)
         for name in sorted(saved.keys() | wanted.keys()):

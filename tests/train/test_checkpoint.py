@@ -109,6 +109,26 @@ def test_what_one_device_saved_is_restored_on_eight_and_split_as_asked(tmp_path)
         assert np.array_equal(a, b)
 
 
+MESHES = [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 2, 2), (4, 1, 1), (2, 2, 2), (1, 8, 1)]
+
+
+@pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 (fake) devices")
+@pytest.mark.parametrize("saved_on", MESHES, ids=str)
+def test_what_any_mesh_saved_any_other_restores_and_splits_as_it_would(saved_on, tmp_path):
+    plain = toy_run.setup()[1]
+    plain = plain._replace(opt_state=jax.tree.map(lambda leaf: leaf + 1, plain.opt_state))
+    save(tmp_path, jax.device_put(plain, state_sharding(make_mesh(*saved_on), plain)))
+    for mesh in (make_mesh(*shape) for shape in MESHES):
+        found, _ = restore(tmp_path, like=plain, mesh=mesh)
+        where = jax.tree.leaves(state_sharding(mesh, plain))
+        leaves = [jax.tree.leaves(state) for state in (found, plain)]
+        for leaf, expected, sharding in zip(*leaves, where, strict=True):
+            assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+            if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+                leaf, expected = map(jax.random.key_data, (leaf, expected))
+            assert np.array_equal(leaf, expected)
+
+
 @pytest.mark.parametrize("name", ABOUT)
 def test_another_tokenizer_or_other_data_is_refused_by_name(name, tmp_path):
     save(tmp_path, toy_run.setup()[1])
