@@ -7,7 +7,9 @@ Obtained: EN DE BLEU 99.0, EN RO BLEU 99.6, EN TR BLEU 97.3, confusion % 0.0; on
 on 1 CPU core, 2026-11-21.
 """
 
-from base import meta, prefixed, toy
+from dataclasses import replace
 
-experiment = meta(prefixed(toy))
+from base import prefixed, toy
+
+experiment = replace(prefixed(toy), strategy="maml")
 selection = "average"

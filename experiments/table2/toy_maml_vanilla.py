@@ -7,7 +7,9 @@ Obtained: EN DE BLEU 0.1, EN RO BLEU 0.1, EN TR BLEU 98.3, confusion % 66.7; one
 2 CPU cores, 2026-11-21.
 """
 
-from base import meta, toy
+from dataclasses import replace
 
-experiment = meta(toy)
+from base import toy
+
+experiment = replace(toy, strategy="maml")
 selection = "average"

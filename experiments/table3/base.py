@@ -25,12 +25,6 @@ def conditioned(experiment: Experiment, conditioning: str, **model) -> Experimen
     return replace(experiment, model=changed)
 
 
-def meta(experiment: Experiment) -> Experiment:
-    """Return an experiment that meta-learns from as many examples: half support, half query."""
-    half = replace(experiment.batching, size=experiment.batching.size // 2)
-    return replace(experiment, strategy="maml", batching=half)
-
-
 vanilla = conditioned(base, "vanilla")
 
 

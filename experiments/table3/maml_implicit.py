@@ -7,6 +7,8 @@ Obtained: ST BLEU 92.7 ± 1.0, ASR WER 1.4 ± 0.1, MT BLEU 99.7 ± 0.2, confusio
 standard deviation of 3 seeds, 1665 s each on 1 CPU core, 2026-11-22.
 """
 
-from base import base, conditioned, meta
+from dataclasses import replace
 
-experiment = meta(conditioned(base, "implicit"))
+from base import base, conditioned
+
+experiment = replace(conditioned(base, "implicit"), strategy="maml")

@@ -31,9 +31,3 @@ different = replace(
 def conditioned(experiment: Experiment, conditioning: str) -> Experiment:
     """Return an experiment whose model is told the task in another way."""
     return replace(experiment, model=replace(experiment.model, conditioning=conditioning))
-
-
-def meta(experiment: Experiment) -> Experiment:
-    """Return an experiment that meta-learns from as many examples: half support, half query."""
-    half = replace(experiment.batching, size=experiment.batching.size // 2)
-    return replace(experiment, strategy="maml", batching=half)
