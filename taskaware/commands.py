@@ -35,7 +35,18 @@ def dispatch(argv: list[str]) -> None:
         case _:
             commands = (
                 *(quickstart, corpus_commands.prepare, corpus_commands.check, vocab, train),
-                *(add_task, evaluate, decode, embed, forgetting, share, export, pseudo_label, env),
+                *(
+                    fit,
+                    add_task,
+                    evaluate,
+                    decode,
+                    embed,
+                    forgetting,
+                    share,
+                    export,
+                    pseudo_label,
+                    env,
+                ),
             )
             named: dict[str, Callable[..., Any]] = {
                 command.__name__.replace("_", "-"): command for command in commands
@@ -103,6 +114,31 @@ def train(
     """
     how = {"dry_run": dry_run, "distributed": distributed, "accept_changes": accept_changes}
     _train(load_experiment(experiment), experiment, out, **how)
+
+
+def fit(experiment: tyro.conf.Positional[Path], memory_gib: float = 0.0) -> None:
+    """Find the largest batches that fit into the memory of the devices; nothing is trained.
+
+    Args:
+        experiment: as in taskaware train; its data must be there.
+        memory_gib: GiB that each device may use, of another machine's, for example; 0 for what
+            this one's devices have.
+    """
+    if memory_gib < 0:
+        raise UsageError(f"memory_gib: expected 0 or more, found {memory_gib}")
+    _set_up_jax()
+    from taskaware.data.tokenizer import Tokenizer
+    from taskaware.fit import fit as largest
+    from taskaware.report import say
+    from taskaware.run import devices_line, mesh_of
+
+    known = load_experiment(experiment)
+    say(devices_line(known, mesh_of(known)))
+    tokenizer = Tokenizer.load(Path(known.tokenizer))
+    found = largest(known, tokenizer, int(memory_gib * 2**30), say)
+    for shape, needed in found.bytes_by_shape.items():
+        say(f"{needed / 2**30:6.2f} of {found.limit / 2**30:.2f} GiB: {shape}")
+    print(f"--batching.size {found.size}")
 
 
 def add_task(

@@ -91,7 +91,9 @@ def _train(run: Run, accept_changes: bool) -> None:
         else:
             state = jax.jit(lambda state: state, out_shardings=where)(state)
         step = jax.jit(
-            _step(experiment, model), donate_argnums=0, out_shardings=(where, on_every_device(mesh))
+            step_of(experiment, model),
+            donate_argnums=0,
+            out_shardings=(where, on_every_device(mesh)),
         )
         began, before = time.monotonic(), training_seconds(run) if int(state.step) else 0.0
 
@@ -115,7 +117,7 @@ def _train(run: Run, accept_changes: bool) -> None:
         _store_embeddings(run, nnx.merge(graphdef, params), examples, int(state.step))
 
 
-def _step(experiment: Experiment, model: Seq2Seq) -> Step:
+def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
     """Return the step of the experiment's strategy."""
     smoothing = experiment.optimizer.label_smoothing
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)

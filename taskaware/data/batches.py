@@ -79,6 +79,8 @@ class _MixedBatches:
         masks: SpecAugment = _NO_MASKS,
     ):
         self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
+        self.spoken = [examples.source is None for _, examples in self._tasks]
+        self.places = [place for place, _ in self._tasks]
         order = [tasks.index(task) for task in self._tasks]
         self._seed, self._own, self._masks = seed, own, masks
         count = min(batching.buckets, *(len(examples) for _, examples in tasks))
@@ -195,6 +197,35 @@ def batch_shapes(tasks: Sequence[TaskExamples], batching: Batching) -> list[Shap
     """Return every bucket's shape over all tasks."""
     probabilities = np.full(len(tasks), 1 / len(tasks))
     return _MixedBatches(list(enumerate(tasks)), probabilities, batching, 1, 0, _ALL_ROWS).shapes
+
+
+def blank_batches(
+    tasks: Sequence[TaskExamples],
+    batching: Batching,
+    *,
+    multiple: int = 1,
+    only: Sequence[int] | None = None,
+) -> list[Batch]:
+    """Return a batch of each shape that ``training_batches`` yields, all zeros, in no memory."""
+
+    def zeros(dtype: type, *shape: int) -> np.ndarray:
+        return np.broadcast_to(dtype(0), shape)
+
+    found = []
+    for source in _sources(tasks, batching, 0, multiple, only)[0]:
+        for shape, rows in zip(source.shapes, source.rows, strict=True):
+            spoken = sum(n for n, speech in zip(rows, source.spoken, strict=True) if speech)
+            written = sum(rows) - spoken
+            frames_BAC = zeros(np.float32, spoken, shape.frames, MEL_CHANNELS)
+            found.append(
+                Batch(
+                    Speech(frames_BAC, zeros(np.int32, spoken)) if spoken else None,
+                    zeros(np.int32, written, shape.source) if written else None,
+                    zeros(np.int32, spoken + written, shape.target),
+                    np.repeat(np.array(source.places, np.int32), rows),
+                )
+            )
+    return found
 
 
 def fingerprint(
