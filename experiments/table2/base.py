@@ -98,9 +98,3 @@ def prefixed(experiment: Experiment) -> Experiment:
     """Return an experiment whose source texts name the task (the paper's OHV)."""
     tasks = (replace(task, prefix=prefix(task.target_language)) for task in experiment.tasks)
     return replace(experiment, tasks=tuple(tasks))
-
-
-def meta(experiment: Experiment) -> Experiment:
-    """Return an experiment that meta-learns from as many examples: half support, half query."""
-    half = replace(experiment.batching, size=experiment.batching.size // 2)
-    return replace(experiment, strategy="maml", batching=half)

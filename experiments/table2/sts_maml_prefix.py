@@ -7,7 +7,9 @@ Obtained: EN DE BLEU 5.5, EN RO BLEU 3.3, EN TR BLEU 3.0, confusion % 1.0; one s
 1 CPU core, 2026-11-21.
 """
 
-from base import meta, prefixed, sts
+from dataclasses import replace
 
-experiment = meta(prefixed(sts))
+from base import prefixed, sts
+
+experiment = replace(prefixed(sts), strategy="maml")
 selection = "average"

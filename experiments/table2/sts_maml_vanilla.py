@@ -7,7 +7,9 @@ Obtained: EN DE BLEU 6.0, EN RO BLEU 0.2, EN TR BLEU 0.4, confusion % 58.1; one 
 1 CPU core, 2026-11-21.
 """
 
-from base import meta, sts
+from dataclasses import replace
 
-experiment = meta(sts)
+from base import sts
+
+experiment = replace(sts, strategy="maml")
 selection = "average"
