@@ -13,9 +13,9 @@ Reading order, in which a module imports only what stands before it::
 
     errors ← machine ← digests ← dims ← processes ← axes ← strict_json ← tensors ← config ← layers
     ← modulation ← linen ← data ← model ← single_task ← whisper ← losses ← decode ← task_vectors
-    ← pretrained ← export ← train ← inference ← evaluate ← analysis ← report ← run ← training
-    ← dry_run ← fit ← add_task ← results ← share ← pseudo_label ← quickstart ← experiment_file
-    ← corpus_commands ← commands ← cli
+    ← pretrained ← export ← train ← inference ← evaluate ← analysis ← report ← run ← fine_tuning
+    ← training ← dry_run ← fit ← add_task ← results ← share ← pseudo_label ← quickstart
+    ← experiment_file ← corpus_commands ← run_commands ← commands ← cli
 
 The letters of shapes are named in ``taskaware.dims``.
 """

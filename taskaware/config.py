@@ -36,7 +36,7 @@ class Task:
 
     def __post_init__(self):
         """Raise UsageError on a name that cannot be part of a file's name, or a spoken prefix."""
-        _require(self.max_examples >= 0, self, "max_examples", "0 or more")
+        _require_not_negative(self, "max_examples")
         _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
         text = self.source == "text" or not self.prefix
         _require(text, self, "prefix", "none before speech, which has no text to put it before")
@@ -80,7 +80,7 @@ class FiLMConfig:
 
     def __post_init__(self):
         """Raise UsageError on values out of range, or on a γ that would start at zero."""
-        _require(self.adapter_width > 0, self, "adapter_width", "positive")
+        _require_positive(self, "adapter_width")
         _require(0 < self.open_share <= 1, self, "open_share", "in (0, 1]")
         ok = self.sharing != "per_block_offset" or self.kind != "mask"
         _require(ok, self, "sharing", "without offsets, which are learned, where kind is mask")
@@ -105,8 +105,7 @@ class TCNConfig:
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
-        for name in ("width", "d_ff", "num_heads", "num_layers"):
-            _require(getattr(self, name) > 0, self, name, "positive")
+        _require_positive(self, "width", "d_ff", "num_heads", "num_layers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,15 +143,8 @@ class Model:
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
-        for name in (
-            "d_model",
-            "num_heads",
-            "d_ff",
-            "encoder_layers",
-            "decoder_layers",
-            "mel_channels",
-        ):
-            _require(getattr(self, name) > 0, self, name, "positive")
+        _require_positive(self, "d_model", "num_heads", "d_ff", "mel_channels")
+        _require_positive(self, "encoder_layers", "decoder_layers")
         _require(min(self.cnn_channels, default=0) > 0, self, "cnn_channels", "positive numbers")
         _require(self.d_model % self.num_heads == 0, self, "d_model", "a multiple of num_heads")
         _require(self.d_model % 2 == 0, self, "d_model", "even, for sine and cosine positions")
@@ -213,10 +205,8 @@ class Batching:
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        for name in ("size", "buckets", "max_tokens", "max_seconds"):
-            _require(getattr(self, name) > 0, self, name, "positive")
-        for name in ("alpha", "corpus_alpha"):
-            _require(0 <= getattr(self, name) < math.inf, self, name, "0 or more")
+        _require_positive(self, "size", "buckets", "max_tokens", "max_seconds")
+        _require_not_negative(self, "alpha", "corpus_alpha")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,10 +229,8 @@ class SpecAugment:
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        for name in ("frequency_masks", "time_masks"):
-            _require(getattr(self, name) >= 0, self, name, "0 or more")
-        for name in ("frequency_width", "time_width"):
-            _require(getattr(self, name) > 0, self, name, "positive")
+        _require_not_negative(self, "frequency_masks", "time_masks")
+        _require_positive(self, "frequency_width", "time_width")
         _require(0 < self.time_share <= 1, self, "time_share", "in (0, 1]")
 
     @property
@@ -269,14 +257,10 @@ class Optimizer:
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        for name in ("learning_rate", "epsilon"):
-            _require(0 < getattr(self, name) < math.inf, self, name, "positive")
-        for name in ("beta1", "beta2"):
+        _require_positive(self, "learning_rate", "epsilon", "warmup_steps", "accumulate")
+        _require_not_negative(self, "clip_norm")
+        for name in ("beta1", "beta2", "label_smoothing"):
             _require(0 <= getattr(self, name) < 1, self, name, "in [0, 1)")
-        _require(0 <= self.clip_norm < math.inf, self, "clip_norm", "0 or more")
-        _require(self.warmup_steps > 0, self, "warmup_steps", "positive")
-        _require(self.accumulate > 0, self, "accumulate", "positive")
-        _require(0 <= self.label_smoothing < 1, self, "label_smoothing", "in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,9 +283,8 @@ class Meta:
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        ok = 0 <= self.inner_learning_rate < math.inf
-        _require(ok, self, "inner_learning_rate", "0 or more")
-        _require(self.inner_steps > 0, self, "inner_steps", "positive")
+        _require_not_negative(self, "inner_learning_rate")
+        _require_positive(self, "inner_steps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,9 +303,8 @@ class Decoding:
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        for name in ("beam_size", "extra_length", "examples", "batch_size"):
-            _require(getattr(self, name) > 0, self, name, "positive")
-        _require(0 <= self.length_penalty < math.inf, self, "length_penalty", "0 or more")
+        _require_positive(self, "beam_size", "extra_length", "examples", "batch_size")
+        _require_not_negative(self, "length_penalty")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,19 +352,16 @@ class Experiment:
         """Raise UsageError on an experiment that cannot be run."""
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
-        for name in ("log_every", "save_every", "keep", "max_skipped"):
-            _require(getattr(self, name) > 0, self, name, "positive")
+        _require_positive(self, "log_every", "save_every", "keep", "max_skipped")
         least = 0 if self.start_from else 1
         _require(self.steps >= least, self, "steps", "positive, or 0 where start_from is set")
         learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
         ok = not self.frozen or (learns and self.start_from != "")
         _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")
-        for name in ("mesh_fsdp", "mesh_tensor"):
-            _require(getattr(self, name) > 0, self, name, "positive")
+        _require_positive(self, "mesh_fsdp", "mesh_tensor")
         ok = self.model.num_heads % self.mesh_tensor == 0
         _require(ok, self, "mesh_tensor", f"a divisor of num_heads = {self.model.num_heads}")
-        for name in ("seed", "validate_every"):
-            _require(getattr(self, name) >= 0, self, name, "0 or more")
+        _require_not_negative(self, "seed", "validate_every")
         _require(self.mesh_data == -1 or self.mesh_data > 0, self, "mesh_data", "positive or -1")
         for name in (*self.train_on, *self.meta.tasks):
             self.task(name)
@@ -405,6 +384,16 @@ class Experiment:
         raise UsageError(
             f"unknown task {name!r}: this experiment has {', '.join(names)}{nearest(name, names)}"
         )
+
+
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        _require(0 < getattr(config, name) < math.inf, config, name, "positive")
+
+
+def _require_not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        _require(0 <= getattr(config, name) < math.inf, config, name, "0 or more")
 
 
 def _require(ok: bool, config: Any, name: str, expected: str) -> None:

@@ -20,6 +20,7 @@ X   slots of what a decoder has said: one a position and beam
 N   tasks
 M   models that are compared
 L   places of modulation, in the order in which the model reaches them
+R   hidden units of an adapter
 P   vectors that stand before a sequence to say what the task is
 ==  =========================================================================
 

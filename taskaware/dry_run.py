@@ -17,13 +17,14 @@ from taskaware.data.features import SAMPLE_RATE, num_frames
 from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, serves
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
+from taskaware.fine_tuning import refuse_other_parameters
 from taskaware.modulation.film import TCNParam
 from taskaware.report import say
 from taskaware.run import devices_line, fresh_model, has_begun, mesh_of, open_run
 from taskaware.train.checkpoint import anything_saved
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import count_parameters, initial_state
-from taskaware.training import batching_over, refuse_other_parameters, trained
+from taskaware.training import batching_over, trained
 
 PAPER_VOCABULARY = 32_000
 """Tokens of the paper's vocabulary (§3.2): taken where there is no tokenizer to ask."""

@@ -13,7 +13,8 @@ from flax import nnx
 
 from taskaware.axes import SPLIT_OVER, on_every_device, row_parts, state_sharding
 from taskaware.config import Experiment
-from taskaware.data.batches import blank_batches, by_task
+from taskaware.data.batches import blank_batches
+from taskaware.data.collate import by_task
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import Batch

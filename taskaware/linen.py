@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from taskaware.errors import UsageError
 from taskaware.modulation.film import film
-from taskaware.modulation.graft import (
+from taskaware.modulation.sites import (
     PREFIX,
     Where,
     chosen,

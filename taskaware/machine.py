@@ -102,3 +102,12 @@ def _locked(file: IO[str], path: Path) -> bool:
         return False
     except OSError:
         return True  # some file systems of clusters have no locks: better unguarded than unusable
+
+
+def set_up_jax() -> None:
+    """Keep compiled programs between commands, where the user has not chosen otherwise."""
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "taskaware" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import operator
 import os
 import time
 import zipfile
@@ -18,17 +17,12 @@ from flax import nnx
 
 from taskaware.axes import on_every_device, own_rows, place_batch, row_parts, state_sharding
 from taskaware.config import Batching, Experiment
-from taskaware.data.batches import (
-    Own,
-    by_task,
-    evaluation_batches,
-    fingerprint,
-    training_batches,
-)
+from taskaware.data.batches import Own, evaluation_batches, fingerprint, training_batches
+from taskaware.data.collate import by_task
 from taskaware.data.tasks import TaskExamples
-from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import PAD
 from taskaware.errors import StoppedError, UsageError
+from taskaware.fine_tuning import refuse_other_parameters, taken_over
 from taskaware.inference import TaskEmbeddings, task_embeddings
 from taskaware.machine import StopSignals
 from taskaware.model.seq2seq import Seq2Seq
@@ -153,51 +147,11 @@ def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
 
 
 def _parameters_to_start_from(run: Run, own: nnx.State) -> nnx.State:
-    """Return the newest parameters of the run that this one fine-tunes.
-
-    Tasks that it does not know keep what they have: their rows of an explicit TCN.
-    """
+    """Return the newest parameters of the run that this one begins with, and new ones' own."""
     base = open_run(Path(run.experiment.start_from))
     refuse_other_parameters(base, run.experiment, run.tokenizer, own)
-    params = jax.device_get(nnx.state(restore(base)[0]))
-    new = (slice(len(base.experiment.tasks), None), Ellipsis)
-    rows = jax.tree.map(
-        lambda known, mine: jnp.concatenate([known, mine[new]]),
-        *(nnx.filter_state(state, TASK_ROWS) for state in (params, own)),
-    )
-    return nnx.merge_state(params, rows)
-
-
-def refuse_other_parameters(
-    base: Run, experiment: Experiment, tokenizer: Tokenizer, own: nnx.State
-) -> None:
-    """Raise UsageError if a run's parameters mean something else than one's own, or differ."""
-    if base.tokenizer.sha256 != tokenizer.sha256:
-        raise UsageError(
-            f"{base.folder}: trained with another tokenizer; set tokenizer to "
-            f"{base.folder / 'tokenizer.model'}"
-        )
-    names, before = ([task.name for task in e.tasks] for e in (experiment, base.experiment))
-    if experiment.model.conditioning != "vanilla" and names[: len(before)] != before:
-        raise UsageError(
-            f"{base.folder}: its task embeddings are of {', '.join(before)}, not of "
-            f"{', '.join(names)}; keep its tasks, put others behind them, and name in train_on "
-            "those to be trained"
-        )
-    params = nnx.state(nnx.eval_shape(base.fresh_model))
-    # Of an explicit TCN, all but how many tasks there are.
-    shapes = (
-        (
-            jax.tree.map(jnp.shape, nnx.filter_state(tree, nnx.Not(TASK_ROWS))),
-            jax.tree.map(lambda x: x.shape[1:], nnx.filter_state(tree, TASK_ROWS)),
-        )
-        for tree in (params, own)
-    )
-    if operator.ne(*shapes):
-        raise UsageError(
-            f"{base.folder}: its model has other parameters than this experiment's; use the same "
-            "model and tasks, and name in train_on those to be trained"
-        )
+    known = jax.device_get(nnx.state(restore(base)[0]))
+    return taken_over(known, own, len(base.experiment.tasks))
 
 
 def _loop(

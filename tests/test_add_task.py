@@ -159,3 +159,33 @@ def test_a_task_may_only_stand_behind_those_that_are_known(folder, tmp_path):
     (tmp_path / "e.json").write_text(to_json(first))
     outcome = taskaware("train", tmp_path / "e.json", "--out", tmp_path / "new")
     assert "keep its tasks, put others behind them" in refused(outcome)
+
+
+@pytest.mark.parametrize("kind", ["film", "adapter"])
+def test_a_vanilla_model_becomes_task_aware_and_stays_what_it_was_below(folder, tmp_path, kind):
+    vanilla = open_run(folder / "vanilla").experiment
+    film = FiLMConfig(kind=kind, init="zero", sharing="per_block", adapter_width=3)
+    (tmp_path / "e.json").write_text(
+        to_json(
+            dataclasses.replace(
+                vanilla,
+                model=dataclasses.replace(vanilla.model, conditioning="explicit", film=film),
+                start_from=str(folder / "vanilla"),
+                frozen=True,
+                steps=0,
+            )
+        )
+    )
+    for steps in (0, 3):
+        run = tmp_path / str(steps)
+        train = ["train", tmp_path / "e.json", "--out", run, "--steps", steps]
+        assert taskaware(*train).code == 0
+        before, after = parameters(folder / "vanilla"), parameters(run)
+        assert {path[0] for path in after.keys() - before.keys()} == {"tcn"}
+        assert all(np.array_equal(before[path], after[path]) for path in before)
+        assert taskaware("evaluate", run).code == 0
+        if not steps:
+            for task in ("st", "asr", "mt"):
+                assert texts(folder / "vanilla", task) == texts(run, task)
+    fresh = parameters(tmp_path / "0")[("tcn", "kernel_NZ")]
+    assert not np.isclose(after[("tcn", "kernel_NZ")], fresh).all(1).any()  # all tasks have learned

@@ -43,7 +43,7 @@ HOMES = {
     "rapidfuzz": ("evaluate.py",),
     "sklearn": ("analysis.py",),
     "matplotlib": ("analysis.py",),
-    "tyro": ("commands.py", "corpus_commands.py"),
+    "tyro": ("commands.py", "corpus_commands.py", "run_commands.py"),
     "rich": ("report.py",),
     "tensorboardX": ("report.py",),
 }
@@ -288,7 +288,7 @@ def test_names_annotations_and_einsums_agree(name):
 
 
 def test_the_alphabet_is_read_from_its_key():
-    assert ALPHABET == set("BACSTDHKFVZWXNLPM")
+    assert ALPHABET == set("BACSTDHKFVZWXNLPMR")
 
 
 def test_the_check_of_shapes_sees_the_package():

@@ -40,7 +40,7 @@ def test_a_word_that_is_not_understood_is_one_line(argv, message, tmp_path, monk
 @pytest.mark.parametrize(
     ("argv", "named"),
     [
-        ([], "{quickstart, prepare, check, vocab, train, evaluate, decode, embed, forgetting,"),
+        ([], "{quickstart, prepare, check, vocab, fit, train, add-task, evaluate, decode, embed,"),
         (["prepare"], "{toy, manifest, parallel, folder, mustc, iwslt, tedlium, librispeech,"),
         (["vocab", "--data", "x", "--outt", "y"], "--out"),
         (["prepare", "toy", "--out", "x", "--trian", "3"], "--train INT"),
@@ -63,7 +63,7 @@ def test_an_option_that_is_not_understood_is_named_with_what_was_expected(argv, 
         (["--stepz", 3], "--steps INT"),
         (["--model.d-modle", 3], "--model.d-model INT"),
         (["--steps", "many"], "Error parsing --steps"),
-        (["--steps", 0], "Experiment.steps: expected positive, found 0"),
+        (["--steps", 0], "steps: expected positive, or 0 where start_from is set, found 0"),
         (["--model.d-model", 17], "Model.d_model: expected a multiple of num_heads, found 17"),
         (["--model.norm", "pra"], "'pra' for argument '--model.norm'. Expected one of"),
     ],

@@ -8,7 +8,8 @@ from command_line import get_ready, refused, taskaware, tiny
 from flax import nnx
 
 from taskaware.axes import make_mesh, place_batch, row_parts, state_sharding
-from taskaware.data.batches import blank_batches, by_task, training_batches
+from taskaware.data.batches import blank_batches, training_batches
+from taskaware.data.collate import by_task
 from taskaware.fit import fit
 from taskaware.run import open_run, start
 from taskaware.strict_json import to_json

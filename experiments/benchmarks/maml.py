@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 
 from taskaware.config import Meta, Optimizer, small_model
-from taskaware.data.batches import by_task
+from taskaware.data.collate import by_task
 from taskaware.dims import Batch, Speech
 from taskaware.model.seq2seq import build
 from taskaware.train.joint import Step, joint_step

@@ -8,7 +8,6 @@ or edges stand where padding costs least, and a bucket comes as often as its sha
 
 import functools
 import hashlib
-import itertools
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
@@ -21,9 +20,10 @@ import threadpoolctl
 from taskaware.config import Batching, SpecAugment
 from taskaware.data.augment import spec_augment
 from taskaware.data.buckets import Shape, cut_by_length, equal_mass, least_padding, shape_of
+from taskaware.data.collate import collate
 from taskaware.data.features import MEL_CHANNELS
 from taskaware.data.tasks import TaskExamples
-from taskaware.dims import PAD, Batch, Speech
+from taskaware.dims import Batch, Speech
 
 _ENDLESS = 2**40
 _NO_MASKS = SpecAugment()
@@ -288,59 +288,6 @@ def evaluation_batches(
             yield indices, collate([(task_index, examples, filled)], shape)
 
 
-def by_task(batch: Batch) -> tuple[Batch, ...]:
-    """Return each task's rows as a batch of their own, in the order of the batch."""
-    borders = [*np.flatnonzero(np.diff(batch.task_B, prepend=-1)).tolist(), len(batch.task_B)]
-    spoken = 0 if batch.speech is None else len(batch.speech.length_B)
-    parts = []
-    for start, end in itertools.pairwise(borders):
-        speech = source = None
-        if batch.speech is not None and start < spoken:
-            speech = Speech(*[leaf[start:end] for leaf in batch.speech])
-        if batch.source_BS is not None and start >= spoken:
-            source = batch.source_BS[start - spoken : end - spoken]
-        parts.append(Batch(speech, source, batch.target_BT[start:end], batch.task_B[start:end]))
-    return tuple(parts)
-
-
-def collate(
-    chosen: Sequence[tuple[int, TaskExamples, Sequence[int]]],
-    shape: Shape,
-    own: Collection[int] | None = None,
-) -> Batch:
-    """Join (task, its examples, which of them) into one batch; speech tasks come first.
-
-    Args:
-        chosen: a row an example.
-        shape: to which rows are padded.
-        own: the rows of speech whose frames are computed, the others' are zero; all by default.
-    """
-    spoken, source, target, task_of = [], [], [], []
-    for task, examples, indices in chosen:
-        for index in indices:
-            target.append(examples.target[index])
-            task_of.append(task)
-            if examples.source is None:
-                spoken.append((examples, index))
-            else:
-                source.append(examples.source[index])
-    speech = None
-    if spoken:
-        # Rows that nobody touches take no memory.
-        frames_BAC = np.zeros((len(spoken), shape.frames, MEL_CHANNELS), np.float32)
-        length = [examples.source_length[index] for examples, index in spoken]
-        for row in range(len(spoken)) if own is None else own:
-            examples, index = spoken[row]
-            frames_BAC[row, : length[row]] = examples.frames(index)
-        speech = Speech(frames_BAC, np.array(length, np.int32))
-    return Batch(
-        speech,
-        _pad(source, shape.source) if source else None,
-        _pad(target, shape.target),
-        np.array(task_of, np.int32),
-    )
-
-
 def _sources(
     tasks, batching, seed, multiple, only, own=_ALL_ROWS, masks=_NO_MASKS
 ) -> tuple[list[_MixedBatches], list[float]]:
@@ -402,13 +349,6 @@ def _rows(
         size = size / max(shape.target, shape.source, shape.frames // 8)
     wanted = shares * num_tasks * size
     return [max(1, round(rows) // multiple) * multiple for rows in wanted]
-
-
-def _pad(sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
-    out = np.full((len(sequences), width), PAD, np.int32)
-    for row, tokens in enumerate(sequences):
-        out[row, : len(tokens)] = tokens
-    return out
 
 
 def _mix(*numbers: int) -> int:

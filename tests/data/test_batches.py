@@ -14,7 +14,6 @@ from taskaware.config import Batching, SpecAugment, Task
 from taskaware.data.batches import (
     Own,
     batch_shapes,
-    by_task,
     evaluation_batches,
     fingerprint,
     rows_a_batch,
@@ -22,6 +21,7 @@ from taskaware.data.batches import (
     training_batches,
 )
 from taskaware.data.buckets import _FRAME_STEP, _TOKEN_STEP, Shape
+from taskaware.data.collate import by_task
 from taskaware.data.corpora.base import NO_AUDIO, Example
 from taskaware.data.corpora.write import prepare
 from taskaware.data.tasks import load_tasks

@@ -9,7 +9,7 @@ from flax import nnx
 
 from taskaware import axes
 from taskaware.config import Meta
-from taskaware.data.batches import by_task
+from taskaware.data.collate import by_task
 from taskaware.dims import EOS, PAD, Batch
 from taskaware.model.seq2seq import build
 from taskaware.modulation.film import TCNParam
