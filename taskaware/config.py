@@ -66,9 +66,8 @@ class FiLMConfig:
     scale: Literal["one_plus", "direct"] = "one_plus"
     """Of film, D2: γ = 1 + t[:d], or γ = t[:d] (the letter of eq. 6)."""
     sharing: Literal["all_blocks", "per_stack", "per_block", "per_block_offset"] = "all_blocks"
-    """D3: one γ, β for everything (the letter of eq. 6); one for the encoder side and one for
-    the decoder side; one for each block; or one plus an offset a block, learned from zero and the
-    same for all tasks."""
+    """D3: one γ, β for everything (the letter of eq. 6); one for either side, encoder and decoder;
+    one for each block; or one plus an offset a block, learned from zero, that is every task's."""
     init: Literal["task_distinct", "zero", "lecun"] = "task_distinct"
     """How t starts. task_distinct: γ part 0, β part random, so confusable tasks differ from the
     first step and γ^L stays 1. zero: exactly the identity when γ = 1 + t, for trained weights.
@@ -325,11 +324,9 @@ class Experiment:
     train_on: tuple[str, ...] = ()
     """Names of the tasks that are trained; empty for all. All are scored."""
     start_from: str = ""
-    """A run folder with whose newest parameters this one begins: fine-tuning. Tasks may stand
-    behind those that it knows."""
+    """A run folder with whose newest parameters this one begins. Tasks may stand behind its own."""
     frozen: bool = False
-    """Change only what the explicit TCN holds for each trained task, as a new one: no other task's
-    output changes by a bit."""
+    """Change only what the explicit TCN holds for each trained task: no other's output changes."""
     steps: int = 600_000
     """0 with start_from: only the tasks are other ones."""
     seed: int = 0
@@ -353,8 +350,7 @@ class Experiment:
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
         _require_positive(self, "log_every", "save_every", "keep", "max_skipped")
-        least = 0 if self.start_from else 1
-        _require(self.steps >= least, self, "steps", "positive, or 0 where start_from is set")
+        _require(self.steps >= (not self.start_from), self, "steps", "positive, or 0 where start_from is set")
         learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
         ok = not self.frozen or (learns and self.start_from != "")
         _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")
