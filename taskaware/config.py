@@ -350,7 +350,8 @@ class Experiment:
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
         _require_positive(self, "log_every", "save_every", "keep", "max_skipped")
-        _require(self.steps >= (not self.start_from), self, "steps", "positive, or 0 where start_from is set")
+        enough = self.steps >= (not self.start_from)
+        _require(enough, self, "steps", "positive, or 0 where start_from is set")
         learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
         ok = not self.frozen or (learns and self.start_from != "")
         _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")
