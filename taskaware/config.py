@@ -333,7 +333,7 @@ class Experiment:
     log_every: int = 50
     save_every: int = 1000
     keep: int = 2
-    """Newest checkpoints that stay, to choose from or to average."""
+    """Newest checkpoints that stay, to choose from or to average, besides the best."""
     max_skipped: int = 10
     """A batch whose loss or gradient is not finite is skipped; so many in a row end the run."""
     validate_every: int = 0

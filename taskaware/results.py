@@ -19,11 +19,12 @@ from taskaware.pretrained import digest
 from taskaware.run import Run, read_json, write_json, write_text
 from taskaware.task_vectors import TaskVector, TaskVectors
 from taskaware.train.state import count_parameters
-from taskaware.training import embeddings_of, restore, saved_steps, training_seconds
+from taskaware.training import best_step, embeddings_of, restore, saved_steps, training_seconds
 
-Selection = Literal["newest", "average", "single", "taskwise"]
-"""The newest checkpoint; the mean of all that were kept; the one that is best for all trained
-tasks together on the validation split; or each task's own best one there (paper §3.3.2)."""
+Selection = Literal["newest", "average", "best", "single", "taskwise"]
+"""The newest checkpoint; the mean of the newest ones; the one of least validation loss; the one
+whose scores on that split are best for all trained tasks together; or each task's own best one
+there (paper §3.3.2)."""
 
 
 def score(run: Run, split: str = "test", selection: Selection = "newest") -> dict[str, Any]:
@@ -88,7 +89,9 @@ def choose(run: Run, selection: Selection) -> list[tuple[int, ...]]:
         case "newest":
             return [steps[-1:]] * len(tasks)
         case "average":
-            return [steps] * len(tasks)
+            return [steps[-run.experiment.keep :]] * len(tasks)
+        case "best":
+            return [(best_step(run),)] * len(tasks)
         case "single" | "taskwise":
             regret_SN = regrets(run, _validation_scores(run, steps))
             if selection == "single":

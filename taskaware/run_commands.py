@@ -13,15 +13,16 @@ from taskaware.machine import cpu_count, set_up_jax
 def evaluate(
     run: tyro.conf.Positional[Path],
     split: str = "test",
-    select: Literal["newest", "average", "single", "taskwise"] = "newest",
+    select: Literal["newest", "average", "best", "single", "taskwise"] = "newest",
 ) -> None:
     """Decode a split with a trained run, score every task, print and store the row.
 
     Args:
         run: folder of taskaware train.
         split: of the prepared data.
-        select: which checkpoint: the newest; the mean of all that the run keeps; the single one
-            that is best for all tasks on the validation split; or each task's best one there.
+        select: which checkpoint: the newest; the mean of the newest that the run keeps; the best by
+            the validation loss that training measured; the single one that is best for all tasks by
+            its scores on the validation split; or each task's best one there.
     """
     set_up_jax()
     from taskaware.report import console, results_table, say
@@ -127,7 +128,7 @@ def forgetting(
 def share(
     run: tyro.conf.Positional[Path],
     out: tyro.conf.Positional[Path],
-    select: Literal["newest", "average", "single"] = "newest",
+    select: Literal["newest", "average", "best", "single"] = "newest",
     task: str = "",
     push: str = "",
 ) -> None:

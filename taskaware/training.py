@@ -91,13 +91,16 @@ def _train(run: Run, accept_changes: bool) -> None:
         )
         began, before = time.monotonic(), training_seconds(run) if int(state.step) else 0.0
 
-        def save(state: TrainState) -> None:
-            checkpoints.save(state, about)
+        names = [experiment.tasks[index].name for index in experiment.trained]
+
+        def save(state: TrainState, scores: dict[str, float]) -> None:
+            losses = [scores[f"validation_loss/{name}"] for name in names] if scores else []
+            checkpoints.save(state, about, sum(losses) / len(losses) if losses else None)
             if is_first():
                 write_json(run.folder / "seconds.json", before + time.monotonic() - began)
 
         if saved is None and not experiment.steps:
-            save(state)  # there is nothing to learn
+            save(state, {})  # there is nothing to learn
         with jax.set_mesh(mesh):
             state = _loop(run, model, examples, mesh, state, step, save, stop)
     if stop.received is not None:
@@ -161,7 +164,7 @@ def _loop(
     mesh: jax.sharding.Mesh,
     state: TrainState,
     step: Step,
-    save: Callable[[TrainState], None],
+    save: Callable[[TrainState, dict[str, float]], None],
     stop: Callable[[], bool],
 ) -> TrainState:
     """Give the training loop its batches and ears, and count steps in batches for it."""
@@ -202,6 +205,21 @@ def _loop(
             evaluators=evaluators,
             report_scores=log.scores if log else lambda step, scores: None,
         )
+
+
+def best_step(run: Run) -> int:
+    """Return the step of least validation loss, the mean of trained tasks; none is a UsageError."""
+    checkpoints = run.checkpoints()
+    try:
+        step = checkpoints.best()
+    finally:
+        checkpoints.close()
+    if step is None:
+        raise UsageError(
+            f"{checkpoints.folder}: no checkpoint has a validation loss; set validate_every, and "
+            "save_every to a multiple of it"
+        )
+    return step
 
 
 def saved_steps(run: Run) -> tuple[int, ...]:

@@ -28,11 +28,11 @@ logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells its moves, a
 
 
 class Checkpoints:
-    """The newest steps of a run, each whole or absent.
+    """The newest steps of a run and the one of least loss, each whole or absent.
 
     Args:
         folder: where steps lie, one subfolder each.
-        keep: how many stay.
+        keep: how many of the newest stay.
     """
 
     def __init__(self, folder: Path, keep: int):
@@ -42,11 +42,21 @@ class Checkpoints:
         self._background = concurrent.futures.ThreadPoolExecutor(1)
         self._saving: concurrent.futures.Future[None] | None = None
         self._whole: int | None = None  # the step that has been read to its last byte
+        self._losses: dict[int, float | None] = {}
 
     def steps(self) -> tuple[int, ...]:
         """Return the steps that have been committed and kept, the newest last."""
         kept = self._manifests if self._manifests.exists() else self.folder
         return tuple(sorted(_numbers(kept)))
+
+    def best(self) -> int | None:
+        """Return the committed step of least loss, the first of equals; None if none has one.
+
+        A step's loss is part of it, so no crash can part them.
+        """
+        losses = {step: self._loss(step) for step in self.steps()}
+        known = {step: loss for step, loss in losses.items() if loss is not None}
+        return min(known, key=lambda step: known[step], default=None)
 
     def recover(self, tell: Callable[[str], None]) -> int | None:
         """Return the newest step that is whole, None if none was ever committed.
@@ -92,19 +102,22 @@ class Checkpoints:
         )
         return step
 
-    def save(self, state: TrainState, about: dict[str, str]) -> None:
+    def save(self, state: TrainState, about: dict[str, str], loss: float | None = None) -> None:
         """Begin to save a state; it is safe once ``wait`` or the next ``save`` has returned.
 
         Args:
             state: copied to the host before this returns, so it may be donated afterwards.
             about: what the state belongs to; ``restore`` compares it.
+            loss: by which the best of all steps is kept besides the newest, if it is known.
 
         Raises:
             RunError: the state before could not be saved, or this one cannot.
         """
         self.wait()
         step = int(state.step)
-        items = {"state": _plain(state), "about": about | {"shapes": json.dumps(_shapes(state))}}
+        self._losses[step] = loss
+        said = {"shapes": json.dumps(_shapes(state)), "loss": json.dumps(loss)}
+        items = {"state": _plain(state), "about": about | said}
         try:
             if is_first():
                 self._manifests.mkdir(parents=True, exist_ok=True)
@@ -185,8 +198,21 @@ class Checkpoints:
             return
         self._record(step, "part").write_text(manifest(self.folder / str(step)))
         os.replace(self._record(step, "part"), self._record(step, "json"))
+        best = self.best()
         for old in self.steps()[: -self._keep]:
-            self._delete(old)
+            if old != best:
+                self._delete(old)
+
+    def _loss(self, step: int) -> float | None:
+        """Return the loss that a step was saved with, if any and if it can be read."""
+        if step not in self._losses:
+            try:
+                path = str(self.folder / str(step))
+                found = ocp.load_checkpointables(path, {"about": None})["about"]
+                self._losses[step] = json.loads(found.get("loss", "null"))
+            except Exception:  # damaged: whoever restores it says so
+                return None
+        return self._losses[step]
 
     def _delete(self, step: int) -> None:
         """Delete a step, so that a half deleted one is known as such."""

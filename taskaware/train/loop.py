@@ -42,7 +42,7 @@ def train(
     save_every: int,
     max_skipped: int,
     report: Callable[[Progress], None],
-    save: Callable[[TrainState], None],
+    save: Callable[[TrainState, dict[str, float]], None],
     stop: Callable[[], bool] = lambda: False,
     evaluate_every: int = 0,
     evaluators: Sequence[Evaluator] = (),
@@ -63,7 +63,7 @@ def train(
         save_every: steps between checkpoints.
         max_skipped: so many skipped steps in a row end the run.
         report: called with the averages of the steps since the last call.
-        save: called with the state.
+        save: called with the state, and with its scores if it has been evaluated.
         stop: asked after each step, and after evaluations, whose scores are dropped if so.
         evaluate_every: steps between evaluations; 0 for none.
         evaluators: called with the state; each yields (name, value).
@@ -86,14 +86,16 @@ def train(
             now = time.monotonic()
             report(_summarize(fetched, tasks, number, total, now - since, now - began))
             pending, since = [], now
+        scores = {}
         if evaluate_every and number % evaluate_every == 0 and not stopped:
             scores = dict(score for run in evaluators for score in run(state))
-            stopped = stop()
-            if not stopped:
+            if stopped := stop():
+                scores = {}
+            else:
                 report_scores(number, scores)
             since = time.monotonic()
         if number % save_every == 0 or number == total or stopped:
-            save(state)
+            save(state, scores)
         if stopped:
             break
     return state

@@ -84,6 +84,36 @@ def test_as_many_are_kept_as_are_asked_for(tmp_path):
     assert Checkpoints(tmp_path, 3).steps() == (1, 2, 3)
 
 
+def test_the_best_step_is_kept_besides_the_newest_and_known_to_whoever_opens_the_folder(tmp_path):
+    state, kept = toy_run.setup()[1], []
+    for step, loss in enumerate((3.0, None, 1.0, 2.0, 1.0, None, 0.5, 4.0), 1):
+        checkpoints = Checkpoints(tmp_path, 2)
+        checkpoints.save(state._replace(step=jnp.int32(step)), ABOUT, loss)
+        checkpoints.close()
+        found = Checkpoints(tmp_path, 2)
+        kept.append((found.best(), found.steps()))
+    assert kept == [
+        (1, (1,)),
+        (1, (1, 2)),
+        (3, (2, 3)),
+        (3, (3, 4)),
+        (3, (3, 4, 5)),
+        (3, (3, 5, 6)),
+        (7, (6, 7)),
+        (7, (7, 8)),
+    ]
+
+
+def test_a_best_step_that_is_damaged_is_not_the_best_any_more(tmp_path):
+    state = toy_run.setup()[1]
+    checkpoints = Checkpoints(tmp_path, 1)
+    for step, loss in enumerate((1.0, 3.0, 2.0), 1):
+        checkpoints.save(state._replace(step=jnp.int32(step)), ABOUT, loss)
+    checkpoints.close()
+    shutil.rmtree(tmp_path / "1" / "about")
+    assert Checkpoints(tmp_path, 1).best() == 3
+
+
 def test_a_state_may_be_donated_once_save_has_returned(tmp_path):
     step, state = toy_run.setup()
     step = jax.jit(step, donate_argnums=0)

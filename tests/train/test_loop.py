@@ -32,7 +32,7 @@ def run(step=None, *, total=7, log_every=3, save_every=2, start=0, batches=None,
         save_every=save_every,
         max_skipped=options.pop("max_skipped", 3),
         report=told.append,
-        save=lambda state: saved.append(int(state.step)),
+        save=lambda state, scores: saved.append(int(state.step)),
         **options,
     )
     return final, told, saved
