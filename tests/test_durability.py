@@ -119,8 +119,8 @@ def paused(trained, monkeypatch):
 
 
 def keep_step(patch, compiled):
-    step = training._step
-    patch.setattr(training, "_step", lambda *args: compiled.setdefault(0, step(*args)))
+    step = training.step_of
+    patch.setattr(training, "step_of", lambda *args: compiled.setdefault(0, step(*args)))
 
 
 def test_a_run_in_three_sittings_is_the_run_in_one(paused, tmp_path):
