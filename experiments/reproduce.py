@@ -62,7 +62,8 @@ TABLES = {
     ),
     "add_task": (
         *("explicit", "explicit_1", "explicit_4", "explicit_16", "explicit_64", "explicit_all"),
-        *("explicit_together", "implicit", "implicit_1", "implicit_4", "implicit_16"),
+        *("explicit_together", "adapter", "adapter_1", "adapter_4", "adapter_16", "adapter_64"),
+        *("adapter_all", "implicit", "implicit_1", "implicit_4", "implicit_16"),
         *("implicit_64", "replay_64", "replay_all", "implicit_together"),
     ),
     "unseen_speaker": ("plain", "echo", "noise", "pitch", "masks"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskaware.add_task import add_task
-from taskaware.config import Experiment, Task
+from taskaware.config import Experiment, FiLMConfig, Task
 from taskaware.quickstart import base_experiment
 
 SIZES = "--train 6000 --validation 100 --test 400"
@@ -35,22 +35,31 @@ def into_romanian(name: str, source: str, examples: int = 0) -> Task:
     )
 
 
-def known(conditioning: str) -> Experiment:
+ADAPTERS = FiLMConfig(kind="adapter", sharing="per_block")
+
+
+def known(conditioning: str, film: FiLMConfig | None = None) -> Experiment:
     """Return the experiment of four tasks."""
     base = base_experiment(Path("data/toy"), steps=1800, seed=0)
     return replace(
         base,
         tasks=(*base.tasks, into_romanian("mt_ro", "text")),
         tokenizer="data/toy_de_ro.model",
-        model=replace(base.model, conditioning=conditioning),
+        model=replace(base.model, conditioning=conditioning, film=film or base.model.film),
     )
 
 
-def added(conditioning: str, examples: int, **options) -> Experiment:
-    """Return the experiment that adds the fifth task from so many of its examples; 0 for all."""
-    folder = f"runs/add_task/{conditioning}"
+def added(row: str, examples: int, **options) -> Experiment:
+    """Return the experiment that adds the fifth task from so many of its examples; 0 for all.
+
+    Args:
+        row: of the four tasks that are known.
+        examples: of the fifth.
+        options: of ``add_task``.
+    """
+    base = known("explicit", ADAPTERS) if row == "adapter" else known(row)
     task = into_romanian("st_ro", "speech", examples)
-    return add_task(known(conditioning), folder, task, **options)
+    return add_task(base, f"runs/add_task/{row}", task, **options)
 
 
 def together(conditioning: str) -> Experiment:
