@@ -40,6 +40,15 @@ def test_what_stands_in_files_is_what_the_results_say(scripts):
         assert path.read_text(encoding="utf-8") == text, "run experiments/tables.py"
 
 
+def test_tasks_that_were_added_to_a_frozen_model_cost_the_others_nothing():
+    found = [*(EXPERIMENTS / "results" / "add_task").glob("*.forgetting.json")]
+    frozen = [path for path in found if not path.name.startswith("replay")]
+    assert len(frozen) == 14 and len(found) == 16
+    for path in found:
+        changes = json.loads(path.read_text())["change"]
+        assert any(map(any, changes)) == (path not in frozen), path
+
+
 def test_stored_results_are_of_the_experiments_that_stand_there(scripts):
     reproduce, _ = scripts
     from taskaware.experiment_file import definitions

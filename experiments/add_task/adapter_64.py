@@ -3,7 +3,8 @@
     python experiments/reproduce.py add_task/adapter_64
 
 Paper: not in it.
-Obtained: not yet.
+Obtained: ST BLEU 90.4, ASR WER 1.8, MT BLEU 99.8, MT RO BLEU 99.4, ST RO BLEU 15.0, confusion %
+0.2; one seed, 30 s each on 2 CPU cores, 2026-11-22.
 """
 
 from base import added
