@@ -1,6 +1,7 @@
 """Train, score and store rows of the paper's tables, one after the other.
 
-    python experiments/reproduce.py                          all of them: 4 hours on 2 cores
+    python experiments/reproduce.py                          all of them
+    python experiments/reproduce.py table2 table3 table6 figure2   2.4 hours on 2 cores
     python experiments/reproduce.py table3                   one table
     python experiments/reproduce.py table3/joint_implicit    one row
 
