@@ -22,6 +22,11 @@ PATIENCE = (
 )
 """With a busy machine, on which devices that are threads wait long for each other."""
 
+GLOO = re.compile(
+    r"\[Gloo\] Rank|is connected to|peer ranks\.|Expected number of connected peer ranks is :|\d+"
+)
+"""What threads of XLA's transport print, piece by piece and into each other's lines."""
+
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
@@ -93,7 +98,7 @@ def test_two_processes_train_what_one_trains_and_live_and_die_together(given, tm
     both[1].send_signal(signal.SIGTERM)
     codes, told = end(both)
     assert codes == [143, 143], told
-    assert not [line for line in told[1][0].splitlines() if "[Gloo]" not in line]
+    assert not GLOO.sub("", told[1][0]).strip()
     stopped = metrics(run)[-1]["step"]
     assert f"stopped by SIGTERM after step {stopped}, which is saved" in told[0][1]
 
