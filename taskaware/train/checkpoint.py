@@ -71,6 +71,8 @@ class Checkpoints:
             UsageError: something was committed, and all of it is damaged.
         """
         self._whole = first_does(lambda: self._recover(tell))
+        # Orbax reads with all processes together: later, only the first will ask for the best.
+        self.best()
         return self._whole
 
     def _recover(self, tell: Callable[[str], None]) -> int | None:
@@ -211,7 +213,7 @@ class Checkpoints:
                 found = ocp.load_checkpointables(path, {"about": None})["about"]
                 self._losses[step] = json.loads(found.get("loss", "null"))
             except Exception:  # damaged: whoever restores it says so
-                return None
+                self._losses[step] = None
         return self._losses[step]
 
     def _delete(self, step: int) -> None:
