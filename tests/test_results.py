@@ -226,6 +226,7 @@ def test_other_ways_to_tell_the_task_go_the_whole_way(runs, changes, tmp_path):
         assert (outcome.code, outcome.err) == (0, "")
 
 
+@pytest.mark.long  # resuming is also tried in test_durability
 def test_meta_learning_goes_the_whole_way_and_resumes_bit_for_bit(runs, tmp_path):
     whole = dataclasses.replace(tiny(runs), strategy="maml")
     train(start(whole, tmp_path / "straight"))

@@ -196,6 +196,7 @@ def test_side_by_side_tasks_are_what_they_are_one_by_one(monkeypatch):
     close(together, gradient(m, tasks, Meta()))
 
 
+@pytest.mark.long
 def test_computing_inner_steps_again_changes_no_gradient():
     m, tasks = model("implicit"), text_tasks()
     keeping, again = (Meta(order="second", inner_steps=2, remat=r) for r in (False, True))
@@ -230,7 +231,7 @@ def test_an_adaptation_that_is_not_finite_changes_nothing():
         assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [(2, 2, 2), pytest.param((8, 1, 1), marks=pytest.mark.long)])
 def test_a_step_over_eight_devices_is_the_step_on_one(shape):
     step, state = setup("implicit", Meta(order="second"))
     tasks = text_tasks(rows=16)
