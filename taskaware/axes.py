@@ -94,9 +94,14 @@ def own_rows(mesh: Mesh) -> tuple[int, int, int]:
     return own[0], own[-1] + 1, len(devices)
 
 
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Return how the arrays of a batch are split: by rows."""
+    return NamedSharding(mesh, PartitionSpec(SPLIT_OVER["batch"]))
+
+
 def place_batch(mesh: Mesh, batch: PyTree) -> PyTree:
     """Send a batch to the devices, rows split among them; each process sends its own devices'."""
-    sharding = NamedSharding(mesh, PartitionSpec(SPLIT_OVER["batch"]))
+    sharding = batch_sharding(mesh)
     if jax.process_count() == 1:
         return jax.device_put(batch, sharding)
     return jax.tree.map(

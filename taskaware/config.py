@@ -204,7 +204,8 @@ class Batching:
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
-        _require_positive(self, "size", "buckets", "max_tokens", "max_seconds")
+        _require_positive(self, "size", "buckets", "max_tokens")
+        _require(self.max_seconds > 0, self, "max_seconds", "positive")  # infinite: no limit
         _require_not_negative(self, "alpha", "corpus_alpha")
 
 
@@ -366,11 +367,8 @@ class Experiment:
     @property
     def trained(self) -> tuple[int, ...]:
         """The trained tasks, by their place among all."""
-        return tuple(
-            index
-            for index, task in enumerate(self.tasks)
-            if not self.train_on or task.name in self.train_on
-        )
+        names = self.train_on or [task.name for task in self.tasks]
+        return tuple(index for index, task in enumerate(self.tasks) if task.name in names)
 
     def task(self, name: str) -> Task:
         """Return the task of that name, or raise UsageError with the nearest one."""

@@ -22,9 +22,8 @@ from taskaware.modulation.film import TCNParam
 from taskaware.report import say
 from taskaware.run import devices_line, fresh_model, has_begun, mesh_of, open_run
 from taskaware.train.checkpoint import anything_saved
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import count_parameters, initial_state
-from taskaware.training import batching_over, trained
+from taskaware.train.state import count_parameters
+from taskaware.training import batching_over, first_state
 
 PAPER_VOCABULARY = 32_000
 """Tokens of the paper's vocabulary (§3.2): taken where there is no tokenizer to ask."""
@@ -97,10 +96,7 @@ def _model(
     """Find out the parameters' shapes; no number of them is computed."""
     vocabulary = tokenizer.size if tokenizer else PAPER_VOCABULARY
     params = nnx.state(nnx.eval_shape(lambda: fresh_model(experiment, vocabulary)))
-    optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    state = jax.eval_shape(
-        lambda p: initial_state(p, optimizer, experiment.seed, trained(experiment)), params
-    )
+    state = jax.eval_shape(lambda params: first_state(experiment, params), params)
     sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state[1:3])]
     model = experiment.model
     said = (

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import nnx
 
-from taskaware.axes import SPLIT_OVER, on_every_device, row_parts, state_sharding
+from taskaware.axes import batch_sharding, row_parts, state_sharding
 from taskaware.config import Experiment
 from taskaware.data.batches import blank_batches
 from taskaware.data.collate import by_task
@@ -20,9 +20,7 @@ from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import Batch
 from taskaware.errors import UsageError
 from taskaware.run import fresh_model, mesh_of
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import initial_state
-from taskaware.training import batching_over, step_of, trained
+from taskaware.training import batching_over, first_state, jit_step
 
 _PRECISION = 0.02
 """The next larger batch that is known not to fit is at most this part larger."""
@@ -59,7 +57,8 @@ def fit(
     tasks = load_tasks(experiment.tasks, "train", tokenizer, experiment.batching, experiment.seed)
     needs = _Needs(experiment, tokenizer.size, tasks)
     size = experiment.batching.size
-    watched = {max(range(len(needs.batches(size))), key=lambda i: _work(needs.batches(size)[i]))}
+    work = [_work(batch) for batch in needs.batches(size)]
+    watched = {work.index(max(work))}  # shapes, by their places
     good, bad, known = 0, size, {}
 
     def fits(size: int) -> bool:
@@ -80,10 +79,10 @@ def fit(
                 f"{known[bad] / 2**30:.2f}); lower batching.max_seconds or batching.max_tokens, "
                 "set model.remat full with model.scan, or split the model over more devices"
             )
-        found = [needs.bytes(batch) for batch in needs.batches(good)]
+        batches = needs.batches(good)
+        found = [needs.bytes(batch) for batch in batches]
         if max(found) <= limit:
-            names = map(_name, needs.batches(good))
-            return Fit(good, dict(zip(names, found, strict=True)), limit)
+            return Fit(good, dict(zip(map(_name, batches), found, strict=True)), limit)
         watched.add(found.index(max(found)))
         known[good] = max(found)
         good, bad = 0, good
@@ -111,20 +110,12 @@ class _Needs:
 
     def __init__(self, experiment: Experiment, vocab_size: int, tasks: list[TaskExamples]):
         model = nnx.eval_shape(lambda: fresh_model(experiment, vocab_size))
-        optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
         self._experiment, self._tasks = experiment, tasks
         self._mesh = mesh_of(experiment)
-        state = jax.eval_shape(
-            lambda params: initial_state(params, optimizer, experiment.seed, trained(experiment)),
-            nnx.state(model),
-        )
+        state = jax.eval_shape(lambda params: first_state(experiment, params), nnx.state(model))
         where = state_sharding(self._mesh, state)
         self._state = _placed(state, where)
-        self._step = jax.jit(
-            step_of(experiment, model),
-            donate_argnums=0,
-            out_shardings=(where, on_every_device(self._mesh)),
-        )
+        self._step = jit_step(experiment, model, self._mesh, where)
         self._found: dict[str, int] = {}
 
     def batches(self, size: int) -> list[Batch]:
@@ -138,7 +129,7 @@ class _Needs:
         """Return what a device needs for a step on a batch, state included."""
         name = _name(batch)
         if name not in self._found:
-            split = jax.sharding.NamedSharding(self._mesh, jax.P(SPLIT_OVER["batch"]))
+            split = batch_sharding(self._mesh)
             given: Any = by_task(batch) if self._experiment.strategy == "maml" else batch
             given = _placed(given, jax.tree.map(lambda _: split, given))
             with jax.set_mesh(self._mesh):

@@ -8,7 +8,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,6 @@ def _train(run: Run, accept_changes: bool) -> None:
             say(f"{task.task.name}: {task.left_out} of {len(task.rows)} too long, left out")
     model = run.fresh_model()
     graphdef, params = nnx.split(model)
-    optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
     mesh = mesh_of(experiment)
     batching, multiple = batching_over(experiment, row_parts(mesh))
     settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
@@ -77,18 +76,14 @@ def _train(run: Run, accept_changes: bool) -> None:
         saved = checkpoints.recover(say)
         if experiment.start_from and saved is None:
             params = _parameters_to_start_from(run, params)
-        state = initial_state(params, optimizer, experiment.seed, trained(experiment))
+        state = first_state(experiment, params)
         where = state_sharding(mesh, state)
         if saved is not None:
             state = checkpoints.restore(saved, state, where, {} if accept_changes else about)
             say(f"{run.folder}: going on from step {saved}")
         else:
             state = jax.jit(lambda state: state, out_shardings=where)(state)
-        step = jax.jit(
-            step_of(experiment, model),
-            donate_argnums=0,
-            out_shardings=(where, on_every_device(mesh)),
-        )
+        step = jit_step(experiment, model, mesh, where)
         began, before = time.monotonic(), training_seconds(run) if int(state.step) else 0.0
 
         names = [experiment.tasks[index].name for index in experiment.trained]
@@ -118,7 +113,7 @@ def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
     """Return the step of the experiment's strategy."""
     smoothing = experiment.optimizer.label_smoothing
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    changed = trained(experiment)
+    changed = _trained(experiment)
     match experiment.strategy:
         case "joint":
             return joint_step(model, optimizer, smoothing, len(experiment.tasks), changed)
@@ -133,7 +128,29 @@ def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
             assert_never(experiment.strategy)
 
 
-def trained(experiment: Experiment) -> nnx.filterlib.Filter:
+def jit_step(
+    experiment: Experiment, model: Seq2Seq, mesh: jax.sharding.Mesh, where: TrainState
+) -> Any:
+    """Return the step to be compiled for a mesh; it takes the state's memory for the next one.
+
+    Args:
+        experiment: what is trained.
+        model: of it.
+        mesh: the devices.
+        where: how the state is split over them.
+    """
+    return jax.jit(
+        step_of(experiment, model), donate_argnums=0, out_shardings=(where, on_every_device(mesh))
+    )
+
+
+def first_state(experiment: Experiment, params: nnx.State) -> TrainState:
+    """Return the state before the experiment's first step."""
+    optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
+    return initial_state(params, optimizer, experiment.seed, _trained(experiment))
+
+
+def _trained(experiment: Experiment) -> nnx.filterlib.Filter:
     """Return which of the model's parameters the experiment changes."""
     return TASK_ROWS if experiment.frozen else ...
 
@@ -209,11 +226,8 @@ def _loop(
 
 def best_step(run: Run) -> int:
     """Return the step of least validation loss, the mean of trained tasks; none is a UsageError."""
-    checkpoints = run.checkpoints()
-    try:
+    with contextlib.closing(run.checkpoints()) as checkpoints:
         step = checkpoints.best()
-    finally:
-        checkpoints.close()
     if step is None:
         raise UsageError(
             f"{checkpoints.folder}: no checkpoint has a validation loss; set validate_every, and "
@@ -224,11 +238,8 @@ def best_step(run: Run) -> int:
 
 def saved_steps(run: Run) -> tuple[int, ...]:
     """Return the steps of the run's checkpoints, the newest last; none is a UsageError."""
-    checkpoints = run.checkpoints()
-    try:
+    with contextlib.closing(run.checkpoints()) as checkpoints:
         steps = checkpoints.steps()
-    finally:
-        checkpoints.close()
     if not steps:
         raise UsageError(f"{checkpoints.folder}: no checkpoint; run taskaware train first")
     return steps
@@ -244,17 +255,12 @@ def restore(run: Run, steps: Sequence[int] = ()) -> tuple[Seq2Seq, tuple[int, ..
     steps = tuple(steps) or saved_steps(run)[-1:]
     model = run.fresh_model()
     graphdef, params = nnx.split(model)
-    optimizer = make_optimizer(run.experiment.optimizer, run.experiment.model.d_model)
-    seed, kept = run.experiment.seed, trained(run.experiment)
-    like = jax.eval_shape(lambda: initial_state(params, optimizer, seed, kept))
+    like = jax.eval_shape(lambda: first_state(run.experiment, params))
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     where = jax.tree.map(lambda _: device, like)
-    checkpoints = run.checkpoints()
-    try:
+    with contextlib.closing(run.checkpoints()) as checkpoints:
         read = (checkpoints.restore(step, like, where, _about(run)).params for step in steps)
         params = average(read) if len(steps) > 1 else next(read)
-    finally:
-        checkpoints.close()
     return nnx.merge(graphdef, params), steps
 
 

@@ -78,11 +78,10 @@ def foretold(size: Size, kind: str, devices: int) -> dict[str, Any]:
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
     where = axes.state_sharding(mesh, state)
     rows = jax.eval_shape(lambda: batch(size, "speech", ROWS * devices // tensor))
-    split = jax.sharding.NamedSharding(mesh, jax.P(axes.SPLIT_OVER["batch"]))
     with jax.set_mesh(mesh):
         step = jax.jit(
             joint_step(model, optimizer, 0.1, 2),
-            in_shardings=(where, split),
+            in_shardings=(where, axes.batch_sharding(mesh)),
             out_shardings=(where, None),
             donate_argnums=0,
         )
