@@ -263,7 +263,7 @@ class Seq2Seq(nnx.Module):
         keys = None if key is None else jax.random.split(key, len(blocks))
         per_block = (None if modulation is None else modulation.at(slice(1, None)), keys)
 
-        def body(graphdef, x, slices):
+        def body(graphdef, context, x, slices):
             weights, (place, block_key) = slices
             x = nnx.merge(graphdef, weights)(x, place, block_key, *context)
             return constrain(x, "batch", None, None), None
@@ -276,10 +276,13 @@ class Seq2Seq(nnx.Module):
         graphdefs, states = zip(*map(nnx.split, blocks), strict=True)
         if self.config.scan:
             weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-            return lax.scan(functools.partial(body, graphdefs[0]), x, (weights, per_block))[0]
+            each = functools.partial(body, graphdefs[0], context)
+            return lax.scan(each, x, (weights, per_block))[0]
+        # Blocks are alike: a function of its own is traced once and not once a block.
+        body = jax.jit(body, static_argnums=0)
         for layer, (graphdef, weights) in enumerate(zip(graphdefs, states, strict=True)):
             slices = weights, jax.tree.map(lambda leaf, i=layer: leaf[i], per_block)
-            x, _ = body(graphdef, x, slices)
+            x, _ = body(graphdef, context, x, slices)
         return x
 
 
