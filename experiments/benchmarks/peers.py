@@ -60,19 +60,21 @@ class Times(NamedTuple):
 
 
 def take_turns(own: Run, peer: Run, rounds: int) -> Times:
-    """Time both, in turns after one round of warming up, so that a busy machine slows both."""
-    seconds: list[tuple[float, float]] = []
-    for _ in range(rounds + 1):
-        seconds.append((_timed(own), _timed(peer)))
-    kept = seconds[1:]
+    """Time both, in turns, so that a busy machine slows both; each warms up in every turn.
+
+    For the other's work, and any pause, has taken the memory that it had: its first run after that
+    takes a fifth longer than those that follow, which are what training is made of.
+    """
+    seconds = [(_timed(own), _timed(peer)) for _ in range(rounds)]
     return Times(
-        statistics.median(a for a, _ in kept),
-        statistics.median(b for _, b in kept),
-        statistics.median(a / b for a, b in kept),
+        statistics.median(a for a, _ in seconds),
+        statistics.median(b for _, b in seconds),
+        statistics.median(a / b for a, b in seconds),
     )
 
 
 def _timed(run: Run) -> float:
+    run()
     since = time.perf_counter()
     run()
     return time.perf_counter() - since
@@ -122,6 +124,11 @@ def line(
     figures = {"own": own, "peer": peer, "ratio": ratio}
     rounded = {key: value and float(f"{value:.3g}") for key, value in figures.items()}
     return {"work": work, "size": size, **rounded, "unit": unit, "goal": goal}
+
+
+def goal(goals: tuple[float, ...], size: str) -> float:
+    """Return the goal at a size, of those at all sizes in order."""
+    return dict(zip(SIZES, goals, strict=True))[size]
 
 
 def batch(size: Size, source: str, rows: int = ROWS) -> Batch:
