@@ -188,6 +188,7 @@ def test_a_task_that_is_not_in_meta_train_is_judged_unadapted():
     assert abs(float(every[1] - none[1])) > 1e-3
 
 
+@pytest.mark.long
 def test_side_by_side_tasks_are_what_they_are_one_by_one(monkeypatch):
     m, tasks = model("implicit", speech=True), by_task(toy_run.batch(rows=4))
     assert maml._same_shapes(tasks) == [[0, 1], [2]]
