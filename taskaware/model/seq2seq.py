@@ -263,27 +263,31 @@ class Seq2Seq(nnx.Module):
         keys = None if key is None else jax.random.split(key, len(blocks))
         per_block = (None if modulation is None else modulation.at(slice(1, None)), keys)
 
-        def body(graphdef, context, x, slices):
-            weights, (place, block_key) = slices
-            x = nnx.merge(graphdef, weights)(x, place, block_key, *context)
-            return constrain(x, "batch", None, None), None
-
-        if (remat := self.config.remat) != "none":
-            in_loop = self.config.scan
-            body = jax.checkpoint(
-                body, policy=_KEPT[remat], prevent_cse=not in_loop, static_argnums=0
-            )
+        body = _block_runner(self.config.remat, self.config.scan)
         graphdefs, states = zip(*map(nnx.split, blocks), strict=True)
         if self.config.scan:
             weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
             each = functools.partial(body, graphdefs[0], context)
             return lax.scan(each, x, (weights, per_block))[0]
-        # Blocks are alike: a function of its own is traced once and not once a block.
-        body = jax.jit(body, static_argnums=0)
         for layer, (graphdef, weights) in enumerate(zip(graphdefs, states, strict=True)):
             slices = weights, jax.tree.map(lambda leaf, i=layer: leaf[i], per_block)
             x, _ = body(graphdef, context, x, slices)
         return x
+
+
+def _run_block(graphdef, context, x, slices):
+    weights, (place, block_key) = slices
+    x = nnx.merge(graphdef, weights)(x, place, block_key, *context)
+    return constrain(x, "batch", None, None), None
+
+
+@functools.cache
+def _block_runner(remat: str, scan: bool):
+    """Return the one function that runs every block, so that alike ones are traced once."""
+    run = _run_block
+    if remat != "none":
+        run = jax.checkpoint(run, policy=_KEPT[remat], prevent_cse=not scan, static_argnums=0)
+    return run if scan else jax.jit(run, static_argnums=0)
 
 
 def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
