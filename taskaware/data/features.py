@@ -19,8 +19,12 @@ _PRE_EMPHASIS = np.float32(0.97)
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, SAMPLE_RATE / 2
 _EPSILON = np.finfo(np.float32).eps
 _STD_FLOOR = 1e-3
-_BLOCK = 256
-"""Frames computed at a time, so that the intermediate arrays stay in the processor's cache."""
+_BLOCK = 96
+"""Frames computed at a time: the intermediate arrays stay in the processor's cache, and every
+product below the 2**18 multiplications from which on OpenBLAS takes threads. Those would wait for
+cores on which the model trains, 17 times as long as the product itself takes."""
+_BAND = 20
+"""Channels computed at a time: neighbors look at few of all bins, so four products do less."""
 _SPAN = 80
 """The greatest common divisor of WINDOW and SHIFT: a frame's sum is one of five span sums."""
 
@@ -45,7 +49,18 @@ def _filterbank() -> np.ndarray:
     return weights.astype(np.float32)
 
 
-_POVEY, _FILTERBANK = _povey_window(), _filterbank()
+def _bands() -> list[tuple[slice, slice, np.ndarray]]:
+    """Return of each band the bins that it looks at, its channels, and their triangles there."""
+    weights, bands = _filterbank(), []
+    for first in range(0, MEL_CHANNELS, _BAND):
+        channels = slice(first, first + _BAND)
+        used = np.flatnonzero(weights[:, channels].any(axis=1))
+        bins = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append((bins, channels, weights[bins, channels].copy()))
+    return bands
+
+
+_POVEY, _BANDS = _povey_window(), _bands()
 
 
 def num_frames(num_samples: int) -> int:
@@ -79,7 +94,9 @@ def log_mel(samples_A: Int16[np.ndarray, " A"]) -> Float32[np.ndarray, "frames C
         out = frames[first : first + _BLOCK]
         begin = first * SHIFT
         end = begin + (len(out) - 1) * SHIFT + WINDOW
-        np.matmul(_power(samples_A[begin:end].astype(np.float32)), _FILTERBANK, out=out)
+        power = _power(samples_A[begin:end].astype(np.float32))
+        for bins, channels, weights in _BANDS:
+            np.matmul(power[:, bins], weights, out=out[:, channels])
         np.maximum(out, _EPSILON, out=out)
         np.log(out, out=out)
     return frames
