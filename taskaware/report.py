@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
-from tensorboardX import SummaryWriter
 
 from taskaware.data.corpora.check import Summary
 from taskaware.train.loop import Progress
@@ -90,6 +89,8 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, name: str, first: int, total: int):
+        from tensorboardX import SummaryWriter  # with it comes PyTorch, where that is installed
+
         self._path = folder / "metrics.jsonl"
         _keep_until(self._path, first)
         self._file = self._path.open("a", encoding="utf-8")
