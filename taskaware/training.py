@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -16,7 +17,7 @@ import numpy as np
 from flax import nnx
 
 from taskaware.axes import on_every_device, own_rows, place_batch, row_parts, state_sharding
-from taskaware.config import Batching, Experiment
+from taskaware.config import Batching, Experiment, Meta, Optimizer
 from taskaware.data.batches import Own, evaluation_batches, fingerprint, training_batches
 from taskaware.data.collate import by_task
 from taskaware.data.tasks import TaskExamples
@@ -110,22 +111,46 @@ def _train(run: Run, accept_changes: bool) -> None:
 
 
 def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
-    """Return the step of the experiment's strategy."""
-    smoothing = experiment.optimizer.label_smoothing
-    optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    changed = _trained(experiment)
+    """Return the step of the experiment's strategy.
+
+    Experiments that share it, such as those of other seeds, get the same function: in one process
+    it is traced and compiled once for all of them.
+    """
+    graphdef, settings, d_model = nnx.graphdef(model), experiment.optimizer, model.config.d_model
     match experiment.strategy:
         case "joint":
-            return joint_step(model, optimizer, smoothing, len(experiment.tasks), changed)
+            num_tasks = len(experiment.tasks)
+            return _joint_step(graphdef, settings, d_model, num_tasks, experiment.frozen)
         case "maml":
             meta = experiment.meta
-            rates = [
+            rates = tuple(
                 meta.inner_learning_rate if not meta.tasks or task.name in meta.tasks else 0.0
                 for task in experiment.tasks
-            ]
-            return maml_step(model, optimizer, smoothing, jnp.array(rates), meta, changed)
+            )
+            return _maml_step(graphdef, settings, d_model, rates, meta, experiment.frozen)
         case _:
             assert_never(experiment.strategy)
+
+
+@functools.lru_cache(maxsize=8)
+def _joint_step(
+    graphdef: nnx.GraphDef, settings: Optimizer, d_model: int, num_tasks: int, frozen: bool
+) -> Step:
+    optimizer = make_optimizer(settings, d_model)
+    return joint_step(graphdef, optimizer, settings.label_smoothing, num_tasks, _trained(frozen))
+
+
+@functools.lru_cache(maxsize=8)
+def _maml_step(
+    graphdef: nnx.GraphDef,
+    settings: Optimizer,
+    d_model: int,
+    rates: tuple[float, ...],
+    meta: Meta,
+    frozen: bool,
+) -> Step:
+    optimizer, rate_N = make_optimizer(settings, d_model), jnp.array(rates)
+    return maml_step(graphdef, optimizer, settings.label_smoothing, rate_N, meta, _trained(frozen))
 
 
 def jit_step(
@@ -147,12 +172,12 @@ def jit_step(
 def first_state(experiment: Experiment, params: nnx.State) -> TrainState:
     """Return the state before the experiment's first step."""
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    return initial_state(params, optimizer, experiment.seed, _trained(experiment))
+    return initial_state(params, optimizer, experiment.seed, _trained(experiment.frozen))
 
 
-def _trained(experiment: Experiment) -> nnx.filterlib.Filter:
-    """Return which of the model's parameters the experiment changes."""
-    return TASK_ROWS if experiment.frozen else ...
+def _trained(frozen: bool) -> nnx.filterlib.Filter:
+    """Return which of the model's parameters an experiment changes."""
+    return TASK_ROWS if frozen else ...
 
 
 def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
@@ -288,12 +313,6 @@ def _validation_loss(run: Run, model: Seq2Seq, stop: Callable[[], bool]) -> loop
     examples = run.examples("validation")
     graphdef = nnx.graphdef(model)
     smoothing = run.experiment.optimizer.label_smoothing
-    key = jax.random.key(0)
-
-    @jax.jit
-    def measure(params, batch):
-        merged = nnx.merge(graphdef, params)
-        return joint_loss(merged, batch, key, None, smoothing, len(examples))[1]
 
     def losses(state: TrainState) -> Iterator[tuple[str, float]]:
         for index, task in enumerate(examples):
@@ -302,12 +321,19 @@ def _validation_loss(run: Run, model: Seq2Seq, stop: Callable[[], bool]) -> loop
                 if stop():
                     return
                 batch.target_BT[len(rows) :] = PAD  # rows that only fill the batch
-                metrics = jax.device_get(measure(state.params, batch))
+                metrics = _measure(graphdef, smoothing, len(examples), state.params, batch)
+                metrics = jax.device_get(metrics)
                 total += metrics["loss_N"][index]
                 tokens += metrics["tokens_N"][index]
             yield f"validation_loss/{task.task.name}", float(total / tokens)
 
     return losses
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _measure(graphdef, smoothing, num_tasks, params, batch):
+    model, key = nnx.merge(graphdef, params), jax.random.key(0)
+    return joint_loss(model, batch, key, None, smoothing, num_tasks)[1]
 
 
 def _embeddings(run: Run, model: Seq2Seq, examples: list[TaskExamples]) -> TaskEmbeddings | None:

@@ -46,7 +46,7 @@ def compiled(*shape, **changes):
         **changes,
     )
     net, sgd = build(config, VOCABULARY, 3, speech=True, seed=0), optax.sgd(0.1)
-    step = jax.jit(joint_step(net, sgd, 0.1, 3))
+    step = jax.jit(joint_step(nnx.graphdef(net), sgd, 0.1, 3))
     state, batch = initial_state(nnx.state(net), sgd, 0), toy_run.batch(rows=16)
     if not shape:
         return Compiled(step.lower(state, batch).compile(), state, batch)

@@ -97,30 +97,14 @@ class Paused(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["joint", "maml"])
-def trained(request, given):
-    """Both, the command, and the step that it compiled."""
-    compiled = {}
-    with pytest.MonkeyPatch.context() as patch:
-        keep_step(patch, compiled)
-        folder = given.folder / request.param
-        straight, half = folder / "straight", folder / "half"
-        train = ["train", getattr(given, request.param), "--save-every", 23, "--out"]
-        assert taskaware(*train, straight).code == 0
-        assert taskaware(*train, half, "--steps", 23).code == 0
-    return Paused(straight, half), train, compiled
-
-
-@pytest.fixture
-def paused(trained, monkeypatch):
-    """Both, and the command, which has its step compiled already."""
-    runs, train, compiled = trained
-    keep_step(monkeypatch, compiled)
-    return runs, train
-
-
-def keep_step(patch, compiled):
-    step = training.step_of
-    patch.setattr(training, "step_of", lambda *args: compiled.setdefault(0, step(*args)))
+def paused(request, given):
+    """Both, and the command."""
+    folder = given.folder / request.param
+    straight, half = folder / "straight", folder / "half"
+    train = ["train", getattr(given, request.param), "--save-every", 23, "--out"]
+    assert taskaware(*train, straight).code == 0
+    assert taskaware(*train, half, "--steps", 23).code == 0
+    return Paused(straight, half), train
 
 
 def test_a_run_in_three_sittings_is_the_run_in_one(paused, tmp_path):

@@ -46,7 +46,7 @@ def main() -> None:
         run = start(experiment, Path(folder) / "run")
     examples, net = run.examples("train"), run.fresh_model()
     optimizer = make_optimizer(experiment.optimizer, model.d_model)
-    step = jax.jit(joint_step(net, optimizer, 0.1, len(examples)), donate_argnums=0)
+    step = jax.jit(joint_step(nnx.graphdef(net), optimizer, 0.1, len(examples)), donate_argnums=0)
     state = initial_state(nnx.state(net), optimizer, 0)
 
     def seconds(batches: Iterator[Batch]) -> float:

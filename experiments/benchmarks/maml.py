@@ -39,9 +39,10 @@ def main(conditioning: str) -> None:
         replace(small_model(), conditioning=conditioning), VOCABULARY, 3, speech=True, seed=0
     )
     optimizer = make_optimizer(Optimizer(), model.config.d_model)
-    joint = joint_step(model, optimizer, 0.1, 3)
+    graphdef = nnx.graphdef(model)
+    joint = joint_step(graphdef, optimizer, 0.1, 3)
     orders = {
-        f"{order} order": maml_step(model, optimizer, 0.1, jnp.full(3, 0.05), Meta(order=order))
+        f"{order} order": maml_step(graphdef, optimizer, 0.1, jnp.full(3, 0.05), Meta(order=order))
         for order in ("first", "second")
     }
     given = {"joint": (joint, batch(ROWS))} | {

@@ -48,7 +48,7 @@ def step_and_state(experiment: Experiment) -> tuple[Step, TrainState]:
     """Return the training step of an experiment, and where it begins."""
     model = build(experiment.model, VOCABULARY, 3, speech=True, seed=0)
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    step = joint_step(model, optimizer, experiment.optimizer.label_smoothing, 3)
+    step = joint_step(nnx.graphdef(model), optimizer, experiment.optimizer.label_smoothing, 3)
     return step, initial_state(nnx.state(model), optimizer, 0)
 
 

@@ -366,7 +366,7 @@ def main() -> None:
     optimizer = make_optimizer(Optimizer(), size.d_model)
     steps = {
         "packed": packed_step(model, size),
-        "buckets": joint_step(model, optimizer, 0.1, TASKS),
+        "buckets": joint_step(nnx.graphdef(model), optimizer, 0.1, TASKS),
     }
     made = {"packed": packed_epoch, "buckets": bucketed_epoch}
     parts = {kind: [*make(size, frames, target)] for kind, make in made.items()}

@@ -167,7 +167,7 @@ def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> R
     """Return a training step of this package, compiled, on one batch again and again."""
     model = own_model(size, source, **changes)
     optimizer = make_optimizer(Optimizer(), size.d_model)
-    step = jax.jit(joint_step(model, optimizer, 0.1, 2), donate_argnums=0)
+    step = jax.jit(joint_step(nnx.graphdef(model), optimizer, 0.1, 2), donate_argnums=0)
     state = [initial_state(nnx.state(model), optimizer, 0)]
     given = batch(size, source, rows)
 
@@ -182,7 +182,7 @@ def training_flops(size: Size, source: str, rows: int = ROWS) -> float:
     """Return the floating point operations of a step, as XLA counts them before it compiles."""
     model, optimizer = own_model(size, source), make_optimizer(Optimizer(), size.d_model)
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
-    step = jax.jit(joint_step(model, optimizer, 0.1, 2))
+    step = jax.jit(joint_step(nnx.graphdef(model), optimizer, 0.1, 2))
     shapes = jax.eval_shape(lambda: batch(size, source, rows))
     found = step.lower(state, shapes).cost_analysis()
     assert found is not None, "XLA has no count of the work for this device"

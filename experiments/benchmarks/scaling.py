@@ -80,7 +80,7 @@ def foretold(size: Size, kind: str, devices: int) -> dict[str, Any]:
     rows = jax.eval_shape(lambda: batch(size, "speech", ROWS * devices // tensor))
     with jax.set_mesh(mesh):
         step = jax.jit(
-            joint_step(model, optimizer, 0.1, 2),
+            joint_step(nnx.graphdef(model), optimizer, 0.1, 2),
             in_shardings=(where, axes.batch_sharding(mesh)),
             out_shardings=(where, None),
             donate_argnums=0,

@@ -53,14 +53,13 @@ def joint_loss(
 
 
 def joint_step(
-    model: Seq2Seq,
+    graphdef: nnx.GraphDef[Seq2Seq],
     optimizer: optax.GradientTransformation,
     smoothing: float,
     num_tasks: int,
     trained: nnx.filterlib.Filter = ...,
 ) -> Step:
     """Return the step function, to be compiled once a batch shape."""
-    graphdef = nnx.graphdef(model)
 
     def loss(params: nnx.State, batch: Batch, key: Key[Array, ""]):
         shuffle_key, dropout_key = jax.random.split(key)

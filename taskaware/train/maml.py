@@ -96,7 +96,7 @@ def maml_loss(
 
 
 def maml_step(
-    model: Seq2Seq,
+    graphdef: nnx.GraphDef[Seq2Seq],
     optimizer: optax.GradientTransformation,
     smoothing: float,
     rate_N: Float[Array, " N"],
@@ -104,7 +104,6 @@ def maml_step(
     trained: nnx.filterlib.Filter = ...,
 ) -> Step:
     """Return the step function over one batch a task, to be compiled once for all their shapes."""
-    graphdef = nnx.graphdef(model)
 
     def loss(params: nnx.State, tasks: tuple[Batch, ...], key: Array):
         return maml_loss(graphdef, params, tasks, key, rate_N, smoothing, meta)
