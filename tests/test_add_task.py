@@ -161,7 +161,7 @@ def test_a_task_may_only_stand_behind_those_that_are_known(folder, tmp_path):
     assert "keep its tasks, put others behind them" in refused(outcome)
 
 
-@pytest.mark.parametrize("kind", ["film", "adapter"])
+@pytest.mark.parametrize("kind", ["film", pytest.param("adapter", marks=pytest.mark.long)])
 def test_a_vanilla_model_becomes_task_aware_and_stays_what_it_was_below(folder, tmp_path, kind):
     vanilla = open_run(folder / "vanilla").experiment
     film = FiLMConfig(kind=kind, init="zero", sharing="per_block", adapter_width=3)

@@ -215,7 +215,13 @@ def test_the_forgetting_matrix_is_the_scores_before_and_after(runs, tmp_path):
     assert "tuned on asr" in (tmp_path / "f" / "forgetting.svg").read_text()
 
 
-@pytest.mark.parametrize("changes", [{"injection": "input"}, {"conditioning": "tokens"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"injection": "input"},
+        pytest.param({"conditioning": "tokens"}, marks=pytest.mark.long),  # also in test_export
+    ],
+)
 def test_other_ways_to_tell_the_task_go_the_whole_way(runs, changes, tmp_path):
     whole = tiny(runs)
     experiment = dataclasses.replace(whole, model=dataclasses.replace(whole.model, **changes))
