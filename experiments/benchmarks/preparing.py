@@ -7,9 +7,10 @@ read again and again until there is an hour of speech. Without it, noise with th
 speech is used, which FLAC packs worse. All else is made here, in a temporary folder.
 
 Obtained (two CPU cores, LibriSpeech's own FLAC, 2026-11-21): FLAC to records at 1,247 × real time
-with one process and 1,115 with two, which an hour of speech is too little to feed; log-mel at 4.4
-times the throughput of kaldi-native-fbank; MuST-C's segments in 13.5 s and 0.52 GiB; text filters
-on 189,812 pairs/s on one core.
+with one process and 1,115 with two, which an hour of speech is too little to feed; MuST-C's
+segments in 13.5 s and 0.52 GiB; text filters on 189,812 pairs/s on one core. On two slower ones,
+2026-11-29: 996 and 711 × real time, 26.6 s and 0.52 GiB, 98,177 pairs/s; log-mel at 5.5 times the
+throughput of kaldi-native-fbank.
 """
 
 import functools
