@@ -599,11 +599,14 @@ def test_a_small_task_has_a_row_in_every_batch(unequal):
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("mixing", ["all_tasks", "one_task"])
-def test_rows_a_batch_are_those_of_many_batches(unequal, mixing, alpha):
-    batching = Batching(size=4, buckets=1, mixing=mixing, alpha=alpha)
-    found = Counter(task for b in take(210, unequal, batching) for task in b.task_B.tolist())
+@pytest.mark.parametrize(
+    ("buckets", "count"), [(1, 210), pytest.param(2, 420, marks=pytest.mark.long)]
+)
+def test_rows_a_batch_are_those_of_many_batches(unequal, mixing, alpha, buckets, count):
+    batching = Batching(size=4, buckets=buckets, mixing=mixing, alpha=alpha)
+    found = Counter(task for b in take(count, unequal, batching) for task in b.task_B.tolist())
     expected = rows_a_batch([len(examples) for examples in unequal], batching)
-    assert [found[task] / 210 for task in range(3)] == pytest.approx(expected, abs=0.02)
+    assert [found[task] / count for task in range(3)] == pytest.approx(expected, abs=0.02)
 
 
 # Sizes in tokens.

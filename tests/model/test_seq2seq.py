@@ -262,6 +262,16 @@ def test_every_offset_reaches_the_scores(place):
         ("explicit", "per_block_offset"),
         ("implicit", "per_block"),
         ("explicit_input", "all_blocks"),  # without FiLM, nothing is shared
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in [
+                ("vanilla", "per_block"),
+                ("vanilla", "per_block_offset"),
+                ("explicit", "per_block"),
+                ("implicit", "all_blocks"),
+                ("implicit", "per_block_offset"),
+            ]
+        ),
     ],
 )
 def test_a_loop_over_blocks_gives_what_the_unrolled_stack_gives(way, sharing):

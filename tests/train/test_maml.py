@@ -134,7 +134,15 @@ def test_without_an_inner_step_it_is_joint_learning():
 
 
 @pytest.mark.parametrize(
-    ("conditioning", "order"), [("explicit", "first"), ("implicit", "second"), ("tokens", "second")]
+    ("conditioning", "order"),
+    [
+        ("explicit", "first"),
+        ("implicit", "second"),
+        ("tokens", "second"),
+        pytest.param("explicit", "second", marks=pytest.mark.long),
+        pytest.param("implicit", "first", marks=pytest.mark.long),
+        pytest.param("tokens", "first", marks=pytest.mark.long),
+    ],
 )
 def test_inner_steps_leave_the_tcn_bit_identical_and_the_outer_gradient_reaches_it(
     conditioning, order, monkeypatch
