@@ -1,6 +1,6 @@
 """Goodput: the share of the time in useful steps, of a run that is killed every few minutes.
 
-    python experiments/benchmarks/goodput.py EXPERIMENT [--kill-every 150] [--save-every 50]
+    python experiments/benchmarks/goodput.py EXPERIMENT [--steps N] [--kill-every 300]
 
 Trains an experiment, whose corpora are prepared, from a cold start to its last step, and kills it
 (SIGKILL) so many seconds after each start: what is lost are the start, the program out of the
@@ -38,11 +38,16 @@ def main() -> None:
     """Print and store both figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("experiment", type=Path)
-    parser.add_argument("--kill-every", type=float, default=150.0, help="seconds")
+    parser.add_argument("--steps", type=int, help="of training; by default the experiment's")
+    parser.add_argument("--kill-every", type=float, default=300.0, help="seconds")
     parser.add_argument("--save-every", type=int, default=50, help="steps")
     options = parser.parse_args()
+    experiment = load_experiment(options.experiment)
     experiment = dataclasses.replace(
-        load_experiment(options.experiment), save_every=options.save_every, log_every=10
+        experiment,
+        steps=options.steps or experiment.steps,
+        save_every=options.save_every,
+        log_every=10,
     )
     with tempfile.TemporaryDirectory() as folder:
         seconds, starts = killed_now_and_then(experiment, Path(folder), options.kill_every)

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -40,14 +41,25 @@ def text_tasks(seed=0, rows=4):
     return by_task(Batch(None, *arrays))
 
 
-def meta_loss(m, tasks, meta, rate_N=RATES):
+def meta_loss(m, tasks, meta):
     """The outer loss as a function of the parameters."""
     graphdef = nnx.graphdef(m)
-    return lambda params: maml_loss(graphdef, params, tasks, KEY, rate_N, 0.1, meta)[0]
+    return lambda params: maml_loss(graphdef, params, tasks, KEY, RATES, 0.1, meta)[0]
 
 
-def gradient(m, tasks, meta, rate_N=RATES):
-    return jax.jit(jax.grad(meta_loss(m, tasks, meta, rate_N)))(nnx.state(m))
+@functools.cache
+def slope(conditioning, meta):
+    """The outer loss and its gradient, to be compiled once for all tests of text tasks."""
+    graphdef = nnx.graphdef(model(conditioning))
+
+    def loss(params, tasks, rate_N):
+        return maml_loss(graphdef, params, tasks, KEY, rate_N, 0.1, meta)[0]
+
+    return jax.jit(jax.value_and_grad(loss))
+
+
+def gradient(m, tasks, meta):
+    return jax.jit(jax.grad(meta_loss(m, tasks, meta)))(nnx.state(m))
 
 
 def close(found, expected, tolerance=1e-5):
@@ -92,14 +104,15 @@ def test_one_number_tells_the_two_orders_apart():
 
 def test_second_order_is_the_slope_of_the_meta_loss_and_first_order_is_not():
     """By central differences along the gradient itself, on a Transformer with every part."""
-    m, tasks = model("implicit"), text_tasks()
-    loss = jax.jit(meta_loss(m, tasks, Meta()))
-    slopes = {order: gradient(m, tasks, Meta(order=order)) for order in ("second", "first")}
+    params, tasks = nnx.state(model("implicit")), text_tasks()
+    compiled = {order: slope("implicit", Meta(order=order)) for order in ("second", "first")}
+    slopes = {order: of(params, tasks, RATES)[1] for order, of in compiled.items()}
     norm = jnp.sqrt(sum((g**2).sum() for g in jax.tree.leaves(slopes["second"])))
 
     def moved(distance):
         step = lambda p, g: p + distance * g / norm  # noqa: E731
-        return float(loss(jax.tree.map(step, nnx.state(m), slopes["second"])))
+        there = jax.tree.map(step, params, slopes["second"])
+        return float(compiled["second"](there, tasks, RATES)[0])
 
     measured = (moved(1e-3) - moved(-1e-3)) / 2e-3
     products = {
@@ -120,7 +133,7 @@ def test_second_order_is_the_slope_of_the_meta_loss_and_first_order_is_not():
 def test_without_an_inner_step_it_is_joint_learning():
     """Two query rows a task: each can only be modulated by the other, whatever the key."""
     m, tasks = model("implicit"), text_tasks()
-    found = gradient(m, tasks, Meta(order="second"), jnp.zeros(3))
+    _, found = slope("implicit", Meta(order="second"))(nnx.state(m), tasks, 0 * RATES)
     batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *tasks)
     query = jax.tree.map(lambda leaf: leaf[1::2], batch)
     assert (derangement(KEY, query.task_B) == jnp.array([1, 0, 3, 2, 5, 4])).all()
@@ -156,15 +169,17 @@ def test_inner_steps_leave_the_tcn_bit_identical_and_the_outer_gradient_reaches_
 
     m, tasks = model(conditioning), text_tasks()
     before = jax.tree.leaves(nnx.state(m.tcn))
-    monkeypatch.setattr(maml, "joint_loss", watched)
-    jax.jit(meta_loss(m, tasks, Meta(order=order)))(nnx.state(m))
+    with monkeypatch.context() as patch:
+        patch.setattr(maml, "joint_loss", watched)
+        jax.jit(meta_loss(m, tasks, Meta(order=order)))(nnx.state(m))
     jax.effects_barrier()
     assert len(seen) == 4  # the support, where all tasks have the same parameters, and 3 queries
     for _, *side in seen:
         assert all((a == b).all() for a, b in zip(side, before, strict=True))
     moved = [not np.array_equal(table, m.embedding.table_VD[...]) for table, *_ in seen]
     assert sum(moved) == 3
-    found = nnx.filter_state(gradient(m, tasks, Meta(order=order)), TCNParam)
+    _, found = slope(conditioning, Meta(order=order))(nnx.state(m), tasks, RATES)
+    found = nnx.filter_state(found, TCNParam)
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(found)) > 1e-4
 
 
