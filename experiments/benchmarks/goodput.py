@@ -1,13 +1,13 @@
 """Goodput: the share of the time in useful steps, of a run that is killed every few minutes.
 
-    python experiments/benchmarks/goodput.py EXPERIMENT [--steps N] [--kill-every 300]
+    python experiments/benchmarks/goodput.py EXPERIMENT [WORK ...] [--steps N]
 
-Trains an experiment, whose corpora are prepared, from a cold start to its last step, and kills it
-(SIGKILL) so many seconds after each start: what is lost are the start, the program out of the
-cache, the data and the steps since the newest checkpoint. A useful step takes as long as the median
-between two reports of the whole run. Saving is timed in a further run, undisturbed: how long the
-loop waits in it, as a share of that run's steps. Goals: 85 % and at most 2 %. Writes
-``results/benchmarks/goodput.json``.
+Works: goodput, saving; both by default. The first trains an experiment, whose corpora are prepared,
+from a cold start to its last step, and kills it (SIGKILL) so many seconds after each start: what is
+lost are the start, the program out of the cache, the data and the steps since the newest
+checkpoint. A useful step takes as long as the median between two reports. The second trains a few
+hundred steps undisturbed and tells how long the loop waits for saves, as a share of its steps.
+Goals: 85 % and at most 2 %. Writes ``results/benchmarks/goodput.json``.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from peers import RESULTS
 
@@ -38,6 +39,7 @@ def main() -> None:
     """Print and store both figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("experiment", type=Path)
+    parser.add_argument("works", nargs="*", default=["goodput", "saving"], metavar="WORK")
     parser.add_argument("--steps", type=int, help="of training; by default the experiment's")
     parser.add_argument("--kill-every", type=float, default=300.0, help="seconds")
     parser.add_argument("--save-every", type=int, default=50, help="steps")
@@ -49,22 +51,24 @@ def main() -> None:
         save_every=options.save_every,
         log_every=10,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        seconds, starts = killed_now_and_then(experiment, Path(folder), options.kill_every)
-        step = step_seconds(Path(folder) / "run" / "metrics.jsonl")
-        waited = share_of_saving(experiment, Path(folder) / "undisturbed", step)
-    goodput = experiment.steps * step / seconds
-    print(f"goodput {goodput:.1%} ({starts} starts in {seconds:.0f} s), saving {waited:.1%}")
-    found = {"goodput": goodput, "saving": waited, "seconds": seconds, "step_seconds": step}
-    found |= {"starts": starts, "kill_every": options.kill_every, "save_every": options.save_every}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    write_json(RESULTS / "goodput.json", found | {"environment": environment()})
+    path = RESULTS / "goodput.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    for work in options.works:
+        with tempfile.TemporaryDirectory() as folder:
+            if work == "goodput":
+                found[work] = killed_now_and_then(experiment, Path(folder), options.kill_every)
+            else:
+                found[work] = saving(experiment, Path(folder) / "undisturbed")
+        print(work, "  ".join(f"{name} {value}" for name, value in found[work].items()))
+        found[work]["environment"] = environment()
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        write_json(path, found)
 
 
 def killed_now_and_then(
     experiment: Experiment, folder: Path, kill_every: float
-) -> tuple[float, int]:
-    """Return how many seconds and starts a run takes that is killed so long after each start."""
+) -> dict[str, Any]:
+    """Return the goodput of a run that is killed so many seconds after each start."""
     (folder / "experiment.json").write_text(to_json(experiment))
     command = [sys.executable, "-m", "taskaware.cli", "train", str(folder / "experiment.json")]
     since, starts, code = time.monotonic(), 0, None
@@ -77,12 +81,20 @@ def killed_now_and_then(
                 process.kill()
     if code:
         sys.exit(code)
-    return time.monotonic() - since, starts
+    seconds, step = time.monotonic() - since, step_seconds(folder / "run")
+    return {
+        "share": experiment.steps * step / seconds,
+        "seconds": seconds,
+        "starts": starts,
+        "kill_every": kill_every,
+        "save_every": experiment.save_every,
+        "step_seconds": step,
+    }
 
 
-def step_seconds(metrics: Path) -> float:
+def step_seconds(run: Path) -> float:
     """Return the median seconds of a step between reports of one sitting."""
-    reports = [json.loads(line) for line in metrics.read_text().splitlines()]
+    reports = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
     def each() -> Iterator[float]:
         for before, after in itertools.pairwise(reports):
@@ -93,7 +105,7 @@ def step_seconds(metrics: Path) -> float:
     return statistics.median(each())
 
 
-def share_of_saving(experiment: Experiment, folder: Path, step: float) -> float:
+def saving(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """Return how long the loop waits for saves, as a share of the steps' own time."""
     spent, save = [], Checkpoints.save
 
@@ -107,7 +119,13 @@ def share_of_saving(experiment: Experiment, folder: Path, step: float) -> float:
         train(start(dataclasses.replace(experiment, steps=SAVED_STEPS), folder))
     finally:
         Checkpoints.save = save
-    return sum(spent) / (SAVED_STEPS * step)
+    step = step_seconds(folder)
+    return {
+        "share": sum(spent) / (SAVED_STEPS * step),
+        "save_seconds": statistics.median(spent),
+        "save_every": experiment.save_every,
+        "step_seconds": step,
+    }
 
 
 if __name__ == "__main__":

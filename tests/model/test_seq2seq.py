@@ -257,14 +257,14 @@ def test_every_offset_reaches_the_scores(place):
 @pytest.mark.parametrize(
     ("way", "sharing"),
     [
-        ("vanilla", "all_blocks"),
-        ("explicit", "all_blocks"),
         ("explicit", "per_block_offset"),
         ("implicit", "per_block"),
         ("explicit_input", "all_blocks"),  # without FiLM, nothing is shared
         *(
             pytest.param(*case, marks=pytest.mark.long)
             for case in [
+                ("vanilla", "all_blocks"),
+                ("explicit", "all_blocks"),
                 ("vanilla", "per_block"),
                 ("vanilla", "per_block_offset"),
                 ("explicit", "per_block"),
@@ -295,7 +295,7 @@ def gradient(model, batch):
     return jax.jit(jax.grad(total)), params
 
 
-@pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.parametrize("scan", [pytest.param(False, marks=pytest.mark.long), True])
 def test_what_is_computed_again_changes_memory_and_not_the_gradient(scan):
     layers = 3 if scan else 1  # a loop over them is compiled once
     shape = {"encoder_layers": layers, "decoder_layers": layers, "dropout": 0.3, "scan": scan}
