@@ -65,9 +65,7 @@ def main() -> None:
         write_json(path, found)
 
 
-def killed_now_and_then(
-    experiment: Experiment, folder: Path, kill_every: float
-) -> dict[str, Any]:
+def killed_now_and_then(experiment: Experiment, folder: Path, kill_every: float) -> dict[str, Any]:
     """Return the goodput of a run that is killed so many seconds after each start."""
     (folder / "experiment.json").write_text(to_json(experiment))
     command = [sys.executable, "-m", "taskaware.cli", "train", str(folder / "experiment.json")]
