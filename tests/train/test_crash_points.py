@@ -92,5 +92,5 @@ def test_a_kill_at_any_call_of_the_file_system_loses_nothing(processes, tmp_path
 @pytest.mark.long
 def test_a_hundred_kills_at_any_time_lose_nothing(processes, tmp_path):
     chance = random.Random(0)
-    kills = [{"seconds": chance.uniform(0, 0.5)} for _ in range(100)]
+    kills = [{"seconds": chance.uniform(0, 0.25)} for _ in range(100)]
     assert survive(processes, tmp_path / "run", kills) > 50
