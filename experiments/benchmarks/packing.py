@@ -11,7 +11,7 @@ filled alike: as many source positions a batch. Packed rows come in two shapes, 
 (``Batching.edges = least_padding``) in 40. Writes ``results/benchmarks/packing.json``.
 
 Obtained: padding is 13.2 % of the work in buckets and 3.9 % in packed rows, and logits differ by
-1.3e-6 (tiny) and 2.7e-6 (small); times not yet: forty programs take half an hour to compile.
+1.3e-6 (tiny) and 2.7e-6 (small); times not yet.
 """
 
 import argparse

@@ -114,7 +114,7 @@ class Checkpoints:
             loss: by which the best of all steps is kept besides the newest, if it is known.
 
         Raises:
-            RunError: the state before could not be saved, or this one cannot.
+            RunError: the state before could not be saved or, by several processes, this one cannot.
         """
         self.wait()
         step = int(state.step)

@@ -41,25 +41,22 @@ def text_tasks(seed=0, rows=4):
     return by_task(Batch(None, *arrays))
 
 
-def meta_loss(m, tasks, meta):
-    """The outer loss as a function of the parameters."""
+def meta_loss(m, meta):
+    """The outer loss as a function of parameters, tasks and inner rates."""
     graphdef = nnx.graphdef(m)
-    return lambda params: maml_loss(graphdef, params, tasks, KEY, RATES, 0.1, meta)[0]
+    return lambda params, tasks, rate_N=RATES: maml_loss(
+        graphdef, params, tasks, KEY, rate_N, 0.1, meta
+    )[0]
 
 
 @functools.cache
 def slope(conditioning, meta):
     """The outer loss and its gradient, to be compiled once for all tests of text tasks."""
-    graphdef = nnx.graphdef(model(conditioning))
-
-    def loss(params, tasks, rate_N):
-        return maml_loss(graphdef, params, tasks, KEY, rate_N, 0.1, meta)[0]
-
-    return jax.jit(jax.value_and_grad(loss))
+    return jax.jit(jax.value_and_grad(meta_loss(model(conditioning), meta)))
 
 
 def gradient(m, tasks, meta):
-    return jax.jit(jax.grad(meta_loss(m, tasks, meta)))(nnx.state(m))
+    return jax.jit(jax.grad(meta_loss(m, meta)))(nnx.state(m), tasks)
 
 
 def close(found, expected, tolerance=1e-5):
@@ -171,7 +168,7 @@ def test_inner_steps_leave_the_tcn_bit_identical_and_the_outer_gradient_reaches_
     before = jax.tree.leaves(nnx.state(m.tcn))
     with monkeypatch.context() as patch:
         patch.setattr(maml, "joint_loss", watched)
-        jax.jit(meta_loss(m, tasks, Meta(order=order)))(nnx.state(m))
+        jax.jit(meta_loss(m, Meta(order=order)))(nnx.state(m), tasks)
     jax.effects_barrier()
     assert len(seen) == 4  # the support, where all tasks have the same parameters, and 3 queries
     for _, *side in seen:
@@ -226,7 +223,7 @@ def test_computing_inner_steps_again_changes_no_gradient():
     m, tasks = model("implicit"), text_tasks()
     keeping, again = (Meta(order="second", inner_steps=2, remat=r) for r in (False, True))
     close(gradient(m, tasks, keeping), gradient(m, tasks, again))
-    traced = [str(jax.make_jaxpr(meta_loss(m, tasks, x))(nnx.state(m))) for x in (keeping, again)]
+    traced = [str(jax.make_jaxpr(meta_loss(m, x))(nnx.state(m), tasks)) for x in (keeping, again)]
     assert ["remat2" in text or "checkpoint" in text for text in traced] == [False, True]
 
 
