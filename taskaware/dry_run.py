@@ -18,9 +18,10 @@ from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, se
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
 from taskaware.fine_tuning import refuse_other_parameters
+from taskaware.model.build import abstract_for
 from taskaware.modulation.film import TCNParam
 from taskaware.report import say
-from taskaware.run import devices_line, fresh_model, has_begun, mesh_of, open_run
+from taskaware.run import devices_line, has_begun, mesh_of, open_run
 from taskaware.train.checkpoint import anything_saved
 from taskaware.train.state import count_parameters
 from taskaware.training import batching_over, first_state
@@ -95,7 +96,7 @@ def _model(
 ) -> nnx.State:
     """Find out the parameters' shapes; no number of them is computed."""
     vocabulary = tokenizer.size if tokenizer else PAPER_VOCABULARY
-    params = nnx.state(nnx.eval_shape(lambda: fresh_model(experiment, vocabulary)))
+    params = nnx.state(abstract_for(experiment.tasks, experiment.model, vocabulary))
     state = jax.eval_shape(lambda params: first_state(experiment, params), params)
     sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state[1:3])]
     model = experiment.model

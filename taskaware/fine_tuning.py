@@ -36,7 +36,7 @@ def refuse_other_parameters(
             f"{', '.join(names)}; keep its tasks, put others behind them, and name in train_on "
             "those to be trained"
         )
-    known, wanted = _shapes(nnx.state(nnx.eval_shape(base.fresh_model))), _shapes(own)
+    known, wanted = _shapes(nnx.state(base.abstract_model())), _shapes(own)
     if not conditioned:
         wanted = {
             path: s for path, s in wanted.items() if path in known or path[0] not in _TASK_SIDE

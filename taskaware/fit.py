@@ -19,7 +19,8 @@ from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import Batch
 from taskaware.errors import UsageError
-from taskaware.run import fresh_model, mesh_of
+from taskaware.model.build import abstract_for
+from taskaware.run import mesh_of
 from taskaware.training import batching_over, first_state, jit_step
 
 _PRECISION = 0.02
@@ -109,7 +110,7 @@ class _Needs:
     """What a step needs on a device for batches of any size."""
 
     def __init__(self, experiment: Experiment, vocab_size: int, tasks: list[TaskExamples]):
-        model = nnx.eval_shape(lambda: fresh_model(experiment, vocab_size))
+        model = abstract_for(experiment.tasks, experiment.model, vocab_size)
         self._experiment, self._tasks = experiment, tasks
         self._mesh = mesh_of(experiment)
         state = jax.eval_shape(lambda params: first_state(experiment, params), nnx.state(model))

@@ -14,6 +14,17 @@ from jaxtyping import Array, Bool, Float, Key
 _NEVER = -1e9  # a finite score, so that a row with nothing to attend to stays finite
 
 
+class OneKey(nnx.Rngs):
+    """Hands out one key again and again, to models of which ``nnx.eval_shape`` takes the shapes.
+
+    To trace how ``nnx.Rngs`` counts its keys takes ten times as long as all the rest.
+    """
+
+    def params(self) -> Key[Array, ""]:
+        """Return the key."""
+        return jax.random.key(0)
+
+
 class Linear(nnx.Linear):
     """``nnx.Linear`` over a matrix whatever the input's rank.
 

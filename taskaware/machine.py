@@ -18,6 +18,19 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def memory_mappings() -> tuple[int, int] | None:
+    """Return how many memory mappings this process has, and how many Linux grants it.
+
+    Where there is no such thing it is None.
+    """
+    try:
+        limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with Path("/proc/self/maps").open("rb") as maps:
+            return sum(1 for _ in maps), limit
+    except OSError:
+        return None
+
+
 @contextlib.contextmanager
 def sole_user(folder: Path, lock: Path) -> Iterator[None]:
     """Keep a folder to this process, as a context.

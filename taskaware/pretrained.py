@@ -28,7 +28,8 @@ from taskaware.decode import search
 from taskaware.digests import sha256
 from taskaware.dims import EOS, PAD, Batch, Speech
 from taskaware.errors import RunError, UsageError, require_known
-from taskaware.model.seq2seq import Seq2Seq, build_for
+from taskaware.model.build import abstract_for
+from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.strict_json import load, to_json
 from taskaware.task_vectors import TaskVector, TaskVectors
@@ -228,7 +229,7 @@ def _shapes(path: Path, config: _Config, vocab_size: int, tensors: int) -> tuple
     try:
         if layers > tensors:
             raise ValueError(f"{layers} layers in {tensors} tensors")
-        abstract = nnx.eval_shape(lambda: build_for(tasks, model, vocab_size, seed=0))
+        abstract = abstract_for(tasks, model, vocab_size)
     except Exception as error:  # whatever JAX says of shapes that cannot be
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path}: not the weights of config.json's model ({reason})") from None

@@ -25,7 +25,8 @@ from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.errors import UsageError
 from taskaware.machine import cpu_count, sole_user
-from taskaware.model.seq2seq import Seq2Seq, build_for
+from taskaware.model.build import abstract_for, build_for
+from taskaware.model.seq2seq import Seq2Seq
 from taskaware.processes import first_does
 from taskaware.strict_json import load, to_json
 from taskaware.train.checkpoint import Checkpoints, anything_saved
@@ -54,7 +55,12 @@ class Run(NamedTuple):
 
     def fresh_model(self) -> Seq2Seq:
         """Build the experiment's model with new weights."""
-        return fresh_model(self.experiment, self.tokenizer.size)
+        tasks, seed = self.experiment.tasks, self.experiment.seed
+        return build_for(tasks, self.experiment.model, self.tokenizer.size, seed=seed)
+
+    def abstract_model(self) -> Seq2Seq:
+        """Build the experiment's model of shapes alone."""
+        return abstract_for(self.experiment.tasks, self.experiment.model, self.tokenizer.size)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -70,11 +76,6 @@ class Run(NamedTuple):
     def checkpoints(self) -> Checkpoints:
         """Open the run's checkpoints."""
         return Checkpoints(self.folder / "checkpoints", self.experiment.keep)
-
-
-def fresh_model(experiment: Experiment, vocab_size: int) -> Seq2Seq:
-    """Build an experiment's model with new weights."""
-    return build_for(experiment.tasks, experiment.model, vocab_size, seed=experiment.seed)
 
 
 def start(experiment: Experiment, folder: Path, *, accept_changes: bool = False) -> Run:

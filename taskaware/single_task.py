@@ -13,7 +13,8 @@ from jaxtyping import Array, Float
 
 from taskaware.errors import UsageError
 from taskaware.model.blocks import DecoderBlock, EncoderBlock
-from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.model.build import abstract
+from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.bake import fold_input, fold_output
 from taskaware.modulation.film import Modulation
 
@@ -61,10 +62,7 @@ def single_task(
         )
 
     config = dataclasses.replace(model.config, conditioning="vanilla")
-    bare = nnx.eval_shape(
-        lambda: build(config, model.vocab_size, 1, speech=source == "speech", seed=0)
-    )
-    graphdef, params = nnx.split(bare)
+    graphdef, params = nnx.split(abstract(config, model.vocab_size, 1, speech=source == "speech"))
     weights = dict(nnx.to_flat_state(nnx.state(model)))
     kept = [(path, weights[path].copy()) for path, _ in nnx.to_flat_state(params)]
     plain = nnx.merge(graphdef, nnx.from_flat_state(kept))

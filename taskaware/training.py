@@ -25,13 +25,13 @@ from taskaware.dims import PAD
 from taskaware.errors import StoppedError, UsageError
 from taskaware.fine_tuning import refuse_other_parameters, taken_over
 from taskaware.inference import TaskEmbeddings, task_embeddings
-from taskaware.machine import StopSignals
+from taskaware.machine import StopSignals, memory_mappings
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.processes import AgreedStop, fetch, first_does, is_first
 from taskaware.report import RunLog, say
 from taskaware.run import Run, damaged, mesh_of, open_run, read_json, write_json
 from taskaware.train import loop
-from taskaware.train.joint import Step, joint_loss, joint_step
+from taskaware.train.joint import Metrics, Step, joint_loss, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import TASK_ROWS, TrainState, average, initial_state
@@ -212,6 +212,7 @@ def _loop(
     """Give the training loop its batches and ears, and count steps in batches for it."""
     experiment, first = run.experiment, int(state.step)
     batches_a_step = experiment.optimizer.accumulate
+    together = experiment.batching.mixing == "all_tasks"
     total = experiment.steps * batches_a_step
     batching, multiple = batching_over(experiment, row_parts(mesh))
     batches = training_batches(
@@ -233,7 +234,7 @@ def _loop(
             log = stack.enter_context(RunLog(run.folder, run.folder.name, first, total))
         return loop.train(
             state,
-            step,
+            _foretelling(step, batching.buckets * (1 if together else len(experiment.trained))),
             (place_batch(mesh, batch) for batch in batches),
             tasks=[task.name for task in experiment.tasks],
             total=total,
@@ -247,6 +248,31 @@ def _loop(
             evaluators=evaluators,
             report_scores=log.scores if log else lambda step, scores: None,
         )
+
+
+def _foretelling(step: Step, shapes: int) -> Step:
+    """Return a step that tells, when it has first been compiled, that others may be too many.
+
+    On a CPU a program takes a thousand memory mappings and more. LLVM, when it gets none, ends the
+    process with "Unable to allocate section memory", which no caller can catch.
+    """
+    told = False
+
+    def foretelling(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        nonlocal told
+        before, found = None if told else memory_mappings(), step(state, batch)
+        after = memory_mappings() if before else None
+        told = True
+        if before and after and before[0] + shapes * (after[0] - before[0]) > after[1]:
+            say(
+                f"warning: the step of one shape of batches takes {after[0] - before[0]:,} memory "
+                f"mappings, up to {shapes} shapes will come, and this machine grants a process "
+                f"{after[1]:,}; lower batching.buckets, or raise vm.max_map_count, before LLVM "
+                "ends the run"
+            )
+        return found
+
+    return foretelling
 
 
 def best_step(run: Run) -> int:
@@ -278,9 +304,8 @@ def restore(run: Run, steps: Sequence[int] = ()) -> tuple[Seq2Seq, tuple[int, ..
         steps: of checkpoints; of several, the parameters are averaged. The newest by default.
     """
     steps = tuple(steps) or saved_steps(run)[-1:]
-    model = run.fresh_model()
-    graphdef, params = nnx.split(model)
-    like = jax.eval_shape(lambda: first_state(run.experiment, params))
+    graphdef, params = nnx.split(run.abstract_model())
+    like = jax.eval_shape(lambda params: first_state(run.experiment, params), params)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     where = jax.tree.map(lambda _: device, like)
     with contextlib.closing(run.checkpoints()) as checkpoints:

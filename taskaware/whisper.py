@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.errors import UsageError
-from taskaware.layers import KeysValues, attend, causal_mask
+from taskaware.layers import KeysValues, OneKey, attend, causal_mask
 from taskaware.tensors import read_tensors, tensor_names
 
 _EPSILON = 1e-5
@@ -184,7 +184,7 @@ def load_whisper(folder: str | Path) -> Whisper:
     layers, tensors = config.encoder_layers + config.decoder_layers, len(tensor_names(weights))
     if layers > tensors:
         raise UsageError(f"{weights}: expected the tensors of {layers} layers, found {tensors}")
-    graphdef, params = nnx.split(nnx.eval_shape(lambda: Whisper(config, rngs=nnx.Rngs(0))))
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: Whisper(config, rngs=OneKey())))
     flat = nnx.to_flat_state(params)
     shapes = {_torch_name(path): _transposed(path, leaf.shape) for path, leaf in flat}
     values = read_tensors(

@@ -1,5 +1,6 @@
 """A strict room: no silent rank promotion, warnings are errors, eight devices, a compile cache."""
 
+import gc
 import os
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/taskaware/tests"))
@@ -44,6 +45,13 @@ def pytest_collection_modifyitems(config, items):
             getattr(item, "function", None), "is_hypothesis_test", False
         ):
             item.add_marker("long")
+
+
+def pytest_collection_finish(session):
+    """What has been imported stays, and need not be looked through for garbage every time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session")

@@ -25,20 +25,26 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Data, and a trained and scored run of each kind."""
+    """Data, and room for a run of each kind."""
     folder = tmp_path_factory.mktemp("runs")
     get_ready(folder)
-    whole = tiny(folder)
-    for name, (conditioning, film) in KINDS.items():
-        model = dataclasses.replace(whole.model, conditioning=conditioning, film=film)
-        train(start(dataclasses.replace(whole, model=model), folder / name))
-        assert taskaware("evaluate", folder / name).code == 0
     return folder
 
 
-def add(folder, base, out, *options):
-    data = open_run(folder / base).experiment.tasks[0].data
-    return taskaware("add-task", folder / base, "--out", out, *NEW, "--data", *data, *options)
+def known(folder, kind):
+    """A trained and scored run, made when it is first asked for."""
+    run = folder / kind
+    if not run.exists():
+        whole, (conditioning, film) = tiny(folder), KINDS[kind]
+        model = dataclasses.replace(whole.model, conditioning=conditioning, film=film)
+        train(start(dataclasses.replace(whole, model=model), run))
+        assert taskaware("evaluate", run).code == 0
+    return run
+
+
+def add(base, out, *options):
+    data = open_run(base).experiment.tasks[0].data
+    return taskaware("add-task", base, "--out", out, *NEW, "--data", *data, *options)
 
 
 def parameters(run):
@@ -53,43 +59,45 @@ def texts(run, task):
     return (run / f"test.{task}.hyp.txt").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["explicit", "adapter", "implicit"])
+@pytest.mark.parametrize(
+    "kind", ["explicit", pytest.param("adapter", marks=pytest.mark.long), "implicit"]
+)
 def test_the_other_tasks_keep_their_parameters_vectors_and_outputs_bit_for_bit(
     folder, tmp_path, kind
 ):
-    new = tmp_path / "new"
-    outcome = add(
-        folder, kind, new, "--max-examples", "4", *(() if kind == "implicit" else ("--steps", "3"))
-    )
+    old, new = known(folder, kind), tmp_path / "new"
+    steps = () if kind == "implicit" else ("--steps", "3")
+    outcome = add(old, new, "--max-examples", "4", *steps)
     assert outcome.code == 0, outcome.err
-    before, after = parameters(folder / kind), parameters(new)
+    before, after = parameters(old), parameters(new)
     rows = ("tcn", "kernel_NZ")
     assert before.keys() == after.keys()
     for path in before:
-        known = after[path][:3] if path == rows else after[path]
-        assert np.array_equal(before[path], known), path
+        kept = after[path][:3] if path == rows else after[path]
+        assert np.array_equal(before[path], kept), path
     if kind != "implicit":
         assert after[rows].shape[0] == 4
         fresh = nnx.state(open_run(new).fresh_model())["tcn"]["kernel_NZ"][...]
         assert not np.array_equal(after[rows][3], fresh[3])  # it has learned
     with (
-        np.load(folder / kind / "task_embeddings.npz") as old,
+        np.load(old / "task_embeddings.npz") as theirs,
         np.load(new / "task_embeddings.npz") as own,
     ):
-        assert np.array_equal(old["embedding_NZ"], own["embedding_NZ"][:3])
+        assert np.array_equal(theirs["embedding_NZ"], own["embedding_NZ"][:3])
         examples = json.loads(str(own["examples"]))
         assert len(examples[3]) == (4 if kind == "implicit" else 1)
     assert taskaware("evaluate", new).code == 0
     for task in ("st", "asr", "mt"):
-        assert texts(folder / kind, task) == texts(new, task)
-    assert taskaware("forgetting", folder / kind, new, "--out", tmp_path / "lost").code == 0
+        assert texts(old, task) == texts(new, task)
+    assert taskaware("forgetting", old, new, "--out", tmp_path / "lost").code == 0
     matrix = json.loads((tmp_path / "lost" / "forgetting.json").read_text())
     assert matrix["models"] == ["before", "mt2"]
     assert matrix["change"] == [[0.0, 0.0, 0.0]] * 2
 
 
 def test_it_goes_on_where_it_stopped(folder, tmp_path):
-    outcomes = [add(folder, "explicit", tmp_path / name, "--steps", "2") for name in ("a", "b")]
+    old = known(folder, "explicit")
+    outcomes = [add(old, tmp_path / name, "--steps", "2") for name in ("a", "b")]
     assert [outcome.code for outcome in outcomes] == [0, 0]
     longer = dataclasses.replace(open_run(tmp_path / "a").experiment, steps=4)
     whole = dataclasses.replace(open_run(tmp_path / "b").experiment, steps=4)
@@ -100,18 +108,19 @@ def test_it_goes_on_where_it_stopped(folder, tmp_path):
 
 
 def test_replay_tunes_the_whole_model_on_a_few_examples_of_each_old_task(folder, tmp_path):
-    outcome = add(folder, "implicit", tmp_path / "new", "--replay", "5", "--steps", "2")
+    old = known(folder, "implicit")
+    outcome = add(old, tmp_path / "new", "--replay", "5", "--steps", "2")
     assert outcome.code == 0, outcome.err
     run = open_run(tmp_path / "new")
     assert [task.max_examples for task in run.experiment.tasks] == [5, 5, 5, 0]
     kept = [len(task) for task in run.examples("train")]
     assert kept[:3] == [5, 5, 5] and kept[3] > 5
-    before, after = parameters(folder / "implicit"), parameters(tmp_path / "new")
+    before, after = parameters(old), parameters(tmp_path / "new")
     assert not any(np.array_equal(before[path], after[path]) for path in before if "kernel" in path)
 
 
 def test_fewer_examples_are_among_more_and_another_seed_draws_others(folder):
-    run = open_run(folder / "implicit")
+    run = open_run(known(folder, "implicit"))
 
     def drawn(count, seed=0):
         tasks = tuple(dataclasses.replace(t, max_examples=count) for t in run.experiment.tasks)
@@ -143,18 +152,21 @@ def test_what_cannot_be_added_is_refused_in_one_line(folder, tmp_path, base, opt
     words = [*NEW, "--data", str(folder / "data"), *options]
     if "--name" in options:
         words = words[2:]
+    if base in KINDS:
+        known(folder, base)
     outcome = taskaware("add-task", folder / base, "--out", tmp_path / "new", *words)
     assert message in refused(outcome)
     assert not (tmp_path / "new").exists()
 
 
 def test_a_task_may_only_stand_behind_those_that_are_known(folder, tmp_path):
-    known = open_run(folder / "explicit").experiment
+    old = known(folder, "explicit")
+    whole = open_run(old).experiment
     new = Task(
-        name="mt2", source="text", target="translation", metric="bleu", data=known.tasks[0].data
+        name="mt2", source="text", target="translation", metric="bleu", data=whole.tasks[0].data
     )
     first = dataclasses.replace(
-        known, tasks=(new, *known.tasks), start_from=str(folder / "explicit"), train_on=("mt2",)
+        whole, tasks=(new, *whole.tasks), start_from=str(old), train_on=("mt2",)
     )
     (tmp_path / "e.json").write_text(to_json(first))
     outcome = taskaware("train", tmp_path / "e.json", "--out", tmp_path / "new")
@@ -163,14 +175,15 @@ def test_a_task_may_only_stand_behind_those_that_are_known(folder, tmp_path):
 
 @pytest.mark.parametrize("kind", ["film", pytest.param("adapter", marks=pytest.mark.long)])
 def test_a_vanilla_model_becomes_task_aware_and_stays_what_it_was_below(folder, tmp_path, kind):
-    vanilla = open_run(folder / "vanilla").experiment
+    old = known(folder, "vanilla")
+    vanilla = open_run(old).experiment
     film = FiLMConfig(kind=kind, init="zero", sharing="per_block", adapter_width=3)
     (tmp_path / "e.json").write_text(
         to_json(
             dataclasses.replace(
                 vanilla,
                 model=dataclasses.replace(vanilla.model, conditioning="explicit", film=film),
-                start_from=str(folder / "vanilla"),
+                start_from=str(old),
                 frozen=True,
                 steps=0,
             )
@@ -180,12 +193,12 @@ def test_a_vanilla_model_becomes_task_aware_and_stays_what_it_was_below(folder, 
         run = tmp_path / str(steps)
         train = ["train", tmp_path / "e.json", "--out", run, "--steps", steps]
         assert taskaware(*train).code == 0
-        before, after = parameters(folder / "vanilla"), parameters(run)
+        before, after = parameters(old), parameters(run)
         assert {path[0] for path in after.keys() - before.keys()} == {"tcn"}
         assert all(np.array_equal(before[path], after[path]) for path in before)
         assert taskaware("evaluate", run).code == 0
         if not steps:
             for task in ("st", "asr", "mt"):
-                assert texts(folder / "vanilla", task) == texts(run, task)
+                assert texts(old, task) == texts(run, task)
     fresh = parameters(tmp_path / "0")[("tcn", "kernel_NZ")]
     assert not np.isclose(after[("tcn", "kernel_NZ")], fresh).all(1).any()  # all tasks have learned

@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import pytest
-from command_line import ENGLISH, GERMAN, HEADER, ROOT, Outcome, refused, taskaware, tiny
+from command_line import ENGLISH, GERMAN, HEADER, refused, taskaware, tiny
+from forks import serving
 
 from taskaware import training
 from taskaware.config import Task
@@ -144,85 +143,13 @@ def test_a_resume_that_forgets_a_part_would_be_found(paused, forgotten, tmp_path
     assert curve(run)[23:] != curve(straight)[23:]
 
 
-# Processes that end before their time. One process imports all that is needed; its children, which
-# it forks before JAX has begun to work, train.
-
-SERVER = """
-import json, os, resource, sys
-from taskaware import cli, commands, results, training
-from taskaware.train.checkpoint import Checkpoints
-
-commit = Checkpoints._commit
-
-def commit_and_tell(self, step, written):
-    commit(self, step, written)
-    print("committed", step, flush=True)
-
-Checkpoints._commit = commit_and_tell
-for line in sys.stdin:
-    argv, log, limit = json.loads(line)
-    child = os.fork()
-    if not child:
-        for name, number in (("out", 1), ("err", 2)):
-            os.dup2(os.open(f"{log}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        sys.argv[1:] = argv
-        try:
-            cli.main()
-        except SystemExit as end:
-            os._exit(end.code)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Server:
-    """Runs commands in processes of their own, one at a time."""
-
-    def __init__(self, process, log):
-        self._process, self._log, self._running = process, log, 0
-
-    def start(self, *argv, limit=0):
-        """Start a command; return its process. ``limit`` bytes are the most of any file."""
-        if self._running:  # a test has failed meanwhile
-            os.kill(self._running, signal.SIGKILL)
-            self.end()
-        for name in ("out", "err"):  # of the command before, which has told of other steps
-            Path(f"{self._log}.{name}").unlink(missing_ok=True)
-        ask = [[str(word) for word in argv], str(self._log), limit]
-        self._process.stdin.write(json.dumps(ask) + "\n")
-        self._process.stdin.flush()
-        self._running = int(self._process.stdout.readline())
-        return self._running
-
-    def end(self) -> Outcome:
-        """What the command did, once it has ended; a signal that killed it is below zero."""
-        code, self._running = int(self._process.stdout.readline()), 0
-        return Outcome(code, *(Path(f"{self._log}.{name}").read_text() for name in ("out", "err")))
-
-    def committed(self):
-        """The newest step that the command has told to be committed."""
-        with contextlib.suppress(FileNotFoundError):
-            words = Path(f"{self._log}.out").read_text().split("committed ")
-            return int(words[-1].split()[0]) if len(words) > 1 else 0
-        return 0
-
-    def wait_for(self, step):
-        """Return once a step is committed."""
-        until = time.monotonic() + 300
-        while self.committed() < step:
-            assert time.monotonic() < until, Path(f"{self._log}.err").read_text()
-            time.sleep(0.005)
+# Processes that end before their time.
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    words = [sys.executable, "-W", "ignore", "-c", SERVER]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(words, cwd=ROOT, text=True, **pipes) as process:
-        yield Server(process, tmp_path_factory.mktemp("log") / "log")
-        process.stdin.close()
+    with serving(tmp_path_factory.mktemp("log") / "log") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_where_not_even_one_example_fits_it_says_so(folder):
 
 def test_the_command_prints_what_to_set(folder):
     (folder / "e.json").write_text(to_json(experiment(folder)))
-    outcome = taskaware("fit", folder / "e.json", "--memory-gib", "0.002")
+    outcome = taskaware("fit", folder / "e.json", "--memory-gib", "0.0005")
     assert outcome.code == 0, outcome.err
     size = int(outcome.out.splitlines()[-1].removeprefix("--batching.size "))
     assert size >= 1

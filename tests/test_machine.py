@@ -1,3 +1,4 @@
+import mmap
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import pytest
 from command_line import ROOT
 
 from taskaware.errors import UsageError
-from taskaware.machine import sole_user
+from taskaware.machine import memory_mappings, sole_user
 
 HOLD = """
 import sys, time
@@ -120,3 +121,14 @@ def test_a_command_that_computes_starts_in_the_environment_that_it_is_fastest_in
     assert second.startswith(tuned) and int(second.split()[1]) in (1, 2, 4, 8)
     chosen = {"GLIBC_TUNABLES": "glibc.malloc.check=0", "JAX_NUM_CPU_DEVICES": "3"}
     assert told("decode", **chosen) == ["glibc.malloc.check=0 3"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux calls mappings")
+def test_memory_mappings_are_counted():
+    before, limit = memory_mappings()
+    read, write = mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE
+    # Linux joins neighbors of the same kind, so each is of another kind than the one before.
+    maps = [mmap.mmap(-1, 4096, prot=(read, write)[i % 2]) for i in range(40)]
+    assert 40 <= memory_mappings()[0] - before < 60
+    assert limit > before
+    del maps

@@ -22,7 +22,7 @@ from taskaware.data.batches import evaluation_batches
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 from taskaware.decode import search
 from taskaware.errors import RunError, UsageError
-from taskaware.model.seq2seq import build
+from taskaware.model.build import build
 from taskaware.pretrained import FILES, Pretrained, digest, embedding_width, from_pretrained
 from taskaware.run import open_run
 from taskaware.task_vectors import TaskVector, TaskVectors

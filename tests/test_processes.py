@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from command_line import ROOT, get_ready, tiny
+from forks import serving
 
 from taskaware.experiment_file import load_experiment
 from taskaware.run import start
@@ -46,36 +47,39 @@ def given(tmp_path_factory):
     return folder
 
 
-def begin(experiment, run):
-    """Two processes that train together, each with two devices."""
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """What starts the one process and the other."""
+    folder = tmp_path_factory.mktemp("logs")
+    with serving(folder / "first") as first, serving(folder / "second") as second:
+        yield first, second
+
+
+def begin(both, experiment, run):
+    """Start two processes that train together, each with two devices."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     flags = re.sub(r"(device_count)=\d+", r"\1=2", os.environ["XLA_FLAGS"])
-    env = os.environ | {
+    env = {
         "XLA_FLAGS": f"{flags} {PATIENCE}",
         "JAX_NUM_PROCESSES": "2",
         "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
     }
-    words = [sys.executable, "-m", "taskaware.cli", "train", experiment, "--out", run]
-    words.append("--distributed")
+    train = ["train", experiment, "--out", run, "--distributed"]
     return [
-        subprocess.Popen(
-            [str(word) for word in words],
-            env=env | {"JAX_PROCESS_ID": str(number)},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
+        server.start(*train, env=env | {"JAX_PROCESS_ID": str(number)}, tell=False)
+        for number, server in enumerate(both)
     ]
 
 
-def end(processes, within=600):
-    """The exit codes, and what was said."""
-    told = [process.communicate(timeout=within) for process in processes]
-    return [process.returncode for process in processes], told
+def end(both, within=600):
+    """What both did."""
+    until = time.monotonic() + within
+    while not all(server.ended() for server in both):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return [server.end() for server in both]
 
 
 def metrics(run):
@@ -83,40 +87,41 @@ def metrics(run):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def wait_for(step, run, processes):
+def wait_for(step, run, both):
     while not any(line["step"] >= step for line in metrics(run)):
-        assert all(process.poll() is None for process in processes), end(processes)
+        assert not any(server.ended() for server in both), end(both)
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize("strategy", ["joint", pytest.param("maml", marks=pytest.mark.long)])
-def test_two_processes_train_what_one_trains_and_live_and_die_together(given, tmp_path, strategy):
+def test_two_processes_train_what_one_trains_and_live_and_die_together(
+    given, both, tmp_path, strategy
+):
     experiment, run = given / f"{strategy}.json", tmp_path / "two"
     alone = load_experiment(experiment)
     train(start(replace(alone, mesh_data=4 // alone.mesh_fsdp), tmp_path / "one"))
 
     # A polite end of one is the end of both, after the same step, which is saved.
-    both = begin(experiment, run)
+    _, second = begin(both, experiment, run)
     wait_for(3, run, both)
-    both[1].send_signal(signal.SIGTERM)
-    codes, told = end(both)
-    assert codes == [143, 143], told
-    assert not GLOO.sub("", told[1][0]).strip()
+    os.kill(second, signal.SIGTERM)
+    first, second = end(both)
+    assert (first.code, second.code) == (143, 143), (first, second)
+    assert not GLOO.sub("", second.out).strip()
     stopped = metrics(run)[-1]["step"]
-    assert f"stopped by SIGTERM after step {stopped}, which is saved" in told[0][1]
+    assert f"stopped by SIGTERM after step {stopped}, which is saved" in first.err
 
     # The death of one is the end of the other, soon; the first has something to say.
-    both = begin(experiment, run)
+    _, second = begin(both, experiment, run)
     wait_for(max(10, stopped + 1), run, both)
-    both[1].kill()
-    since = time.monotonic()
-    codes, told = end(both, within=30)
-    assert time.monotonic() - since < 30
-    assert codes[0] != 0
-    assert f"going on from step {stopped}" in told[0][0]
+    os.kill(second, signal.SIGKILL)
+    first, _ = end(both, within=30)
+    assert first.code != 0
+    assert f"going on from step {stopped}" in first.out
 
-    codes, told = end(begin(experiment, run))
-    assert codes == [0, 0], told
+    begin(both, experiment, run)
+    first, second = end(both)
+    assert (first.code, second.code) == (0, 0), (first, second)
     one, two = metrics(tmp_path / "one"), metrics(run)
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for expected, found in zip(one, two, strict=True):

@@ -215,11 +215,12 @@ def test_the_forgetting_matrix_is_the_scores_before_and_after(runs, tmp_path):
     assert "tuned on asr" in (tmp_path / "f" / "forgetting.svg").read_text()
 
 
+@pytest.mark.long  # what they do to a model is in model/test_seq2seq
 @pytest.mark.parametrize(
     "changes",
     [
         {"injection": "input"},
-        pytest.param({"conditioning": "tokens"}, marks=pytest.mark.long),  # also in test_export
+        {"conditioning": "tokens"},  # also in test_export
     ],
 )
 def test_other_ways_to_tell_the_task_go_the_whole_way(runs, changes, tmp_path):

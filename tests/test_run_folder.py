@@ -485,3 +485,17 @@ def test_more_devices_than_there_are_are_refused(given, tmp_path):
     argv = ["train", given.experiment, "--out", tmp_path / "run", "--mesh-data", 4000]
     found = "found mesh_data 4000 × mesh_fsdp 1 × mesh_tensor 1; lower them"
     assert found in refused(taskaware(*argv))
+
+
+def test_a_run_is_told_before_its_programs_are_more_than_linux_lets_it_hold(
+    given, tmp_path, monkeypatch
+):
+    from taskaware import training
+
+    for limit in (2100, 2099):
+        counted = iter([(100, limit), (2100, limit)])  # and not again after the first step
+        monkeypatch.setattr(training, "memory_mappings", lambda counted=counted: next(counted))
+        outcome = taskaware("train", given.experiment, "--out", tmp_path / str(limit))
+        assert outcome.code == 0, outcome.err
+        told = "takes 2,000 memory mappings, up to 1 shapes will come" in outcome.out
+        assert told == (limit < 100 + 1 * 2000)

@@ -13,7 +13,7 @@ from taskaware.config import Decoding, FiLMConfig, Model, TCNConfig, paper_model
 from taskaware.decode import search
 from taskaware.dims import Batch
 from taskaware.errors import UsageError
-from taskaware.model.seq2seq import build
+from taskaware.model.build import build
 from taskaware.single_task import single_task
 
 SMALL = dataclasses.replace(MODEL, norm="post", encoder_layers=2, decoder_layers=2, dropout=0.0)

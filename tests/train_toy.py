@@ -10,7 +10,7 @@ from flax import nnx
 
 from taskaware.config import Model, Optimizer, TCNConfig
 from taskaware.dims import EOS, PAD, Batch, Speech
-from taskaware.model.seq2seq import build
+from taskaware.model.build import build
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import initial_state
@@ -29,7 +29,7 @@ OPTIMIZER = Optimizer(learning_rate=0.1, warmup_steps=10)
 
 
 @functools.cache
-def setup(conditioning="implicit", optimizer=OPTIMIZER, **changes):
+def setup(conditioning="explicit", optimizer=OPTIMIZER, **changes):
     """Return (compiled step, state) of a fresh tiny model with three tasks."""
     config = dataclasses.replace(MODEL, conditioning=conditioning, **changes)
     model = build(config, V, 3, speech=True, seed=0)

@@ -24,7 +24,7 @@ from flax import nnx
 from taskaware.config import Meta, Optimizer, small_model
 from taskaware.data.collate import by_task
 from taskaware.dims import Batch, Speech
-from taskaware.model.seq2seq import build
+from taskaware.model.build import build
 from taskaware.train.joint import Step, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer

@@ -18,7 +18,7 @@ from maml import VOCABULARY, batch, in_turns, ratio
 
 from taskaware.config import Experiment
 from taskaware.machine import cpu_count
-from taskaware.model.seq2seq import build
+from taskaware.model.build import build
 from taskaware.run import write_json
 from taskaware.train.joint import Step, joint_step
 from taskaware.train.optimizer import make_optimizer

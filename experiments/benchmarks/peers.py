@@ -16,7 +16,8 @@ from flax import nnx
 from taskaware import decode
 from taskaware.config import Decoding, Model, Optimizer
 from taskaware.dims import Batch, Speech
-from taskaware.model.seq2seq import Seq2Seq, build
+from taskaware.model.build import build
+from taskaware.model.seq2seq import Seq2Seq
 from taskaware.run import environment, write_json
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.axes import constrain
-from taskaware.config import Model, Task
+from taskaware.config import Model
 from taskaware.dims import PAD, Batch, Cache
 from taskaware.layers import KeysValues, dropout, sinusoids, split_key
 from taskaware.model.blocks import DecoderBlock, EncoderBlock
@@ -293,38 +293,6 @@ def _block_runner(remat: str, scan: bool):
 def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
     """Add sinusoidal positions."""
     return x_BSD + sinusoids(*x_BSD.shape[1:])[None]
-
-
-def build(
-    config: Model,
-    vocab_size: int,
-    num_tasks: int,
-    *,
-    speech: bool,
-    seed: int,
-    task_tokens: Sequence[Sequence[str]] = (),
-) -> Seq2Seq:
-    """Build a model with fresh weights."""
-    return Seq2Seq(
-        config,
-        vocab_size,
-        num_tasks,
-        speech=speech,
-        task_tokens=task_tokens,
-        rngs=nnx.Rngs(seed),
-    )
-
-
-def build_for(tasks: Sequence[Task], config: Model, vocab_size: int, *, seed: int) -> Seq2Seq:
-    """Build a model of an experiment's tasks with fresh weights."""
-    return build(
-        config,
-        vocab_size,
-        len(tasks),
-        speech=any(task.source == "speech" for task in tasks),
-        seed=seed,
-        task_tokens=[task.tokens for task in tasks],
-    )
 
 
 def _places(config: Model) -> Places | None:

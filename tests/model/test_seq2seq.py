@@ -10,7 +10,8 @@ from flax import nnx
 from taskaware import decode
 from taskaware.config import Decoding, FiLMConfig, Model, TCNConfig, paper_model
 from taskaware.dims import EOS, PAD, Batch, Speech
-from taskaware.model.seq2seq import Seq2Seq, build, with_positions
+from taskaware.model.build import build
+from taskaware.model.seq2seq import Seq2Seq, with_positions
 from taskaware.modulation.film import TCNParam
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.train.state import count_parameters
@@ -302,7 +303,7 @@ def test_what_is_computed_again_changes_memory_and_not_the_gradient(scan):
     b = batch(speech_rows=8, frames=200, source=20, target=20)
     expected, memory, products = None, [], []
     for remat in ("none", "minimal", "full"):
-        found, params = gradient(model(remat=remat, **shape), b)
+        found, params = gradient(model("vanilla", remat=remat, **shape), b)
         lowered = found.lower(params)
         products.append(lowered.as_text().count("dot_general"))
         compiled = lowered.compile()

@@ -8,7 +8,7 @@ import train_toy as toy_run
 from flax import nnx
 
 from taskaware.losses import smoothed_cross_entropy
-from taskaware.model.seq2seq import build
+from taskaware.model.build import build
 from taskaware.modulation.tcn import derangement
 from taskaware.train.joint import descend, joint_loss
 from taskaware.train.state import initial_state
@@ -88,7 +88,7 @@ def test_a_row_s_loss_does_not_depend_on_its_own_embedding():
 
 
 def test_a_step_s_randomness_depends_on_its_number_and_the_key_alone():
-    step, state = toy_run.setup("vanilla", dropout=0.5)
+    step, state = toy_run.setup("vanilla")
     again = state._replace(step=jnp.int32(1))
     first, second, repeated = (
         step(s, toy_run.batch())[1]["gradient_norm"] for s in (state, again, state)

@@ -12,7 +12,7 @@ from taskaware.train import loop
 
 def run(step=None, *, total=7, log_every=3, save_every=2, start=0, batches=None, **options):
     told, saved = [], []
-    known_step, state = toy_run.setup("explicit")
+    known_step, state = toy_run.setup()
     state = state._replace(step=jnp.int32(start))
     final = loop.train(
         state,
@@ -50,7 +50,7 @@ def test_nothing_is_left_to_do_after_the_last_step():
 
 
 def test_a_report_averages_the_steps_since_the_last():
-    step, state = toy_run.setup("explicit")
+    step, state = toy_run.setup()
     losses = []
     for _ in range(3):
         state, metrics = step(state, toy_run.batch())
@@ -121,7 +121,7 @@ def test_bad_batches_are_skipped_counted_and_left_out_of_the_averages():
 
 
 def test_a_skipped_batch_changes_nothing_but_the_number_of_the_step():
-    step, state = toy_run.setup("explicit")
+    step, state = toy_run.setup()
     state, _ = step(state, toy_run.batch())
     bad, metrics = step(state, batches({1})[0])
     assert bool(metrics["skipped"])

@@ -12,7 +12,7 @@ from taskaware import axes
 from taskaware.config import Meta
 from taskaware.data.collate import by_task
 from taskaware.dims import EOS, PAD, Batch
-from taskaware.model.seq2seq import build
+from taskaware.model.build import build
 from taskaware.modulation.film import TCNParam
 from taskaware.modulation.tcn import derangement
 from taskaware.train import maml

@@ -1,0 +1,30 @@
+import jax
+import pytest
+from flax import nnx
+from train_toy import MODEL, V
+
+from taskaware.config import Model
+from taskaware.model.build import abstract, build
+
+TOKENS = (("<|a|>", "<|do|>"), ("<|b|>", "<|do|>"), ("<|b|>", "<|undo|>"))
+
+
+@pytest.mark.parametrize("speech", [True, False])
+@pytest.mark.parametrize("conditioning", ["vanilla", "explicit", "implicit", "tokens"])
+def test_an_abstract_model_has_the_structure_and_shapes_of_a_built_one(conditioning, speech):
+    config = Model(**{**vars(MODEL), "conditioning": conditioning})
+    settings = {"speech": speech, "task_tokens": TOKENS}
+    shapes = abstract(config, V, 3, **settings)
+    numbers = build(config, V, 3, **settings, seed=4)
+    assert nnx.graphdef(shapes) == nnx.graphdef(numbers)
+    found, expected = (jax.tree.leaves(nnx.state(model)) for model in (shapes, numbers))
+    assert [(leaf.shape, leaf.dtype) for leaf in found] == [
+        (leaf.shape, leaf.dtype) for leaf in expected
+    ]
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in found)
+
+
+def test_what_is_done_to_one_abstract_model_is_not_done_to_the_next():
+    first = abstract(MODEL, V, 3, speech=True)
+    del first.speech
+    assert abstract(MODEL, V, 3, speech=True).speech is not None
