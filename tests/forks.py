@@ -17,6 +17,7 @@ from command_line import ROOT, Outcome
 
 SERVER = """
 import json, os, resource, sys
+import tensorboardX
 from taskaware import cli, commands, results, training
 from taskaware.train.checkpoint import Checkpoints
 

@@ -39,7 +39,7 @@ def compiled(*shape, **changes):
     """
     config = dataclasses.replace(
         toy_run.MODEL,
-        conditioning="implicit",
+        conditioning="explicit",
         d_model=128,
         num_heads=8,
         d_ff=256,

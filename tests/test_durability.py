@@ -155,7 +155,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def straight(given, server):
     """A run of joint learning without a pause, in a process of its own."""
-    train = ["train", given.joint, "--steps", 30, "--out", given.folder / "unkilled"]
+    train = ["train", given.joint, "--steps", 20, "--out", given.folder / "unkilled"]
     server.start(*train)
     outcome = server.end()
     assert outcome.code == 0, outcome.err
@@ -169,7 +169,7 @@ def began_at(out):
 
 def survive(server, given, run, kills, seed):
     """Train to the end through kills at random points; nothing that was committed may be lost."""
-    chance, train = random.Random(seed), ["train", given.joint, "--steps", 30, "--out", run]
+    chance, train = random.Random(seed), ["train", given.joint, "--steps", 20, "--out", run]
     committed = 0
     for _ in range(kills):
         before = committed
@@ -194,7 +194,7 @@ def survive(server, given, run, kills, seed):
 def test_a_run_that_is_killed_now_and_then_is_the_run_that_is_not(
     server, given, straight, tmp_path
 ):
-    assert survive(server, given, tmp_path / "run", 4, seed=0) >= 3
+    assert survive(server, given, tmp_path / "run", 2, seed=0) >= 1
     assert curve(tmp_path / "run") == curve(straight)
     assert final_state(tmp_path / "run") == final_state(straight)
 

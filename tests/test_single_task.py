@@ -13,7 +13,7 @@ from taskaware.config import Decoding, FiLMConfig, Model, TCNConfig, paper_model
 from taskaware.decode import search
 from taskaware.dims import Batch
 from taskaware.errors import UsageError
-from taskaware.model.build import build
+from taskaware.model.build import abstract
 from taskaware.single_task import single_task
 
 SMALL = dataclasses.replace(MODEL, norm="post", encoder_layers=2, decoder_layers=2, dropout=0.0)
@@ -21,7 +21,7 @@ SMALL = dataclasses.replace(MODEL, norm="post", encoder_layers=2, decoder_layers
 
 def random_model(config, speech=True):
     """Every number random: fresh biases are 0 and fresh scales are 1, which would hide mistakes."""
-    graphdef, params = nnx.split(nnx.eval_shape(lambda: build(config, V, 3, speech=speech, seed=0)))
+    graphdef, params = nnx.split(abstract(config, V, 3, speech=speech))
     random = np.random.default_rng(0)
     params = jax.tree.map(
         lambda x: jnp.asarray(0.3 * random.normal(size=x.shape) + (x.ndim == 1), x.dtype), params
@@ -84,7 +84,7 @@ def test_a_single_task_model_gives_the_same_logits(placement, sharing, scale, so
     )
 
     vanilla = dataclasses.replace(config, conditioning="vanilla")
-    bare = nnx.eval_shape(lambda: build(vanilla, V, 1, speech=source == "speech", seed=0))
+    bare = abstract(vanilla, V, 1, speech=source == "speech")
     shapes = [
         [(path, leaf.shape) for path, leaf in nnx.to_flat_state(nnx.state(m))]
         for m in (plain, bare)

@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import scipy.signal
 import soundfile
 from jaxtyping import Float32, Int16
 
@@ -87,6 +86,8 @@ def read_audio(
         reason = getattr(error, "error_string", "headerless samples").strip(" .")
         raise UsageError(f"{path}: cannot read as audio ({reason}){_likely_cause(path)}") from None
     if rate != SAMPLE_RATE:
+        import scipy.signal  # a second
+
         common = math.gcd(rate, SAMPLE_RATE)
         signal_A = scipy.signal.resample_poly(signal_A, SAMPLE_RATE // common, rate // common)
     return np.rint(signal_A * 32768.0).clip(-32768, 32767).astype(np.int16)

@@ -8,7 +8,6 @@ functions of the arguments alone, the state of a generator included.
 from typing import Any
 
 import numpy as np
-import scipy.signal
 from jaxtyping import Float32, Int16
 
 from taskaware.config import SpecAugment
@@ -51,6 +50,8 @@ def speed(samples_A: Int16[np.ndarray, " A"], factor: float) -> Int16[np.ndarray
 
     Source: sox's effect of that name, which resamples with a finite filter instead.
     """
+    import scipy.signal  # a second, which commands need not wait that augment nothing
+
     signal = np.pad(samples_A.astype(np.float32), (0, _SILENCE))
     resampled: Any = scipy.signal.resample(signal, round(len(signal) / factor))
     return _int16(resampled[: round(len(samples_A) / factor)])

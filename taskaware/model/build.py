@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from flax import nnx
 
 from taskaware.config import Model, Task
@@ -41,7 +42,8 @@ def abstract(
 ) -> Seq2Seq:
     """Build a model of shapes alone, ``jax.ShapeDtypeStruct``, of which no number is drawn."""
     tokens = tuple(map(tuple, task_tokens))
-    return nnx.merge(*_traced(config, vocab_size, num_tasks, speech, tokens))
+    graphdef, shapes = _traced(config, vocab_size, num_tasks, speech, tokens)
+    return nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf, shapes))  # Variables of its own
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,12 +1,10 @@
 import jax
 import pytest
 from flax import nnx
-from train_toy import MODEL, V
+from train_toy import MODEL, TOKENS, V
 
 from taskaware.config import Model
 from taskaware.model.build import abstract, build
-
-TOKENS = (("<|a|>", "<|do|>"), ("<|b|>", "<|do|>"), ("<|b|>", "<|undo|>"))
 
 
 @pytest.mark.parametrize("speech", [True, False])
@@ -27,4 +25,7 @@ def test_an_abstract_model_has_the_structure_and_shapes_of_a_built_one(condition
 def test_what_is_done_to_one_abstract_model_is_not_done_to_the_next():
     first = abstract(MODEL, V, 3, speech=True)
     del first.speech
-    assert abstract(MODEL, V, 3, speech=True).speech is not None
+    first.embedding.table_VD.set_raw_value(jax.ShapeDtypeStruct((1, 1), "int32"))
+    second = abstract(MODEL, V, 3, speech=True)
+    assert second.speech is not None
+    assert second.embedding.table_VD[...].shape == (V, 16)

@@ -143,7 +143,9 @@ def _their_house_their_rules():
 
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the peers' own
-@pytest.mark.parametrize("peer", [unet, velocity, gemma, resnet, potential])
+@pytest.mark.parametrize(
+    "peer", [pytest.param(unet, marks=pytest.mark.long), velocity, gemma, resnet, potential]
+)
 def test_a_model_of_another_package_learns_two_tasks_from_the_same_inputs(peer):
     run, state, names, plain, width = peer()
     assert len(names) >= 2

@@ -1,24 +1,17 @@
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import train_toy as toy_run
 from flax import nnx
+from train_toy import model
 
 from taskaware.losses import smoothed_cross_entropy
-from taskaware.model.build import build
 from taskaware.modulation.tcn import derangement
 from taskaware.train.joint import descend, joint_loss
 from taskaware.train.state import initial_state
 
 KEYS = tuple(jax.random.split(jax.random.key(0)))
-
-
-def model(conditioning, **changes):
-    config = dataclasses.replace(toy_run.MODEL, conditioning=conditioning, **changes)
-    return build(config, toy_run.V, 3, speech=True, seed=0)
 
 
 @nnx.jit
@@ -32,7 +25,9 @@ def losses(m, b, embedding_BZ, smoothing):
     return np.asarray(smoothed_cross_entropy(scores, b.target_BT, smoothing))
 
 
-@pytest.mark.parametrize("conditioning", ["vanilla", "explicit", "implicit"])
+@pytest.mark.parametrize(
+    "conditioning", [pytest.param("vanilla", marks=pytest.mark.long), "explicit", "implicit"]
+)
 def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning):
     step, start = toy_run.setup(conditioning)
     toy_run.assert_contract(step, start, [toy_run.batch(number) for number in range(2)])
@@ -104,7 +99,7 @@ def test_frozen_by_name_the_tcn_stays_bit_identical():
     from taskaware import TCNParam
     from taskaware.train.joint import joint_step
 
-    m = model("implicit")
+    m = model("explicit")
     params = nnx.state(m)
     labels = jax.tree.map(
         lambda v: "tcn" if isinstance(v, TCNParam) else "base",

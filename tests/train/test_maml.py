@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 
 import jax
@@ -12,7 +11,6 @@ from taskaware import axes
 from taskaware.config import Meta
 from taskaware.data.collate import by_task
 from taskaware.dims import EOS, PAD, Batch
-from taskaware.model.build import build
 from taskaware.modulation.film import TCNParam
 from taskaware.modulation.tcn import derangement
 from taskaware.train import maml
@@ -26,9 +24,7 @@ RATES = jnp.full(3, 0.5)
 
 
 def model(conditioning="explicit", speech=False):
-    config = dataclasses.replace(toy_run.MODEL, conditioning=conditioning, dropout=0.0)
-    tokens = (("<|a|>", "<|do|>"), ("<|b|>", "<|do|>"), ("<|b|>", "<|undo|>"))
-    return build(config, toy_run.V, 3, speech=speech, task_tokens=tokens, seed=0)
+    return toy_run.model(conditioning, speech=speech, dropout=0.0)
 
 
 def text_tasks(seed=0, rows=4):
@@ -148,7 +144,7 @@ def test_without_an_inner_step_it_is_joint_learning():
     [
         ("explicit", "first"),
         ("implicit", "second"),
-        ("tokens", "second"),
+        pytest.param("tokens", "second", marks=pytest.mark.long),
         pytest.param("explicit", "second", marks=pytest.mark.long),
         pytest.param("implicit", "first", marks=pytest.mark.long),
         pytest.param("tokens", "first", marks=pytest.mark.long),
@@ -236,7 +232,11 @@ def setup(conditioning, meta, speech=False):
 
 @pytest.mark.parametrize(
     ("conditioning", "meta", "speech"),
-    [("vanilla", Meta(), True), ("implicit", Meta(order="second", remat=True), False)],
+    [
+        ("explicit", Meta(order="second", remat=True), False),
+        pytest.param("implicit", Meta(order="second"), False, marks=pytest.mark.long),
+        pytest.param("vanilla", Meta(), True, marks=pytest.mark.long),
+    ],
 )
 def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning, meta, speech):
     step, start = setup(conditioning, meta, speech)
