@@ -39,7 +39,11 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """What is tried with some examples in the default suite is tried with many in the long one."""
+    """What is tried with some examples in the default suite is tried with many in the long one.
+
+    The many quick tests of data come last, so that no process is left alone with a slow one.
+    """
+    items.sort(key=lambda item: item.path.is_relative_to(Path(__file__).parent / "data"))
     for item in items:
         if is_long(config) and getattr(
             getattr(item, "function", None), "is_hypothesis_test", False

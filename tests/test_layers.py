@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normal
 from flax import nnx
 from reference import equations
 
@@ -17,10 +18,6 @@ from taskaware.layers import (
 )
 
 KEY = jax.random.key(0)
-
-
-def normal(*shape):
-    return jax.random.normal(jax.random.fold_in(KEY, sum(shape)), shape)
 
 
 def numbers(module):

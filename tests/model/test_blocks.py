@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normal
 from flax import nnx
 
 from taskaware import Modulation
@@ -10,10 +11,6 @@ from taskaware.model.blocks import DecoderBlock, EncoderBlock
 
 KEY = jax.random.key(0)
 SMALL = {"d_model": 16, "num_heads": 4, "d_ff": 32, "dropout": 0.0}
-
-
-def normal(*shape):
-    return jax.random.normal(jax.random.fold_in(KEY, sum(shape)), shape)
 
 
 def numbers(module):

@@ -264,7 +264,7 @@ def test_every_offset_reaches_the_scores(place):
 @pytest.mark.parametrize(
     ("way", "sharing"),
     [
-        ("implicit", "per_block"),
+        ("explicit", "per_block"),
         ("explicit_input", "all_blocks"),  # without FiLM, nothing is shared
         *(
             pytest.param(*case, marks=pytest.mark.long)
@@ -274,7 +274,7 @@ def test_every_offset_reaches_the_scores(place):
                 ("explicit", "all_blocks"),
                 ("vanilla", "per_block"),
                 ("vanilla", "per_block_offset"),
-                ("explicit", "per_block"),
+                ("implicit", "per_block"),
                 ("implicit", "all_blocks"),
                 ("implicit", "per_block_offset"),
             ]
@@ -302,7 +302,8 @@ def gradient(model, batch):
     return jax.jit(jax.grad(total)), params
 
 
-@pytest.mark.parametrize("scan", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.long  # that a loop which computes again is right is in test_axes too
+@pytest.mark.parametrize("scan", [False, True])
 def test_what_is_computed_again_changes_memory_and_not_the_gradient(scan):
     layers = 3 if scan else 1  # a loop over them is compiled once
     shape = {"encoder_layers": layers, "decoder_layers": layers, "dropout": 0.3, "scan": scan}

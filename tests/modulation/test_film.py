@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normal
 from flax import nnx
 from reference import equations
 
@@ -9,10 +10,6 @@ from taskaware import FiLM, Modulation, Places, TCNParam, film, modulate
 from taskaware.modulation.places import embedding_init
 
 KEY = jax.random.key(0)
-
-
-def normal(*shape):
-    return jax.random.normal(jax.random.fold_in(KEY, sum(shape)), shape)
 
 
 def test_film_equals_equation_7_position_by_position():

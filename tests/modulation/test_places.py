@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normal
 from flax import nnx
 
 from taskaware import (
@@ -22,10 +23,6 @@ from taskaware.errors import UsageError
 
 B, T, D, R = 2, 3, 5, 4
 KEY = jax.random.key(0)
-
-
-def normal(*shape):
-    return jax.random.normal(jax.random.fold_in(KEY, sum(shape)), shape)
 
 
 def adapter(*lead):

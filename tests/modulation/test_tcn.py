@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import normal
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,10 +16,6 @@ from taskaware.modulation.tcn import TaskTokens, last_valid
 KEY = jax.random.key(0)
 TOKENS = (("de", "say"), ("say", "en"), ("say", "de"), ("ro", "write"))
 """The first three share tokens, and two of them differ by their order alone."""
-
-
-def normal(*shape):
-    return jax.random.normal(jax.random.fold_in(KEY, sum(shape)), shape)
 
 
 def count(module):
