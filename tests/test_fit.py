@@ -93,14 +93,19 @@ def test_the_size_that_is_found_fits_and_the_next_does_not(folder, devices, stra
     assert len(found.bytes_by_shape) == 2
 
 
+def vanilla(folder):
+    """An experiment of which a step is soon compiled."""
+    return experiment(folder, model=dataclasses.replace(tiny(folder).model, conditioning="vanilla"))
+
+
 def test_where_not_even_one_example_fits_it_says_so(folder):
-    (folder / "e.json").write_text(to_json(experiment(folder)))
+    (folder / "e.json").write_text(to_json(vanilla(folder)))
     message = refused(taskaware("fit", folder / "e.json", "--memory-gib", "1e-6"))
     assert message.startswith("batching.size: not even 1 fits into 0.00 GiB (it takes ")
 
 
 def test_the_command_prints_what_to_set(folder):
-    (folder / "e.json").write_text(to_json(experiment(folder)))
+    (folder / "e.json").write_text(to_json(vanilla(folder)))
     outcome = taskaware("fit", folder / "e.json", "--memory-gib", "0.0005")
     assert outcome.code == 0, outcome.err
     size = int(outcome.out.splitlines()[-1].removeprefix("--batching.size "))

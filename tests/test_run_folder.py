@@ -326,13 +326,13 @@ def test_another_experiment_in_the_same_folder_is_refused_with_the_difference(
 
 def test_changes_that_are_accepted_are_taken_from_the_next_step_on(given, story, tmp_path):
     run = shutil.copytree(story.run, tmp_path / "run")
-    options = ["--batching.size", 4, "--optimizer.learning_rate", 0.5, "--steps", 6]
+    options = ["--seed", 7, "--steps", 6]
     train = ["train", given.experiment, "--out", run, *options]
     assert "--accept-changes" in refused(taskaware(*train))
     outcome = taskaware(*train, "--accept-changes")
     assert outcome.code == 0, outcome.err
     assert "going on from step 4" in outcome.out
-    assert load(Experiment, run / "experiment.json").batching.size == 4
+    assert load(Experiment, run / "experiment.json").seed == 7
     assert taskaware(*train, "--steps", 7).code == 0  # from now on it is the run's own
 
 
@@ -495,7 +495,8 @@ def test_a_run_is_told_before_its_programs_are_more_than_linux_lets_it_hold(
     for limit in (2100, 2099):
         counted = iter([(100, limit), (2100, limit)])  # and not again after the first step
         monkeypatch.setattr(training, "memory_mappings", lambda counted=counted: next(counted))
-        outcome = taskaware("train", given.experiment, "--out", tmp_path / str(limit))
+        train = ["train", given.experiment, "--out", tmp_path / str(limit), "--steps", 2]
+        outcome = taskaware(*train)
         assert outcome.code == 0, outcome.err
         told = "takes 2,000 memory mappings, up to 1 shapes will come" in outcome.out
         assert told == (limit < 100 + 1 * 2000)

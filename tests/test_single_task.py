@@ -52,15 +52,17 @@ def texts(model, given, vector_Z):
     return search(nnx.graphdef(model), config, None, params, given, repeated(vector_Z, given))
 
 
+LONG = pytest.mark.long
 CASES = [
     (placement, *others)
     for placement in ("block_output", "residual_branch", "norm")
-    for others in (
-        ("all_blocks", "one_plus", "speech"),
-        ("all_blocks", "direct", "text"),
-        ("per_block_offset", "one_plus", "speech"),
-    )
-] + [("block_output", "per_stack", "one_plus", "speech")]
+    for others in (("all_blocks", "one_plus", "speech"), ("all_blocks", "direct", "text"))
+] + [
+    ("block_output", "per_block_offset", "one_plus", "speech"),
+    ("block_output", "per_stack", "one_plus", "speech"),
+    pytest.param("residual_branch", "per_block_offset", "one_plus", "speech", marks=LONG),
+    pytest.param("norm", "per_block_offset", "one_plus", "speech", marks=LONG),
+]
 
 
 @pytest.mark.parametrize(("placement", "sharing", "scale", "source"), CASES)
