@@ -98,7 +98,8 @@ def wait_for(step, run, both):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("strategy", ["joint", pytest.param("maml", marks=pytest.mark.long)])
+@pytest.mark.long  # seven starts; .ci/run has it
+@pytest.mark.parametrize("strategy", ["joint", "maml"])
 def test_two_processes_train_what_one_trains_and_live_and_die_together(
     given, both, tmp_path, strategy
 ):
