@@ -263,13 +263,15 @@ def _foretelling(step: Step, shapes: int) -> Step:
         before, found = None if told else memory_mappings(), step(state, batch)
         after = memory_mappings() if before else None
         told = True
-        if before and after and before[0] + shapes * (after[0] - before[0]) > after[1]:
-            say(
-                f"warning: the step of one shape of batches takes {after[0] - before[0]:,} memory "
-                f"mappings, up to {shapes} shapes will come, and this machine grants a process "
-                f"{after[1]:,}; lower batching.buckets, or raise vm.max_map_count, before LLVM "
-                "ends the run"
-            )
+        if before and after and is_first():
+            taken, granted = after[0] - before[0], after[1]
+            if before[0] + shapes * taken > granted:
+                say(
+                    f"warning: the step of one shape of batches takes {taken:,} memory mappings, "
+                    f"up to {shapes} shapes will come, and this machine grants a process "
+                    f"{granted:,}; lower batching.buckets, or raise vm.max_map_count, before LLVM "
+                    "ends the run"
+                )
         return found
 
     return foretelling
