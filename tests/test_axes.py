@@ -32,14 +32,14 @@ class Compiled(NamedTuple):
     batch: object
 
 
-def compiled(*shape, **changes):
+def compiled(conditioning, *shape, **changes):
     """A step of SGD, compiled for a mesh; for one device where there is none.
 
     Not of Adam, which divides a gradient that is zero but for rounding by its own size.
     """
     config = dataclasses.replace(
         toy_run.MODEL,
-        conditioning="explicit",
+        conditioning=conditioning,
         d_model=128,
         num_heads=8,
         d_ff=256,
@@ -57,14 +57,21 @@ def compiled(*shape, **changes):
         return Compiled(step.lower(state, batch).compile(), state, batch)
 
 
+@pytest.fixture(
+    scope="module", params=["explicit", pytest.param("implicit", marks=pytest.mark.long)]
+)
+def conditioning(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def alone():
-    return compiled()
+def alone(conditioning):
+    return compiled(conditioning)
 
 
 @pytest.fixture(scope="module", params=MESHES, ids=str)
-def split(request):
-    return request.param, compiled(*request.param)
+def split(request, conditioning):
+    return request.param, compiled(conditioning, *request.param)
 
 
 def collectives(step):
@@ -115,8 +122,8 @@ def test_only_the_expected_messages_are_sent(split):
         assert not [shape for shape in gathered if "128,256" in shape or "128,128" in shape]
 
 
-def test_a_loop_over_blocks_that_computes_again_is_split_too(alone):
-    found = compiled(2, 2, 2, scan=True, remat="full")
+def test_a_loop_over_blocks_that_computes_again_is_split_too(alone, conditioning):
+    found = compiled(conditioning, 2, 2, 2, scan=True, remat="full")
     a, b = (made.step(*made[1:])[0].params for made in (alone, found))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), a, b)
 

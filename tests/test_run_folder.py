@@ -324,15 +324,26 @@ def test_another_experiment_in_the_same_folder_is_refused_with_the_difference(
     assert checkpoint_files(story.run) == story.files_before
 
 
-def test_changes_that_are_accepted_are_taken_from_the_next_step_on(given, story, tmp_path):
+@pytest.mark.parametrize(
+    ("options", "size", "seed"),
+    [
+        (["--seed", 7], 2, 7),
+        pytest.param(
+            ["--batching.size", 4, "--optimizer.learning_rate", 0.5], 4, 0, marks=pytest.mark.long
+        ),
+    ],
+)
+def test_changes_that_are_accepted_are_taken_from_the_next_step_on(
+    given, story, tmp_path, options, size, seed
+):
     run = shutil.copytree(story.run, tmp_path / "run")
-    options = ["--seed", 7, "--steps", 6]
-    train = ["train", given.experiment, "--out", run, *options]
+    train = ["train", given.experiment, "--out", run, *options, "--steps", 6]
     assert "--accept-changes" in refused(taskaware(*train))
     outcome = taskaware(*train, "--accept-changes")
     assert outcome.code == 0, outcome.err
     assert "going on from step 4" in outcome.out
-    assert load(Experiment, run / "experiment.json").seed == 7
+    changed = load(Experiment, run / "experiment.json")
+    assert (changed.batching.size, changed.seed) == (size, seed)
     assert taskaware(*train, "--steps", 7).code == 0  # from now on it is the run's own
 
 

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 from flax import nnx
 
 from taskaware.config import Model, Task
@@ -42,8 +41,7 @@ def abstract(
 ) -> Seq2Seq:
     """Build a model of shapes alone, ``jax.ShapeDtypeStruct``, of which no number is drawn."""
     tokens = tuple(map(tuple, task_tokens))
-    graphdef, shapes = _traced(config, vocab_size, num_tasks, speech, tokens)
-    return nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf, shapes))  # Variables of its own
+    return nnx.clone(_traced(config, vocab_size, num_tasks, speech, tokens))
 
 
 @functools.lru_cache(maxsize=16)
@@ -53,7 +51,7 @@ def _traced(config, vocab_size, num_tasks, speech, task_tokens):
     def model():
         return Seq2Seq(config, vocab_size, num_tasks, **settings, rngs=OneKey())
 
-    return nnx.split(nnx.eval_shape(model))
+    return nnx.eval_shape(model)
 
 
 def build_for(tasks: Sequence[Task], config: Model, vocab_size: int, *, seed: int) -> Seq2Seq:

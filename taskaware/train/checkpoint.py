@@ -161,9 +161,7 @@ class Checkpoints:
             found = self._about(step)
             saved = json.loads(found["shapes"])
         except (OSError, ValueError, LookupError) as error:
-            raise UsageError(
-                f"{path}: cannot be restored ({_reason(error)}); train in a new folder"
-            ) from error
+            raise self._not_restored(step, error) from error
         for name, expected in about.items():
             if found.get(name) != expected:
                 raise UsageError(
@@ -187,9 +185,7 @@ class Checkpoints:
         try:
             state = ocp.load_checkpointables(path, {"state": abstract})["state"]
         except Exception as error:
-            raise UsageError(
-                f"{path}: cannot be restored ({_reason(error)}); train in a new folder"
-            ) from error
+            raise self._not_restored(step, error) from error
         return state._replace(key=jax.random.wrap_key_data(state.key))
 
     def close(self) -> None:
@@ -272,6 +268,12 @@ class Checkpoints:
 
     def _record(self, step: int, state: str) -> Path:
         return self._manifests / f"{step}.{state}"
+
+    def _not_restored(self, step: int, error: Exception) -> UsageError:
+        return UsageError(
+            f"{self.folder / str(step)}: cannot be restored ({_reason(error)}); train in a new "
+            "folder"
+        )
 
     def _not_written(self, error: Exception) -> RunError:
         return RunError(

@@ -409,24 +409,30 @@ def real(shared_data, name):
     return shared_data / name
 
 
-def test_multi30k_is_read_from_gzipped_files(shared_data, tmp_path):
+@pytest.mark.parametrize("train", [{}, pytest.param({"train": ("train",)}, marks=pytest.mark.long)])
+def test_multi30k_is_read_from_gzipped_files(shared_data, tmp_path, train):
     folder = real(shared_data, "multi30k")
-    splits = {"validation": ("val",), "test": ("test_2016_flickr",)}
+    splits = {"validation": ("val",), "test": ("test_2016_flickr",), **train}
     corpus = prepare_corpus(Parallel(folder, ("en", "de"), **splits), tmp_path / "out")
     sizes = {split: len(corpus.rows(split)) for split in corpus.splits}
-    assert sizes == {"validation": 1_014, "test": 1_000}
+    assert sizes == {"validation": 1_014, "test": 1_000} | dict.fromkeys(train, 29_000)
     assert corpus.rows("test")[0].source_text.startswith("A man in an orange hat starring at")
     assert corpus.rows("test")[0].target_text.startswith("Ein Mann mit einem orangefarbenen Hut")
 
 
-def test_sts_is_read_from_a_gzipped_table(shared_data, tmp_path):
+@pytest.mark.parametrize(
+    ("part", "count", "distinct"),
+    [("dev", 2_817, None), pytest.param("train", 9_942, 9_942, marks=pytest.mark.long)],
+)
+def test_sts_is_read_from_a_gzipped_table(shared_data, tmp_path, part, count, distinct):
     folder = real(shared_data, "sts_de_ro_tr")
-    splits = {"test": ("sts.dev.en-de-ro-tr",)}
+    splits = {"test": (f"sts.{part}.en-de-ro-tr",)}
     languages = ("en", "de", "ro", "tr")
     corpus = prepare_corpus(Parallel(folder, languages, **splits), tmp_path / "out")
     rows = corpus.rows("test")
-    assert len(rows) == 3 * 2_817
-    content = gzip.decompress((folder / "sts.dev.en-de-ro-tr.tsv.gz").read_bytes()).decode()
+    assert len(rows) == 3 * count
+    assert distinct in (None, len({row.source_text for row in rows}))
+    content = gzip.decompress((folder / f"sts.{part}.en-de-ro-tr.tsv.gz").read_bytes()).decode()
     last = content.removesuffix("\n").split("\n")[-1].split("\t")
     assert [row.source_text for row in rows[-3:]] == [last[0]] * 3
     assert [row.target_text for row in rows[-3:]] == last[1:]

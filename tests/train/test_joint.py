@@ -93,14 +93,17 @@ def test_a_step_s_randomness_depends_on_its_number_and_the_key_alone():
     assert first != second
 
 
-def test_frozen_by_name_the_tcn_stays_bit_identical():
+@pytest.mark.parametrize(
+    "conditioning", ["explicit", pytest.param("implicit", marks=pytest.mark.long)]
+)
+def test_frozen_by_name_the_tcn_stays_bit_identical(conditioning):
     """TCNParam lets an optimizer leave the task side alone."""
     import optax
 
     from taskaware import TCNParam
     from taskaware.train.joint import joint_step
 
-    m = model("explicit")
+    m = model(conditioning)
     params = nnx.state(m)
     labels = jax.tree.map(
         lambda v: "tcn" if isinstance(v, TCNParam) else "base",

@@ -235,7 +235,7 @@ def setup(conditioning, meta, speech=False):
     ("conditioning", "meta", "speech"),
     [
         ("explicit", Meta(order="second", remat=True), False),
-        pytest.param("implicit", Meta(order="second"), False, marks=pytest.mark.long),
+        pytest.param("implicit", Meta(order="second", remat=True), False, marks=pytest.mark.long),
         pytest.param("vanilla", Meta(), True, marks=pytest.mark.long),
     ],
 )
@@ -258,6 +258,7 @@ def test_an_adaptation_that_is_not_finite_changes_nothing():
     ("shape", "conditioning", "order"),
     [
         ((2, 2, 2), "vanilla", "first"),
+        pytest.param((2, 2, 2), "explicit", "first", marks=pytest.mark.long),
         pytest.param((2, 2, 2), "implicit", "second", marks=pytest.mark.long),
         pytest.param((8, 1, 1), "implicit", "second", marks=pytest.mark.long),
     ],
