@@ -21,10 +21,11 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from peers import RESULTS, SIZES, Size, batch, own_model
+from peers import RESULTS, SIZES, Size, batch, own_config
 
 from taskaware import axes
 from taskaware.config import Optimizer
+from taskaware.model.build import abstract
 from taskaware.run import environment, write_json
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer
@@ -74,7 +75,7 @@ def foretold(size: Size, kind: str, devices: int) -> dict[str, Any]:
     fsdp, tensor = MESHES[kind]
     mesh = axes.make_mesh(devices // (fsdp * tensor), fsdp, tensor)
     optimizer = make_optimizer(Optimizer(), size.d_model)
-    model = nnx.eval_shape(lambda: own_model(size, "speech"))
+    model = abstract(own_config(size), size.vocabulary, 2, speech=True)
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
     where = axes.state_sharding(mesh, state)
     rows = jax.eval_shape(lambda: batch(size, "speech", ROWS * devices // tensor))
