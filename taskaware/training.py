@@ -25,13 +25,14 @@ from taskaware.dims import PAD
 from taskaware.errors import StoppedError, UsageError
 from taskaware.fine_tuning import refuse_other_parameters, taken_over
 from taskaware.inference import TaskEmbeddings, task_embeddings
-from taskaware.machine import StopSignals, memory_mappings
+from taskaware.machine import StopSignals
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.processes import AgreedStop, fetch, first_does, is_first
 from taskaware.report import RunLog, say
 from taskaware.run import Run, damaged, mesh_of, open_run, read_json, write_json
 from taskaware.train import loop
-from taskaware.train.joint import Metrics, Step, joint_loss, joint_step
+from taskaware.train.compiling import compiled_first, compiler_options
+from taskaware.train.joint import Step, joint_loss, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import TASK_ROWS, TrainState, average, initial_state
@@ -165,7 +166,10 @@ def jit_step(
         where: how the state is split over them.
     """
     return jax.jit(
-        step_of(experiment, model), donate_argnums=0, out_shardings=(where, on_every_device(mesh))
+        step_of(experiment, model),
+        donate_argnums=0,
+        out_shardings=(where, on_every_device(mesh)),
+        compiler_options=compiler_options(),
     )
 
 
@@ -215,6 +219,7 @@ def _loop(
     together = experiment.batching.mixing == "all_tasks"
     total = experiment.steps * batches_a_step
     batching, multiple = batching_over(experiment, row_parts(mesh))
+    shapes = batching.buckets * (1 if together else len(experiment.trained))
     batches = training_batches(
         examples,
         batching,
@@ -234,7 +239,7 @@ def _loop(
             log = stack.enter_context(RunLog(run.folder, run.folder.name, first, total))
         return loop.train(
             state,
-            _foretelling(step, batching.buckets * (1 if together else len(experiment.trained))),
+            compiled_first(step, shapes, say),
             (place_batch(mesh, batch) for batch in batches),
             tasks=[task.name for task in experiment.tasks],
             total=total,
@@ -248,33 +253,6 @@ def _loop(
             evaluators=evaluators,
             report_scores=log.scores if log else lambda step, scores: None,
         )
-
-
-def _foretelling(step: Step, shapes: int) -> Step:
-    """Return a step that tells, when it has first been compiled, that others may be too many.
-
-    On a CPU a program takes a thousand memory mappings and more. LLVM, when it gets none, ends the
-    process with "Unable to allocate section memory", which no caller can catch.
-    """
-    told = False
-
-    def foretelling(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
-        nonlocal told
-        before, found = None if told else memory_mappings(), step(state, batch)
-        after = memory_mappings() if before else None
-        told = True
-        if before and after and is_first():
-            taken, granted = after[0] - before[0], after[1]
-            if before[0] + shapes * taken > granted:
-                say(
-                    f"warning: the step of one shape of batches takes {taken:,} memory mappings, "
-                    f"up to {shapes} shapes will come, and this machine grants a process "
-                    f"{granted:,}; lower batching.buckets, or raise vm.max_map_count, before LLVM "
-                    "ends the run"
-                )
-        return found
-
-    return foretelling
 
 
 def best_step(run: Run) -> int:

@@ -501,11 +501,11 @@ def test_more_devices_than_there_are_are_refused(given, tmp_path):
 def test_a_run_is_told_before_its_programs_are_more_than_linux_lets_it_hold(
     given, tmp_path, monkeypatch
 ):
-    from taskaware import training
+    from taskaware.train import compiling
 
     for limit in (2100, 2099):
-        counted = iter([(100, limit), (2100, limit)])  # and not again after the first step
-        monkeypatch.setattr(training, "memory_mappings", lambda counted=counted: next(counted))
+        counted = iter([(100, limit), (2100, limit)])  # and not again after the first shape
+        monkeypatch.setattr(compiling, "memory_mappings", lambda counted=counted: next(counted))
         train = ["train", given.experiment, "--out", tmp_path / str(limit), "--steps", 2]
         outcome = taskaware(*train)
         assert outcome.code == 0, outcome.err

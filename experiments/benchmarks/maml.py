@@ -25,6 +25,7 @@ from taskaware.config import Meta, Optimizer, small_model
 from taskaware.data.collate import by_task
 from taskaware.dims import Batch, Speech
 from taskaware.model.build import build
+from taskaware.train.compiling import compiler_options
 from taskaware.train.joint import Step, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer
@@ -60,7 +61,9 @@ def in_turns(given: dict[str, tuple[Step, TrainState, Any]]) -> dict[str, list[f
     compiled = {}
     for name, (step, state, rows) in given.items():
         since = time.perf_counter()
-        compiled[name] = jax.jit(step).lower(state, rows).compile()
+        compiled[name] = (
+            jax.jit(step, compiler_options=compiler_options()).lower(state, rows).compile()
+        )
         memory = compiled[name].memory_analysis().temp_size_in_bytes / 2**20
         took = time.perf_counter() - since
         print(f"{name}: compiled in {took:.0f} s, {memory:.0f} MiB of temporaries", flush=True)

@@ -13,6 +13,7 @@ the work to end, and if they hide behind it as far as they can. Writes
 """
 
 import argparse
+import json
 import math
 import os
 import re
@@ -58,16 +59,19 @@ def main() -> None:
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", max(options.devices))
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
-    lines = []
+    path = RESULTS / "scaling.json"
+    known = json.loads(path.read_text())["foretold"] if path.exists() else []
+    lines = {(line["size"], line["mesh"], line["devices"]): line for line in known}
     for name in options.sizes:
         for kind in MESHES:
             for devices in options.devices:
                 size = TENFOLD if name == "tenfold" else SIZES[name]
                 found = {"size": name, "mesh": kind, "devices": devices}
-                lines.append(found | foretold(size, kind, devices))
-                print("  ".join(f"{k} {v}" for k, v in lines[-1].items()), flush=True)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    write_json(RESULTS / "scaling.json", {"foretold": lines, "environment": environment()})
+                found |= foretold(size, kind, devices)
+                print("  ".join(f"{k} {v}" for k, v in found.items()), flush=True)
+                lines[name, kind, devices] = found
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, {"foretold": list(lines.values()), "environment": environment()})
 
 
 def foretold(size: Size, kind: str, devices: int) -> dict[str, Any]:

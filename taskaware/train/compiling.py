@@ -1,0 +1,65 @@
+"""How a step is compiled, and what that does to the machine's memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from taskaware.machine import memory_mappings, return_freed_memory
+from taskaware.processes import is_first
+from taskaware.train.joint import Metrics, Step
+from taskaware.train.state import TrainState
+
+
+def compiler_options() -> dict[str, Any]:
+    """Return what XLA is told of a training step beside its defaults.
+
+    On a CPU it copies more than on other devices: it looks at whole computations when it finds out
+    whether two arrays can share memory, not at parts of them, which takes longer to compile.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    return {"xla_cpu_copy_insertion_use_region_analysis": True} if on_cpu else {}
+
+
+def compiled_first(step: Any, shapes: int, tell: Callable[[str], None]) -> Step:
+    """Return a step that compiles for a shape before it runs, so that memory is looked at between.
+
+    What compiling has taken and freed goes back to the system; at paper size on a CPU it is half a
+    gibibyte, which would stand beside all that a step needs. After the first shape it is told if
+    programs for others will be too many.
+
+    Args:
+        step: by ``jax.jit``.
+        shapes: of batches that may come.
+        tell: is given a warning.
+    """
+    known = set()
+
+    def run(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        shape = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
+        if shape not in known:
+            before = None if known else memory_mappings()
+            step.lower(state, batch).compile()
+            return_freed_memory()
+            if before and is_first():
+                _foretell(before[0], shapes, tell)
+            known.add(shape)
+        return step(state, batch)
+
+    return run
+
+
+def _foretell(before: int, shapes: int, tell: Callable[[str], None]) -> None:
+    """Warn if programs for all shapes will be more than Linux has memory mappings for.
+
+    On a CPU a program takes a thousand and more. LLVM, when it gets none, ends the process with
+    "Unable to allocate section memory", which no caller can catch.
+    """
+    after = memory_mappings()
+    if after and before + shapes * (after[0] - before) > after[1]:
+        tell(
+            f"warning: the step of one shape of batches takes {after[0] - before:,} memory "
+            f"mappings, up to {shapes} shapes will come, and this machine grants a process "
+            f"{after[1]:,}; lower batching.buckets, or raise vm.max_map_count, before LLVM ends "
+            "the run"
+        )
