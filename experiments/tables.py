@@ -138,7 +138,8 @@ def benchmarks() -> str:
             ratio = f"{found['ratio']:.2f}" if found["ratio"] else "–"
             goal = f"{found['goal']:g}" + ("" if found["ratio"] else f" {unit}")
             share = f"{found['share']:.0%}" if "share" in found else "–"
-            lines.append([found["work"], found["size"], *cells, ratio, goal, share])
+            work = found["work"] if path.stem == "training" else f"decoding, {found['work']}"
+            lines.append([work, found["size"], *cells, ratio, goal, share])
     return _table(lines)
 
 
