@@ -1,7 +1,6 @@
 """Models of one shape by this package and by others, and how they are timed against each other."""
 
 import argparse
-import functools
 import json
 import statistics
 import time
@@ -17,11 +16,10 @@ from flax import nnx
 from taskaware import decode
 from taskaware.config import Decoding, Model, Optimizer
 from taskaware.dims import Batch, Speech
-from taskaware.machine import return_freed_memory
 from taskaware.model.build import build
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.run import environment, write_json
-from taskaware.train.compiling import compiler_options
+from taskaware.train.compiling import compiled_first, compiler_options
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import initial_state
@@ -176,16 +174,11 @@ def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> R
         donate_argnums=0,
         compiler_options=compiler_options(),
     )
+    step = compiled_first(step, 1, print)
     state = [initial_state(nnx.state(model), optimizer, 0)]
     given = batch(size, source, rows)
 
-    @functools.cache
-    def compile_first() -> None:
-        step.lower(state[0], given).compile()
-        return_freed_memory()  # as training does before a shape's first step
-
     def run() -> None:
-        compile_first()
         state[0], metrics = step(state[0], given)
         jax.block_until_ready((state[0], metrics))
 
