@@ -3,13 +3,16 @@
 Nothing here is random at run time: dropout takes its key as an argument, and no key means none.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Bool, Float, Key
+
+M = TypeVar("M", bound=nnx.Module)
 
 _NEVER = -1e9  # a finite score, so that a row with nothing to attend to stays finite
 
@@ -59,6 +62,51 @@ class Linear(nnx.Linear):
         return flat.reshape(*inputs.shape[:-1], self.out_features)
 
 
+class FewRowsLinear(nnx.Module):
+    """A ``Linear`` for a few rows at a time on a CPU, as in decoding: see ``few_rows_product``."""
+
+    def __init__(self, linear: Linear):
+        assert linear.bias is not None
+        self.dtype = linear.dtype
+        self.kernel_DF = nnx.Param(linear.kernel[...].T.astype(linear.dtype))
+        self.bias_D = nnx.Param(linear.bias[...].astype(linear.dtype))
+
+    def __call__(self, inputs: Float[Array, "*rest F"]) -> Float[Array, "*rest D"]:
+        """Return inputs · kernel + bias over the last axis."""
+        flat_NF = inputs.reshape(-1, inputs.shape[-1]).astype(self.dtype)
+        flat_ND = few_rows_product(flat_NF, self.kernel_DF[...]) + self.bias_D[...][None]
+        return flat_ND.reshape(*inputs.shape[:-1], -1)
+
+
+def are_few(rows: int) -> bool:
+    """Return whether ``few_rows_product`` is the faster one for so many rows, as was measured."""
+    return jax.default_backend() == "cpu" and 3 <= rows <= 48
+
+
+def for_few_rows(module: M) -> M:
+    """Return a copy of a module whose every ``Linear`` is a ``FewRowsLinear``."""
+    copy = nnx.merge(*nnx.split(module))
+    for part in [part for _, part in nnx.iter_modules(copy)]:
+        for name, child in list(vars(part).items()):
+            if type(child) is Linear:
+                setattr(part, name, FewRowsLinear(child))
+    return copy
+
+
+def few_rows_product(
+    x_NF: Float[Array, "N F"], kernel_DF: Float[Array, "D F"]
+) -> Float[Array, "N D"]:
+    """Return x · kernelᵀ, in float32, by (kernel · xᵀ)ᵀ.
+
+    XLA:CPU packs a product's second operand before it multiplies. Of a kernel that takes longer
+    than to multiply it by a few rows, so here they are the second; the barriers keep XLA from
+    turning that round again.
+    """
+    x_FN = lax.optimization_barrier(x_NF.T)
+    y_DN = jnp.einsum("DF,FN->DN", kernel_DF, x_FN, preferred_element_type=jnp.float32)
+    return lax.optimization_barrier(y_DN).T
+
+
 def dropout(
     x: Float[Array, "*shape"], rate: float, key: Key[Array, ""] | None
 ) -> Float[Array, "*shape"]:
@@ -91,10 +139,10 @@ def causal_mask(length: int) -> Bool[np.ndarray, "1 T T"]:
 
 
 class KeysValues(NamedTuple):
-    """What is attended to, laid out so that a product with few queries moves nothing."""
+    """What is attended to, each head by itself."""
 
-    key_BHKS: Float[Array, "B H K S"]
-    value_BHKS: Float[Array, "B H K S"]
+    key_BHSK: Float[Array, "B H S K"]
+    value_BHSK: Float[Array, "B H S K"]
 
 
 def attend(
@@ -105,16 +153,16 @@ def attend(
 ) -> Float[Array, "B T H K"]:
     """Return softmax(q kᵀ / √K) v, where the mask is True."""
     score_BHTS = jnp.einsum(
-        "BTHK,BHKS->BHTS",
+        "BTHK,BHSK->BHTS",
         q_BTHK.astype(dtype) * dtype(q_BTHK.shape[-1] ** -0.5),
-        memory.key_BHKS.astype(dtype),
+        memory.key_BHSK.astype(dtype),
         preferred_element_type=jnp.float32,
     )
     weight_BHTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BHTS, _NEVER))
     return jnp.einsum(
-        "BHTS,BHKS->BTHK",
+        "BHTS,BHSK->BTHK",
         weight_BHTS.astype(dtype),
-        memory.value_BHKS.astype(dtype),
+        memory.value_BHSK.astype(dtype),
         preferred_element_type=jnp.float32,
     )
 
@@ -142,7 +190,7 @@ class MultiHeadAttention(nnx.Module):
     def keys_values(self, memory_BSD: Float[Array, "B S D"]) -> KeysValues:
         """Return what is attended to, to be kept while decoding."""
         k_BSHK, v_BSHK = (self._heads(f(memory_BSD)) for f in (self.key, self.value))
-        return KeysValues(k_BSHK.transpose(0, 2, 3, 1), v_BSHK.transpose(0, 2, 3, 1))
+        return KeysValues(k_BSHK.transpose(0, 2, 1, 3), v_BSHK.transpose(0, 2, 1, 3))
 
     def look_up(
         self,

@@ -133,7 +133,7 @@ class DecoderBlock(nnx.Module):
             nonlocal past
             new = self.self_attention.keys_values(h)
             past = jax.tree.map(
-                lambda kept, leaf: lax.dynamic_update_slice_in_dim(kept, leaf, slot, -1), past, new
+                lambda kept, leaf: lax.dynamic_update_slice_in_dim(kept, leaf, slot, -2), past, new
             )
             return self.self_attention.look_up(h, past, seen_BWX)
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.axes import constrain
 from taskaware.dims import PAD
-from taskaware.layers import Linear
+from taskaware.layers import Linear, few_rows_product
 
 
 class StridedConv(nnx.Module):
@@ -89,9 +89,14 @@ class TokenEmbedding(nnx.Module):
         rows = self.table_VD[...][tokens] * self.d_model**0.5
         return jnp.where((tokens != PAD)[..., None], rows, 0)
 
-    def logits(self, y: Float[Array, "*rest D"]) -> Float[Array, "*rest V"]:
+    def logits(
+        self, y: Float[Array, "*rest D"], *, few_rows: bool = False
+    ) -> Float[Array, "*rest V"]:
         """Return each token's score: y · tableᵀ."""
         flat = y.reshape(-1, self.d_model).astype(self.dtype)
         table_VD = self.table_VD[...].astype(self.dtype)
-        scores = jnp.einsum("ND,VD->NV", flat, table_VD, preferred_element_type=jnp.float32)
+        if few_rows:
+            scores = few_rows_product(flat, table_VD)
+        else:
+            scores = jnp.einsum("ND,VD->NV", flat, table_VD, preferred_element_type=jnp.float32)
         return constrain(scores.reshape(*y.shape[:-1], -1), "data rows", None, "vocabulary")

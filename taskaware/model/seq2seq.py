@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from taskaware.axes import constrain
 from taskaware.config import Model
 from taskaware.dims import PAD, Batch, Cache
-from taskaware.layers import KeysValues, dropout, sinusoids, split_key
+from taskaware.layers import KeysValues, are_few, dropout, for_few_rows, sinusoids, split_key
 from taskaware.model.blocks import DecoderBlock, EncoderBlock
 from taskaware.model.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.modulation.places import AnyModulation, Places, modulate
@@ -160,9 +160,11 @@ class Seq2Seq(nnx.Module):
         y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # nothing is to be said at a prefix
         return Output(self.logits(y_BTD), memory.stream_BSD, y_BTD)
 
-    def logits(self, y_BTD: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
+    def logits(
+        self, y_BTD: Float[Array, "B T D"], *, few_rows: bool = False
+    ) -> Float[Array, "B T V"]:
         """Score every token by the decoder's stream, as it is before its final norm."""
-        return self.embedding.logits(_norm(self.decoder_norm, y_BTD))
+        return self.embedding.logits(_norm(self.decoder_norm, y_BTD), few_rows=few_rows)
 
     def encode(
         self,
@@ -206,16 +208,18 @@ class Seq2Seq(nnx.Module):
         position_TD = jnp.asarray(sinusoids(prefix_length + max_length, config.d_model))
         rows, slots = len(mask_BS), prefix_length + max_length * num_beams  # one a token and beam
         head_width = config.d_model // config.num_heads
-        empty_BHKX = jnp.zeros((rows, config.num_heads, head_width, slots))
-        past = [KeysValues(empty_BHKX, empty_BHKX) for _ in self.decoder]
+        empty_BHXK = jnp.zeros((rows, config.num_heads, slots, head_width))
+        past = [KeysValues(empty_BHXK, empty_BHXK) for _ in self.decoder]
         cache = Cache(jnp.zeros((rows, 1, slots), bool), past)
+        few_rows = are_few(rows * num_beams)
+        decoder = [for_few_rows(block) if few_rows else block for block in self.decoder]
 
         def take_in(y_BWD, position: Int[Array, ""], slot: Int[Array, ""], cache: Cache):
             y_BWD = modulate(y_BWD, _at(modulation, 0)) + position_TD[position][None, None]
             itself = jnp.tile(jnp.eye(y_BWD.shape[1], dtype=bool), (rows, 1, 1))
             seen_BWX = lax.dynamic_update_slice_in_dim(cache.beams, itself, slot, axis=-1)
             past = []
-            for layer, block in enumerate(self.decoder):
+            for layer, block in enumerate(decoder):
                 y_BWD, layer_past = block.step(
                     y_BWD,
                     _at(modulation, 1 + layer),
@@ -232,7 +236,7 @@ class Seq2Seq(nnx.Module):
             slot = prefix_length + position * num_beams
             embedded_BWD = self.embedding(tokens_BW)
             y_BWD, cache = take_in(embedded_BWD, prefix_length + position, slot, cache)
-            return self.logits(y_BWD), cache
+            return self.logits(y_BWD, few_rows=few_rows), cache
 
         for place in range(prefix_length):
             assert prefix_BPD is not None

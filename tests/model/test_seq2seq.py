@@ -10,6 +10,8 @@ from flax import nnx
 from taskaware import decode
 from taskaware.config import Decoding, FiLMConfig, Model, TCNConfig, paper_model
 from taskaware.dims import EOS, PAD, Batch, Speech
+from taskaware.layers import for_few_rows
+from taskaware.model import seq2seq
 from taskaware.model.build import abstract, build
 from taskaware.model.seq2seq import with_positions
 from taskaware.modulation.film import TCNParam
@@ -350,6 +352,25 @@ def test_decoding_with_a_cache_gives_the_teacher_forced_scores(norm, way, kind):
         for beam in range(2):
             np.testing.assert_allclose(found[:, beam], expected[:, position], rtol=1e-4, atol=1e-4)
         token_B = b.target_BT[:, position]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_few_rows_get_the_scores_that_many_get(dtype, monkeypatch):
+    """On a CPU a step of few rows takes other products than one of many, or on another device."""
+    m, b = model("explicit", dtype=dtype), batch()
+    embedding = m.tcn(b.task_B)
+    memory = m.encode(*m.embed_source(b), embedding)
+    scores, turned = [], []
+    monkeypatch.setattr(seq2seq, "for_few_rows", lambda b: turned.append(b) or for_few_rows(b))
+    for few in (True, False):
+        monkeypatch.setattr(seq2seq, "are_few", lambda rows, few=few: few)
+        next_logits, cache = m.start_decoding(memory, embedding, 2, 4)
+        for position, token in enumerate((PAD, 5, 7)):
+            tokens_BW = jnp.full((4, 2), token, jnp.int32)
+            found, cache = next_logits(tokens_BW, jnp.int32(position), cache)
+        scores.append(found)
+    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
+    assert len(turned) == m.config.decoder_layers
 
 
 @pytest.mark.parametrize("way", ["explicit", "tokens"])
