@@ -21,7 +21,7 @@ from taskaware.dims import Batch
 from taskaware.errors import UsageError
 from taskaware.model.build import abstract_for
 from taskaware.run import mesh_of
-from taskaware.training import batching_over, first_state, jit_step
+from taskaware.training import batching_over, first_state, step_on
 
 _PRECISION = 0.02
 """The next larger batch that is known not to fit is at most this part larger."""
@@ -116,7 +116,7 @@ class _Needs:
         state = jax.eval_shape(lambda params: first_state(experiment, params), nnx.state(model))
         where = state_sharding(self._mesh, state)
         self._state = _placed(state, where)
-        self._step = jit_step(experiment, model, self._mesh, where)
+        self._step = step_on(experiment, model, self._mesh, where)
         self._found: dict[str, int] = {}
 
     def batches(self, size: int) -> list[Batch]:

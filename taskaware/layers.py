@@ -152,19 +152,22 @@ def attend(
     dtype=jnp.float32,
 ) -> Float[Array, "B T H K"]:
     """Return softmax(q kᵀ / √K) v, where the mask is True."""
+    q_BHTK = q_BTHK.transpose(0, 2, 1, 3) * q_BTHK.shape[-1] ** -0.5
     score_BHTS = jnp.einsum(
-        "BTHK,BHSK->BHTS",
-        q_BTHK.astype(dtype) * dtype(q_BTHK.shape[-1] ** -0.5),
+        "BHTK,BHSK->BHTS",
+        q_BHTK.astype(dtype),
         memory.key_BHSK.astype(dtype),
         preferred_element_type=jnp.float32,
     )
     weight_BHTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BHTS, _NEVER))
-    return jnp.einsum(
-        "BHTS,BHSK->BTHK",
+    # Not "->BTHK": XLA:CPU would multiply the other way round, in its slowest way for few queries.
+    out_BHTK = jnp.einsum(
+        "BHTS,BHSK->BHTK",
         weight_BHTS.astype(dtype),
         memory.value_BHSK.astype(dtype),
         preferred_element_type=jnp.float32,
     )
+    return out_BHTK.transpose(0, 2, 1, 3)
 
 
 class MultiHeadAttention(nnx.Module):

@@ -31,7 +31,7 @@ from taskaware.processes import AgreedStop, fetch, first_does, is_first
 from taskaware.report import RunLog, say
 from taskaware.run import Run, damaged, mesh_of, open_run, read_json, write_json
 from taskaware.train import loop
-from taskaware.train.compiling import compiled_first, compiler_options
+from taskaware.train.compiling import compiled_first, jit_step
 from taskaware.train.joint import Step, joint_loss, joint_step
 from taskaware.train.maml import maml_step
 from taskaware.train.optimizer import make_optimizer
@@ -85,7 +85,7 @@ def _train(run: Run, accept_changes: bool) -> None:
             say(f"{run.folder}: going on from step {saved}")
         else:
             state = jax.jit(lambda state: state, out_shardings=where)(state)
-        step = jit_step(experiment, model, mesh, where)
+        step = step_on(experiment, model, mesh, where)
         began, before = time.monotonic(), training_seconds(run) if int(state.step) else 0.0
 
         names = [experiment.tasks[index].name for index in experiment.trained]
@@ -154,10 +154,10 @@ def _maml_step(
     return maml_step(graphdef, optimizer, settings.label_smoothing, rate_N, meta, _trained(frozen))
 
 
-def jit_step(
+def step_on(
     experiment: Experiment, model: Seq2Seq, mesh: jax.sharding.Mesh, where: TrainState
 ) -> Any:
-    """Return the step to be compiled for a mesh; it takes the state's memory for the next one.
+    """Return the step to be compiled for a mesh: see ``jit_step``.
 
     Args:
         experiment: what is trained.
@@ -165,12 +165,7 @@ def jit_step(
         mesh: the devices.
         where: how the state is split over them.
     """
-    return jax.jit(
-        step_of(experiment, model),
-        donate_argnums=0,
-        out_shardings=(where, on_every_device(mesh)),
-        compiler_options=compiler_options(),
-    )
+    return jit_step(step_of(experiment, model), (where, on_every_device(mesh)))
 
 
 def first_state(experiment: Experiment, params: nnx.State) -> TrainState:

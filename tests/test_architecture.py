@@ -300,7 +300,7 @@ def test_the_check_of_shapes_sees_the_package():
     ]
     assert len(seen) > 80
     used = [name for tree in TREES.values() for _, name, _ in einsums(tree) if suffix(name)]
-    assert {"q_BTHK", "weight_BHTS", "score_BST", "x_BSD", "table_VD"} <= set(used)
+    assert {"q_BHTK", "weight_BHTS", "score_BST", "x_BSD", "table_VD"} <= set(used)
 
 
 AGREEMENT = """

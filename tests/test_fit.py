@@ -13,7 +13,7 @@ from taskaware.data.collate import by_task
 from taskaware.fit import fit
 from taskaware.run import open_run, start
 from taskaware.strict_json import to_json
-from taskaware.train.compiling import compiler_options
+from taskaware.train.compiling import jit_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import initial_state
 from taskaware.training import batching_over, step_of
@@ -62,12 +62,7 @@ def needed(given, run, mesh, size):
     optimizer = make_optimizer(given.optimizer, given.model.d_model)
     state = initial_state(nnx.state(model), optimizer, 0)
     where = state_sharding(mesh, state)
-    step = jax.jit(
-        step_of(sized, model),
-        donate_argnums=0,
-        out_shardings=(where, None),
-        compiler_options=compiler_options(),
-    )
+    step = jit_step(step_of(sized, model), (where, None))
     batching, multiple = batching_over(sized, row_parts(mesh))
     batches = training_batches(run.examples("train"), batching, seed=0, multiple=multiple)
     most = 0

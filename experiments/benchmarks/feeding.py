@@ -28,7 +28,7 @@ from taskaware.data.batches import training_batches
 from taskaware.dims import Batch
 from taskaware.experiment_file import load_experiment
 from taskaware.run import start
-from taskaware.train.compiling import compiler_options
+from taskaware.train.compiling import jit_step
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import initial_state
@@ -48,11 +48,7 @@ def main() -> None:
         run = start(experiment, Path(folder) / "run")
     examples, net = run.examples("train"), run.fresh_model()
     optimizer = make_optimizer(experiment.optimizer, model.d_model)
-    step = jax.jit(
-        joint_step(nnx.graphdef(net), optimizer, 0.1, len(examples)),
-        donate_argnums=0,
-        compiler_options=compiler_options(),
-    )
+    step = jit_step(joint_step(nnx.graphdef(net), optimizer, 0.1, len(examples)))
     state = initial_state(nnx.state(net), optimizer, 0)
 
     def seconds(batches: Iterator[Batch]) -> float:

@@ -42,7 +42,7 @@ from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.film import Modulation
 from taskaware.modulation.tcn import ExplicitTCN
 from taskaware.run import environment, write_json
-from taskaware.train.compiling import compiler_options
+from taskaware.train.compiling import jit_step
 from taskaware.train.joint import Step, descend, joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import TrainState, initial_state
@@ -311,8 +311,7 @@ def bucketed_epoch(size: Size, frames: np.ndarray, target: np.ndarray) -> Iterat
 
 def compiled(step: Step, state: TrainState, batch: Any) -> Callable[[], float]:
     """Return a function that returns a step's seconds; what it compiles does not count."""
-    run = jax.jit(step, donate_argnums=0, compiler_options=compiler_options())
-    run = run.lower(state, batch).compile()
+    run = jit_step(step).lower(state, batch).compile()
     held = [jax.tree.map(jnp.copy, state)]
 
     def seconds() -> float:

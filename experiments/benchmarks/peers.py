@@ -19,7 +19,7 @@ from taskaware.dims import Batch, Speech
 from taskaware.model.build import build
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.run import environment, write_json
-from taskaware.train.compiling import compiled_first, compiler_options
+from taskaware.train.compiling import compiled_first, jit_step
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import initial_state
@@ -169,11 +169,7 @@ def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> R
     """Return a training step of this package, compiled, on one batch again and again."""
     model = own_model(size, source, **changes)
     optimizer = make_optimizer(Optimizer(), size.d_model)
-    step = jax.jit(
-        joint_step(nnx.graphdef(model), optimizer, 0.1, 2),
-        donate_argnums=0,
-        compiler_options=compiler_options(),
-    )
+    step = jit_step(joint_step(nnx.graphdef(model), optimizer, 0.1, 2))
     step = compiled_first(step, 1, print)
     state = [initial_state(nnx.state(model), optimizer, 0)]
     given = batch(size, source, rows)

@@ -22,6 +22,18 @@ def compiler_options() -> dict[str, Any]:
     return {"xla_cpu_copy_insertion_use_region_analysis": True} if on_cpu else {}
 
 
+def jit_step(step: Step, out_shardings: Any = None) -> Any:
+    """Return a training step to be compiled; it takes the state's memory for the next state.
+
+    Args:
+        step: what a step does.
+        out_shardings: how the state and the metrics are split over devices, or None.
+    """
+    return jax.jit(
+        step, donate_argnums=0, out_shardings=out_shardings, compiler_options=compiler_options()
+    )
+
+
 def compiled_first(step: Any, shapes: int, tell: Callable[[str], None]) -> Step:
     """Return a step that compiles for a shape before it runs, so that memory is looked at between.
 
@@ -30,7 +42,7 @@ def compiled_first(step: Any, shapes: int, tell: Callable[[str], None]) -> Step:
     programs for others will be too many.
 
     Args:
-        step: by ``jax.jit``.
+        step: of ``jit_step``.
         shapes: of batches that may come.
         tell: is given a warning.
     """
