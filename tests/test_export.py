@@ -104,6 +104,14 @@ def test_the_command_writes_the_programs_of_a_shared_model(tmp_path):
     assert message == "rows: expected 1 or more, found 0"
 
 
+def test_a_step_for_all_devices_has_no_products_made_for_a_cpu(tmp_path):
+    """It would turn every kernel round at every step."""
+    export(random_model(tmp_path), "mt", tmp_path / "out", rows=4, source_length=8, max_length=2)
+    program = jax.export.deserialize((tmp_path / "out/step.stablehlo").read_bytes())
+    assert "dot_general" in program.mlir_module()
+    assert "optimization_barrier" not in program.mlir_module()
+
+
 def test_an_unknown_task_is_named(tmp_path):
     with pytest.raises(UsageError, match="did you mean 'st'"):
         export(random_model(tmp_path), "stt", tmp_path, rows=1, source_length=8, max_length=2)

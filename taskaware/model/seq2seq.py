@@ -187,7 +187,10 @@ class Seq2Seq(nnx.Module):
     def start_decoding(self, memory: Memory, embedding_BZ, num_beams: int, max_length: int):
         """Return (next_logits, cache) for the searches of ``decode``; the TCN is not called."""
         source = self.source_keys(memory)
-        return self.decoding(source, memory.mask_BS, embedding_BZ, num_beams, max_length)
+        few_rows = are_few(len(memory.mask_BS) * num_beams)
+        return self.decoding(
+            source, memory.mask_BS, embedding_BZ, num_beams, max_length, few_rows=few_rows
+        )
 
     def source_keys(self, memory: Memory) -> list[KeysValues]:
         """Return what each decoder block attends to, computed once a source."""
@@ -200,8 +203,13 @@ class Seq2Seq(nnx.Module):
         embedding_BZ: Float[Array, "B Z"] | None,
         num_beams: int,
         max_length: int,
+        *,
+        few_rows: bool = False,
     ):
-        """Return (next_logits, cache) as ``start_decoding``, from what the blocks attend to."""
+        """Return (next_logits, cache) as ``start_decoding``, from what the blocks attend to.
+
+        For few rows kernels are turned round first: only a loop of many steps repays that.
+        """
         config = self.config
         _, (modulation, prefix_BPD) = self._conditions(embedding_BZ)
         prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
@@ -211,7 +219,6 @@ class Seq2Seq(nnx.Module):
         empty_BHXK = jnp.zeros((rows, config.num_heads, slots, head_width))
         past = [KeysValues(empty_BHXK, empty_BHXK) for _ in self.decoder]
         cache = Cache(jnp.zeros((rows, 1, slots), bool), past)
-        few_rows = are_few(rows * num_beams)
         decoder = [for_few_rows(block) if few_rows else block for block in self.decoder]
 
         def take_in(y_BWD, position: Int[Array, ""], slot: Int[Array, ""], cache: Cache):
