@@ -10,11 +10,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from taskaware import decode
 from taskaware.config import Decoding
 from taskaware.data.batches import evaluation_batches
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
+from taskaware.decode import make_search
 from taskaware.dims import Batch
 from taskaware.model.seq2seq import Seq2Seq
 
@@ -101,8 +101,7 @@ def n_best(
         config: beam, length penalty, lengths.
         count: no more than the beam is wide.
     """
-    graphdef, params = nnx.split(model)
-    mesh, params = decode.spread(params)
+    search = make_search(model, config, config.batch_size)
     found: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
     for index, examples in tasks.items():
         for rows, batch in evaluation_batches(index, examples, size=config.batch_size):
@@ -110,9 +109,7 @@ def n_best(
             if embeddings is not None:
                 embedding_BZ = jnp.asarray(embeddings.embedding_NZ)[batch.task_B]
             source = batch._replace(target_BT=None, task_B=None)
-            tokens_BWT = np.asarray(
-                decode.search(graphdef, config, mesh, params, source, embedding_BZ)
-            )
+            tokens_BWT = np.asarray(search(source, embedding_BZ))
             for row, tokens_WT in zip(rows, tokens_BWT[:, :count].tolist(), strict=False):
                 found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
     return found

@@ -3,7 +3,7 @@
 Nothing here is random at run time: dropout takes its key as an argument, and no key means none.
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,6 @@ import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Key
-
-M = TypeVar("M", bound=nnx.Module)
 
 _NEVER = -1e9  # a finite score, so that a row with nothing to attend to stays finite
 
@@ -62,8 +60,8 @@ class Linear(nnx.Linear):
         return flat.reshape(*inputs.shape[:-1], self.out_features)
 
 
-class FewRowsLinear(nnx.Module):
-    """A ``Linear`` for a few rows at a time on a CPU, as in decoding: see ``few_rows_product``."""
+class TurnedLinear(nnx.Module):
+    """A ``Linear`` whose kernel lies turned: see ``turned_product``."""
 
     def __init__(self, linear: Linear):
         assert linear.bias is not None
@@ -74,34 +72,34 @@ class FewRowsLinear(nnx.Module):
     def __call__(self, inputs: Float[Array, "*rest F"]) -> Float[Array, "*rest D"]:
         """Return inputs · kernel + bias over the last axis."""
         flat_NF = inputs.reshape(-1, inputs.shape[-1]).astype(self.dtype)
-        flat_ND = few_rows_product(flat_NF, self.kernel_DF[...]) + self.bias_D[...][None]
+        flat_ND = turned_product(flat_NF, self.kernel_DF[...]) + self.bias_D[...][None]
         return flat_ND.reshape(*inputs.shape[:-1], -1)
 
 
 def are_few(rows: int) -> bool:
-    """Return whether ``few_rows_product`` is the faster one for so many rows, as was measured."""
+    """Return whether a kernel that lies turned is multiplied faster by so many rows on a CPU."""
     return jax.default_backend() == "cpu" and 3 <= rows <= 48
 
 
-def for_few_rows(module: M) -> M:
-    """Return a copy of a module whose every ``Linear`` is a ``FewRowsLinear``."""
-    copy = nnx.merge(*nnx.split(module))
-    for part in [part for _, part in nnx.iter_modules(copy)]:
+def turn_kernels(module: nnx.Module) -> None:
+    """Make a ``TurnedLinear`` of every ``Linear`` within a module."""
+    for part in [part for _, part in nnx.iter_modules(module)]:
         for name, child in list(vars(part).items()):
             if type(child) is Linear:
-                setattr(part, name, FewRowsLinear(child))
-    return copy
+                setattr(part, name, TurnedLinear(child))
 
 
-def few_rows_product(
+def turned_product(
     x_NF: Float[Array, "N F"], kernel_DF: Float[Array, "D F"]
 ) -> Float[Array, "N D"]:
-    """Return x · kernelᵀ, in float32, by (kernel · xᵀ)ᵀ.
+    """Return x · kernelᵀ, in float32; for a few rows on a CPU by (kernel · xᵀ)ᵀ.
 
     XLA:CPU packs a product's second operand before it multiplies. Of a kernel that takes longer
-    than to multiply it by a few rows, so here they are the second; the barriers keep XLA from
+    than to multiply it by a few rows, so then they are the second; the barriers keep XLA from
     turning that round again.
     """
+    if not are_few(len(x_NF)):
+        return jnp.einsum("NF,DF->ND", x_NF, kernel_DF, preferred_element_type=jnp.float32)
     x_FN = lax.optimization_barrier(x_NF.T)
     y_DN = jnp.einsum("DF,FN->DN", kernel_DF, x_FN, preferred_element_type=jnp.float32)
     return lax.optimization_barrier(y_DN).T
@@ -139,9 +137,9 @@ def causal_mask(length: int) -> Bool[np.ndarray, "1 T T"]:
 
 
 class KeysValues(NamedTuple):
-    """What is attended to, each head by itself."""
+    """What is attended to, each head by itself; keys so that a few queries are multiplied fast."""
 
-    key_BHSK: Float[Array, "B H S K"]
+    key_BHKS: Float[Array, "B H K S"]
     value_BHSK: Float[Array, "B H S K"]
 
 
@@ -156,7 +154,7 @@ def attend(
     score_BHTS = jnp.einsum(
         "BHTK,BHSK->BHTS",
         q_BHTK.astype(dtype),
-        memory.key_BHSK.astype(dtype),
+        memory.key_BHKS.swapaxes(-1, -2).astype(dtype),
         preferred_element_type=jnp.float32,
     )
     weight_BHTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BHTS, _NEVER))
@@ -193,7 +191,7 @@ class MultiHeadAttention(nnx.Module):
     def keys_values(self, memory_BSD: Float[Array, "B S D"]) -> KeysValues:
         """Return what is attended to, to be kept while decoding."""
         k_BSHK, v_BSHK = (self._heads(f(memory_BSD)) for f in (self.key, self.value))
-        return KeysValues(k_BSHK.transpose(0, 2, 1, 3), v_BSHK.transpose(0, 2, 1, 3))
+        return KeysValues(k_BSHK.transpose(0, 2, 3, 1), v_BSHK.transpose(0, 2, 1, 3))
 
     def look_up(
         self,

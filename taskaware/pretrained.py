@@ -24,7 +24,7 @@ from jaxtyping import Int16
 from taskaware.config import Decoding, Model, Task
 from taskaware.data.features import log_mel, normalize
 from taskaware.data.tokenizer import Tokenizer
-from taskaware.decode import search
+from taskaware.decode import make_search
 from taskaware.digests import sha256
 from taskaware.dims import EOS, PAD, Batch, Speech
 from taskaware.errors import RunError, UsageError, require_known
@@ -104,8 +104,8 @@ class Pretrained(NamedTuple):
             embedding_BZ = jnp.repeat(jnp.asarray(vector.array)[None], len(inputs), axis=0)
         elif vector is not None:
             raise UsageError("task vector: expected none, for this model has no conditioning")
-        graphdef, params = nnx.split(self.model)
-        tokens_BWT = search(graphdef, self.decoding, None, params, source, embedding_BZ)
+        search = make_search(self.model, self.decoding, len(inputs), split=False)
+        tokens_BWT = search(source, embedding_BZ)
         return [
             self.tokenizer.decode(tokens_T) for tokens_T in np.asarray(tokens_BWT)[:, 0].tolist()
         ]

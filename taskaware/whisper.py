@@ -66,7 +66,7 @@ class Attention(nnx.Module):
                 (self.v_proj, memory_BSD),
             )
         )
-        memory = KeysValues(k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3))
+        memory = KeysValues(k.transpose(0, 2, 3, 1), v.transpose(0, 2, 1, 3))
         return self.out_proj(attend(q, memory, mask_BTS).reshape(x_BTD.shape))
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from taskaware.decode import beam_search, greedy, length_penalty
+from taskaware.decode import _best_extensions, beam_search, greedy, length_penalty
 from taskaware.dims import EOS, PAD, Cache
 
 V, T = 4, 5
@@ -192,3 +192,15 @@ def test_a_search_stops_when_every_row_has_ended():
 def test_length_penalty_is_wu_et_al_s_formula():
     assert length_penalty(1, 0.6) == pytest.approx(1.0)
     assert length_penalty(13, 0.6) == pytest.approx(3.0**0.6)
+
+
+@pytest.mark.parametrize(("beams", "vocab_size", "count"), [(4, 100, 8), (1, 33, 2), (2, 3, 9)])
+def test_the_best_extensions_are_those_of_a_sort_equal_ones_in_order(beams, vocab_size, count):
+    score = np.random.default_rng(0).integers(0, 5, (6, beams, vocab_size)).astype(np.float32)
+    score[0] = -np.inf  # a row without any
+    flat = score.reshape(6, -1)
+    order = np.argsort(-flat, axis=1, kind="stable")[:, :count]
+    best, beam, token = _best_extensions(jnp.asarray(score), count)
+    np.testing.assert_array_equal(best, np.take_along_axis(flat, order, 1))
+    np.testing.assert_array_equal(beam[1:], order[1:] // vocab_size)
+    np.testing.assert_array_equal(token[1:], order[1:] % vocab_size)

@@ -14,8 +14,8 @@ from taskaware.layers import (
     attend,
     causal_mask,
     dropout,
-    for_few_rows,
     sinusoids,
+    turn_kernels,
 )
 
 KEY = jax.random.key(0)
@@ -76,8 +76,10 @@ def copy_attention(torch, peer, weights):
 
 
 def test_a_row_with_nothing_to_attend_to_stays_finite():
-    q, k = normal(1, 2, 1, 4), normal(1, 1, 3, 4)
-    assert jnp.isfinite(attend(q, KeysValues(k, k), jnp.zeros((1, 1, 3), bool))).all()
+    q, v = normal(1, 2, 1, 4), normal(1, 1, 3, 4)
+    assert jnp.isfinite(
+        attend(q, KeysValues(v.swapaxes(2, 3), v), jnp.zeros((1, 1, 3), bool))
+    ).all()
 
 
 def test_the_feed_forward_layer_equals_its_formula():
@@ -100,15 +102,16 @@ def test_bfloat16_rounds_the_operands_and_sums_in_float32():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [3, 60])  # few and many: see are_few
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_layers_for_few_rows_do_what_their_originals_do(dtype):
+def test_layers_with_turned_kernels_do_what_their_originals_do(dtype, rows):
     module = FeedForward(8, 16, dtype=dtype, rngs=nnx.Rngs(0))
     module.up.bias[...] = normal(16)
-    before, x = numbers(module), normal(2, 3, 8)
-    turned = for_few_rows(module)
-    assert turned.down.kernel_DF.shape == (8, 16)
-    np.testing.assert_allclose(turned(x), module(x), rtol=1e-5, atol=1e-5)
-    jax.tree.map(np.testing.assert_array_equal, numbers(module), before)
+    x = normal(1, rows, 8)
+    expected = module(x)
+    turn_kernels(module)
+    assert module.down.kernel_DF.shape == (8, 16)
+    np.testing.assert_allclose(module(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_zeroes_its_share():

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from taskaware.config import Decoding, Model, Task, TCNConfig
 from taskaware.data.batches import evaluation_batches
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
-from taskaware.decode import search
+from taskaware.decode import make_search
 from taskaware.errors import RunError, UsageError
 from taskaware.model.build import build
 from taskaware.pretrained import FILES, Pretrained, digest, embedding_width, from_pretrained
@@ -369,8 +369,8 @@ def test_who_has_only_the_extra_hub_gets_the_same_text(story, tmp_path):
     ((rows, batch),) = evaluation_batches(0, examples, size=4, buckets=1)
     with np.load(run / "task_embeddings.npz") as stored:
         embedding_BZ = np.repeat(stored["embedding_NZ"][:1], len(rows), axis=0)
-    graphdef, params = nnx.split(model)
-    tokens = search(graphdef, opened.experiment.decoding, None, params, batch, embedding_BZ)
+    search = make_search(model, opened.experiment.decoding, len(rows), split=False)
+    tokens = search(batch, embedding_BZ)
     expected = [opened.tokenizer.decode(row) for row in np.asarray(tokens)[:, 0].tolist()]
     corpus = examples._place[0][0]._corpus
     samples = {str(i): corpus.audio("test", int(row)) for i, row in enumerate(rows)}

@@ -10,7 +10,7 @@ from flax import nnx
 from train_toy import MODEL, V, batch
 
 from taskaware.config import Decoding, FiLMConfig, Model, TCNConfig, paper_model
-from taskaware.decode import search
+from taskaware.decode import make_search
 from taskaware.dims import Batch
 from taskaware.errors import UsageError
 from taskaware.model.build import abstract
@@ -48,8 +48,8 @@ def outputs(model, given, vector_Z):
 
 def texts(model, given, vector_Z):
     config = Decoding(beam_size=1, extra_length=4)
-    params = nnx.state(model)
-    return search(nnx.graphdef(model), config, None, params, given, repeated(vector_Z, given))
+    search = make_search(model, config, len(given.task_B), split=False)
+    return search(given, repeated(vector_Z, given))
 
 
 LONG = pytest.mark.long

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from taskaware import decode
 from taskaware.config import Decoding, Model, Optimizer
+from taskaware.decode import make_search
 from taskaware.dims import Batch, Speech
 from taskaware.model.build import build
 from taskaware.model.seq2seq import Seq2Seq
@@ -293,15 +293,12 @@ def torch_training(
 
 def own_decoding(size: Size, source: str, beams: int, rows: int = ROWS, **changes: Any) -> Run:
     """Return a search of this package for 40 tokens a row, compiled."""
-    graphdef, params = nnx.split(own_model(size, source, **changes))
-    mesh, params = decode.spread(params)
+    config = Decoding(beam_size=beams, length_penalty=1.0)
+    search = make_search(own_model(size, source, **changes), config, rows)
     given = batch(size, source, rows)._replace(target_BT=None, task_B=None)
     given = jax.tree.map(np.asarray, given)
-    config = Decoding(beam_size=beams, length_penalty=1.0)
 
-    return lambda: jax.block_until_ready(
-        decode.search(graphdef, config, mesh, params, given, None, TARGET)
-    )
+    return lambda: jax.block_until_ready(search(given, None, TARGET))
 
 
 def torch_decoding(

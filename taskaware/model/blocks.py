@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
@@ -132,8 +131,10 @@ class DecoderBlock(nnx.Module):
         def look_back(h: Float[Array, "B W D"]) -> Float[Array, "B W D"]:
             nonlocal past
             new = self.self_attention.keys_values(h)
-            past = jax.tree.map(
-                lambda kept, leaf: lax.dynamic_update_slice_in_dim(kept, leaf, slot, -2), past, new
+            put = lax.dynamic_update_slice_in_dim
+            past = KeysValues(
+                put(past.key_BHKS, new.key_BHKS, slot, -1),
+                put(past.value_BHSK, new.value_BHSK, slot, -2),
             )
             return self.self_attention.look_up(h, past, seen_BWX)
 

@@ -6,34 +6,62 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.axes import constrain
 from taskaware.dims import PAD
-from taskaware.layers import Linear, few_rows_product
+from taskaware.layers import Linear, turned_product
 
 
 class StridedConv(nnx.Module):
-    """A 3×3 convolution of stride 2 in time and frequency, then ReLU.
-
-    Nine strided slices and one matrix product: on a CPU its gradient takes 1.6 times less time
-    than that of ``lax.conv``.
-    """
+    """A 3×3 convolution of stride 2 in time and frequency, then ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, *, dtype, rngs: nnx.Rngs):
         init = nnx.initializers.he_normal()  # keeps the scale through ReLU
+        self.dtype = dtype
         self.kernel = Linear(
             9 * channels_in, channels_out, kernel_init=init, dtype=dtype, rngs=rngs
         )
 
     def __call__(self, x: Float[Array, "B time freq C"]) -> Float[Array, "B time2 freq2 F"]:
         """Halve time and frequency, rounding up; what lies outside is zero."""
-        time, freq = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
-        x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
-        patches = [
-            x[:, t : t + 2 * time : 2, f : f + 2 * freq : 2] for t in range(3) for f in range(3)
-        ]
-        return jax.nn.relu(self.kernel(jnp.concatenate(patches, axis=-1)))
+        assert self.kernel.bias is not None
+        kernel_PF = self.kernel.kernel[...].astype(self.dtype)
+        bias_F = self.kernel.bias[...].astype(self.dtype)
+        return jax.nn.relu(_convolve(x.astype(self.dtype), kernel_PF) + bias_F[None, None, None])
+
+
+@jax.custom_vjp
+def _convolve(x: Float[Array, "B time freq C"], kernel_PF: Float[Array, "P F"]) -> Array:
+    """Return the convolution, in float32; kernels are nine blocks, of C rows each.
+
+    With a gradient it is a matrix product instead: on a CPU that takes 1.6 times less time than
+    with the gradient of ``lax.conv``, which without one takes half to all of the product's.
+    """
+    # What lies beyond the end is looked at by a length that is odd.
+    pads = [(1, length % 2) for length in x.shape[1:3]]
+    return lax.conv_general_dilated(
+        x,
+        kernel_PF.reshape(3, 3, x.shape[-1], -1),
+        (2, 2),
+        pads,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        preferred_element_type=jnp.float32,
+    )
+
+
+def _unfold_and_multiply(x: Array, kernel_PF: Array) -> Array:
+    """Return the same by nine strided slices and one product."""
+    time, freq = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
+    x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
+    patches = [x[:, t : t + 2 * time : 2, f : f + 2 * freq : 2] for t in range(3) for f in range(3)]
+    flat_NP = jnp.concatenate(patches, axis=-1).reshape(-1, len(kernel_PF))
+    y_NF = jnp.matmul(flat_NP, kernel_PF, preferred_element_type=jnp.float32)
+    return y_NF.reshape(len(x), time, freq, -1)
+
+
+_convolve.defvjp(lambda *given: jax.vjp(_unfold_and_multiply, *given), lambda vjp, y: vjp(y))
 
 
 class SpeechFrontend(nnx.Module):
@@ -81,6 +109,7 @@ class TokenEmbedding(nnx.Module):
     def __init__(self, vocab_size: int, d_model: int, *, dtype, rngs: nnx.Rngs):
         self.dtype = dtype
         self.d_model = d_model
+        self.turned = False
         init = nnx.initializers.normal(d_model**-0.5)
         self.table_VD = nnx.Param(init(rngs.params(), (vocab_size, d_model)))
 
@@ -89,14 +118,12 @@ class TokenEmbedding(nnx.Module):
         rows = self.table_VD[...][tokens] * self.d_model**0.5
         return jnp.where((tokens != PAD)[..., None], rows, 0)
 
-    def logits(
-        self, y: Float[Array, "*rest D"], *, few_rows: bool = False
-    ) -> Float[Array, "*rest V"]:
+    def logits(self, y: Float[Array, "*rest D"]) -> Float[Array, "*rest V"]:
         """Return each token's score: y · tableᵀ."""
         flat = y.reshape(-1, self.d_model).astype(self.dtype)
         table_VD = self.table_VD[...].astype(self.dtype)
-        if few_rows:
-            scores = few_rows_product(flat, table_VD)
+        if self.turned:
+            scores = turned_product(flat, table_VD)
         else:
             scores = jnp.einsum("ND,VD->NV", flat, table_VD, preferred_element_type=jnp.float32)
         return constrain(scores.reshape(*y.shape[:-1], -1), "data rows", None, "vocabulary")

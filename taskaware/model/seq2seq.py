@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from taskaware.axes import constrain
 from taskaware.config import Model
 from taskaware.dims import PAD, Batch, Cache
-from taskaware.layers import KeysValues, are_few, dropout, for_few_rows, sinusoids, split_key
+from taskaware.layers import KeysValues, dropout, sinusoids, split_key, turn_kernels
 from taskaware.model.blocks import DecoderBlock, EncoderBlock
 from taskaware.model.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.modulation.places import AnyModulation, Places, modulate
@@ -160,11 +160,9 @@ class Seq2Seq(nnx.Module):
         y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # nothing is to be said at a prefix
         return Output(self.logits(y_BTD), memory.stream_BSD, y_BTD)
 
-    def logits(
-        self, y_BTD: Float[Array, "B T D"], *, few_rows: bool = False
-    ) -> Float[Array, "B T V"]:
+    def logits(self, y_BTD: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
         """Score every token by the decoder's stream, as it is before its final norm."""
-        return self.embedding.logits(_norm(self.decoder_norm, y_BTD), few_rows=few_rows)
+        return self.embedding.logits(_norm(self.decoder_norm, y_BTD))
 
     def encode(
         self,
@@ -186,11 +184,16 @@ class Seq2Seq(nnx.Module):
 
     def start_decoding(self, memory: Memory, embedding_BZ, num_beams: int, max_length: int):
         """Return (next_logits, cache) for the searches of ``decode``; the TCN is not called."""
-        source = self.source_keys(memory)
-        few_rows = are_few(len(memory.mask_BS) * num_beams)
-        return self.decoding(
-            source, memory.mask_BS, embedding_BZ, num_beams, max_length, few_rows=few_rows
-        )
+        # XLA would turn the keys back, and round again at every step.
+        source = lax.optimization_barrier(self.source_keys(memory))
+        return self.decoding(source, memory.mask_BS, embedding_BZ, num_beams, max_length)
+
+    def with_turned_kernels(self) -> "Seq2Seq":
+        """Return a copy to decode a few rows with on a CPU: see ``turned_product``."""
+        copy = nnx.merge(*nnx.split(self))
+        turn_kernels(copy.decoder)
+        copy.embedding.turned = True  # its table lies that way as it is
+        return copy
 
     def source_keys(self, memory: Memory) -> list[KeysValues]:
         """Return what each decoder block attends to, computed once a source."""
@@ -203,13 +206,8 @@ class Seq2Seq(nnx.Module):
         embedding_BZ: Float[Array, "B Z"] | None,
         num_beams: int,
         max_length: int,
-        *,
-        few_rows: bool = False,
     ):
-        """Return (next_logits, cache) as ``start_decoding``, from what the blocks attend to.
-
-        For few rows kernels are turned round first: only a loop of many steps repays that.
-        """
+        """Return (next_logits, cache) as ``start_decoding``, from what the blocks attend to."""
         config = self.config
         _, (modulation, prefix_BPD) = self._conditions(embedding_BZ)
         prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
@@ -217,16 +215,15 @@ class Seq2Seq(nnx.Module):
         rows, slots = len(mask_BS), prefix_length + max_length * num_beams  # one a token and beam
         head_width = config.d_model // config.num_heads
         empty_BHXK = jnp.zeros((rows, config.num_heads, slots, head_width))
-        past = [KeysValues(empty_BHXK, empty_BHXK) for _ in self.decoder]
+        past = [KeysValues(empty_BHXK.swapaxes(-1, -2), empty_BHXK) for _ in self.decoder]
         cache = Cache(jnp.zeros((rows, 1, slots), bool), past)
-        decoder = [for_few_rows(block) if few_rows else block for block in self.decoder]
 
         def take_in(y_BWD, position: Int[Array, ""], slot: Int[Array, ""], cache: Cache):
             y_BWD = modulate(y_BWD, _at(modulation, 0)) + position_TD[position][None, None]
             itself = jnp.tile(jnp.eye(y_BWD.shape[1], dtype=bool), (rows, 1, 1))
             seen_BWX = lax.dynamic_update_slice_in_dim(cache.beams, itself, slot, axis=-1)
             past = []
-            for layer, block in enumerate(decoder):
+            for layer, block in enumerate(self.decoder):
                 y_BWD, layer_past = block.step(
                     y_BWD,
                     _at(modulation, 1 + layer),
@@ -243,7 +240,7 @@ class Seq2Seq(nnx.Module):
             slot = prefix_length + position * num_beams
             embedded_BWD = self.embedding(tokens_BW)
             y_BWD, cache = take_in(embedded_BWD, prefix_length + position, slot, cache)
-            return self.logits(y_BWD, few_rows=few_rows), cache
+            return self.logits(y_BWD), cache
 
         for place in range(prefix_length):
             assert prefix_BPD is not None

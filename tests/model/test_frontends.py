@@ -17,16 +17,42 @@ def frontend(num_layers=3):
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 10, 1), (2, 7, 5, 3), (1, 1, 1, 2)])
-def test_the_convolution_equals_lax_conv(shape):
+def test_the_convolution_and_its_gradients_equal_those_of_lax_conv(shape):
+    """With a gradient, and with one of that, it is computed in another way than without."""
     module = StridedConv(shape[-1], 6, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    graphdef, params = nnx.split(module)
     x = jax.random.normal(KEY, shape)
-    kernel = module.kernel.kernel[...].reshape(3, 3, shape[-1], 6)
-    expected = lax.conv_general_dilated(
-        x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    # With even lengths the last window reaches one short of the right padding: same windows.
-    expected = jax.nn.relu(expected)[:, : -(-shape[1] // 2), : -(-shape[2] // 2)]
-    np.testing.assert_allclose(module(x), expected, rtol=1e-5, atol=1e-5)
+
+    def own(x, params):
+        return nnx.merge(graphdef, params)(x)
+
+    def lax_conv(x, params):
+        y = lax.conv_general_dilated(
+            x,
+            params["kernel"]["kernel"][...].reshape(3, 3, shape[-1], 6),
+            (2, 2),
+            ((1, 1), (1, 1)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        # With even lengths the last window reaches one short of the right padding: same windows.
+        y = y[:, : -(-shape[1] // 2), : -(-shape[2] // 2)]
+        return jax.nn.relu(y + params["kernel"]["bias"][...][None, None, None])
+
+    def first(way):
+        return jax.grad(lambda *given: (way(*given) ** 3).sum(), (0, 1))
+
+    def second(way):
+        def squares(*given):
+            return sum((g**2).sum() for g in jax.tree.leaves(first(way)(*given)))
+
+        return jax.grad(squares, (0, 1))
+
+    for of in (lambda way: way, first, second):
+        leaves = (jax.tree.leaves(of(way)(x, params)) for way in (own, lax_conv))
+        for found, expected in zip(*leaves, strict=True):
+            scale = float(jnp.abs(expected).max())
+            assert scale > 0
+            np.testing.assert_allclose(found / scale, expected / scale, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.peers

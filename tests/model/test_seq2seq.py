@@ -6,12 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from taskaware import decode
 from taskaware.config import Decoding, FiLMConfig, Model, TCNConfig, paper_model
+from taskaware.decode import beam_search, make_search
 from taskaware.dims import EOS, PAD, Batch, Speech
-from taskaware.layers import for_few_rows
-from taskaware.model import seq2seq
 from taskaware.model.build import abstract, build
 from taskaware.model.seq2seq import with_positions
 from taskaware.modulation.film import TCNParam
@@ -355,22 +354,21 @@ def test_decoding_with_a_cache_gives_the_teacher_forced_scores(norm, way, kind):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_few_rows_get_the_scores_that_many_get(dtype, monkeypatch):
-    """On a CPU a step of few rows takes other products than one of many, or on another device."""
+def test_turned_kernels_give_the_same_scores(dtype):
     m, b = model("explicit", dtype=dtype), batch()
-    embedding = m.tcn(b.task_B)
-    memory = m.encode(*m.embed_source(b), embedding)
-    scores, turned = [], []
-    monkeypatch.setattr(seq2seq, "for_few_rows", lambda b: turned.append(b) or for_few_rows(b))
-    for few in (True, False):
-        monkeypatch.setattr(seq2seq, "are_few", lambda rows, few=few: few)
-        next_logits, cache = m.start_decoding(memory, embedding, 2, 4)
+    before, embedding = nnx.state(m), m.tcn(b.task_B)
+    turned = m.with_turned_kernels()
+    assert turned.decoder[1].self_attention.query.kernel_DF.shape == (16, 16)
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(m), before)
+    scores = []
+    for way in (m, turned):
+        memory = way.encode(*way.embed_source(b), embedding)
+        next_logits, cache = way.start_decoding(memory, embedding, 2, 4)
         for position, token in enumerate((PAD, 5, 7)):
             tokens_BW = jnp.full((4, 2), token, jnp.int32)
             found, cache = next_logits(tokens_BW, jnp.int32(position), cache)
         scores.append(found)
     np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
-    assert len(turned) == m.config.decoder_layers
 
 
 @pytest.mark.parametrize("way", ["explicit", "tokens"])
@@ -381,7 +379,7 @@ def test_beams_keep_their_own_history_in_the_cache(way):
     embedding = m.tcn(b.task_B)
     memory = m.encode(x_BSD, mask_BS, embedding)
     next_logits, cache = m.start_decoding(memory, embedding, 4, 7)
-    found = decode.beam_search(next_logits, cache, 4, 7, beam_size=4, alpha=0.0)
+    found = beam_search(next_logits, cache, 4, 7, beam_size=4, alpha=0.0)
     compared = 0
     for beam in range(4):
         tokens_BT = found.tokens_BWT[:, beam]
@@ -401,19 +399,31 @@ def test_beams_keep_their_own_history_in_the_cache(way):
 @pytest.mark.parametrize("beam_size", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_each_device_searches_a_part_of_the_rows(beam_size):
     config = Decoding(beam_size=beam_size, extra_length=2)
-    graphdef, params = nnx.split(model("explicit"))
+    m = model("explicit")
     embedding = 3 * jax.random.normal(jax.random.key(1), (16, 32))
-    mesh, everywhere = decode.spread(params)
-    assert mesh.size == jax.local_device_count() == 8
-    assert decode.spread(everywhere) == (None, everywhere)  # such as those of a training mesh
+    parts, whole = make_search(m, config, 16), make_search(m, config, 16, split=False)
+    assert jax.local_device_count() == 8
     for rows in (16, 6):  # 8 devices do not divide 6 rows: then one has all
         source = jax.tree.map(np.asarray, batch(rows, 0)._replace(target_BT=None, task_B=None))
-        given = source, embedding[:rows]
-        split = decode.search(graphdef, config, mesh, everywhere, *given)
-        assert len(split.sharding.device_set) == 8
-        whole = decode.search(graphdef, config, None, params, *given)
-        np.testing.assert_array_equal(split, whole)
-        assert len({tuple(row) for row in split[:, 0].tolist()}) > 1
+        found = parts(source, embedding[:rows])
+        assert len(found.sharding.device_set) == 8
+        expected = whole(source, embedding[:rows])
+        assert len(expected.sharding.device_set) == 1
+        np.testing.assert_array_equal(found, expected)
+        assert len({tuple(row) for row in found[:, 0].tolist()}) > 1
+
+
+def test_a_model_that_lies_on_several_devices_searches_where_it_lies():
+    m, config = model("explicit"), Decoding(beam_size=3, extra_length=2)
+    source = batch(16, 0)._replace(target_BT=None, task_B=None)
+    embedding = 3 * jax.random.normal(jax.random.key(1), (16, 32))
+    expected = make_search(m, config, 16, split=False)(source, embedding)
+    mesh = jax.make_mesh((8,), ("fsdp",), (AxisType.Auto,))
+    for leaf in jax.tree.leaves(nnx.state(m), is_leaf=lambda leaf: isinstance(leaf, nnx.Param)):
+        part = "fsdp" if len(leaf) % 8 == 0 else None
+        leaf[...] = jax.device_put(leaf[...], NamedSharding(mesh, PartitionSpec(part)))
+    found = make_search(m, config, 16)(source, embedding)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(
