@@ -104,7 +104,7 @@ class Pretrained(NamedTuple):
             embedding_BZ = jnp.repeat(jnp.asarray(vector.array)[None], len(inputs), axis=0)
         elif vector is not None:
             raise UsageError("task vector: expected none, for this model has no conditioning")
-        search = make_search(self.model, self.decoding, len(inputs), split=False)
+        search = make_search(self.model, self.decoding, split=False)
         tokens_BWT = search(source, embedding_BZ)
         return [
             self.tokenizer.decode(tokens_T) for tokens_T in np.asarray(tokens_BWT)[:, 0].tolist()

@@ -197,10 +197,17 @@ def test_length_penalty_is_wu_et_al_s_formula():
 @pytest.mark.parametrize(("beams", "vocab_size", "count"), [(4, 100, 8), (1, 33, 2), (2, 3, 9)])
 def test_the_best_extensions_are_those_of_a_sort_equal_ones_in_order(beams, vocab_size, count):
     score = np.random.default_rng(0).integers(0, 5, (6, beams, vocab_size)).astype(np.float32)
-    score[0] = -np.inf  # a row without any
     flat = score.reshape(6, -1)
     order = np.argsort(-flat, axis=1, kind="stable")[:, :count]
     best, beam, token = _best_extensions(jnp.asarray(score), count)
     np.testing.assert_array_equal(best, np.take_along_axis(flat, order, 1))
-    np.testing.assert_array_equal(beam[1:], order[1:] // vocab_size)
-    np.testing.assert_array_equal(token[1:], order[1:] % vocab_size)
+    np.testing.assert_array_equal(beam, order // vocab_size)
+    np.testing.assert_array_equal(token, order % vocab_size)
+
+
+def test_extensions_that_cannot_be_are_tokens_of_the_vocabulary():
+    best, beam, token = _best_extensions(jnp.full((1, 2, 3), -jnp.inf).at[0, 1, 2].set(1.0), 4)
+    assert best[0].tolist() == [1.0, *[-np.inf] * 3]
+    assert (int(beam[0, 0]), int(token[0, 0])) == (1, 2)
+    assert int(beam.max()) < 2
+    assert int(token.max()) < 3

@@ -369,7 +369,7 @@ def test_who_has_only_the_extra_hub_gets_the_same_text(story, tmp_path):
     ((rows, batch),) = evaluation_batches(0, examples, size=4, buckets=1)
     with np.load(run / "task_embeddings.npz") as stored:
         embedding_BZ = np.repeat(stored["embedding_NZ"][:1], len(rows), axis=0)
-    search = make_search(model, opened.experiment.decoding, len(rows), split=False)
+    search = make_search(model, opened.experiment.decoding, split=False)
     tokens = search(batch, embedding_BZ)
     expected = [opened.tokenizer.decode(row) for row in np.asarray(tokens)[:, 0].tolist()]
     corpus = examples._place[0][0]._corpus

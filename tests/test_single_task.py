@@ -48,7 +48,7 @@ def outputs(model, given, vector_Z):
 
 def texts(model, given, vector_Z):
     config = Decoding(beam_size=1, extra_length=4)
-    search = make_search(model, config, len(given.task_B), split=False)
+    search = make_search(model, config, split=False)
     return search(given, repeated(vector_Z, given))
 
 

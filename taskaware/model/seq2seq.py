@@ -190,7 +190,7 @@ class Seq2Seq(nnx.Module):
 
     def with_turned_kernels(self) -> "Seq2Seq":
         """Return a copy to decode a few rows with on a CPU: see ``turned_product``."""
-        copy = nnx.merge(*nnx.split(self))
+        copy = nnx.clone(self)
         turn_kernels(copy.decoder)
         copy.embedding.turned = True  # its table lies that way as it is
         return copy

@@ -55,6 +55,18 @@ def test_the_convolution_and_its_gradients_equal_those_of_lax_conv(shape):
             np.testing.assert_allclose(found / scale, expected / scale, rtol=1e-5, atol=1e-5)
 
 
+def test_a_convolution_in_bfloat16_rounds_the_operands_and_sums_in_float32():
+    module = StridedConv(3, 6, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    exact = StridedConv(3, 6, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    kernel = exact.kernel.kernel
+    kernel[...] = kernel[...].astype(jnp.bfloat16).astype(jnp.float32)
+    x = jax.random.normal(KEY, (2, 9, 7, 3))
+    found = module(x)
+    assert found.dtype == jnp.float32
+    expected = exact(x.astype(jnp.bfloat16).astype(jnp.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.peers
 def test_the_convolution_equals_torch():
     torch = pytest.importorskip("torch", reason="needs the extra peers")

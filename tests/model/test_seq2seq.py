@@ -396,6 +396,16 @@ def test_beams_keep_their_own_history_in_the_cache(way):
     assert compared > 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "split", "turned"),
+    [(8, False, True), (64, True, True), (64, False, False), (17, True, True), (None, True, False)],
+)
+def test_kernels_are_turned_for_few_rows_on_a_device(rows, split, turned):
+    search = make_search(model("explicit"), Decoding(beam_size=2), rows, split=split)
+    names = {path[-1] for path, _ in nnx.to_flat_state(search.args[0])}
+    assert ("kernel_DF" in names) == turned
+
+
 @pytest.mark.parametrize("beam_size", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_each_device_searches_a_part_of_the_rows(beam_size):
     config = Decoding(beam_size=beam_size, extra_length=2)
