@@ -78,7 +78,7 @@ class TurnedLinear(nnx.Module):
 
 def are_few(rows: int) -> bool:
     """Return whether a kernel that lies turned is multiplied faster by so many rows on a CPU."""
-    return jax.default_backend() == "cpu" and 3 <= rows <= 48
+    return jax.default_backend() == "cpu" and 3 <= rows <= 64
 
 
 def turn_kernels(module: nnx.Module) -> None:
