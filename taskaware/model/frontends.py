@@ -19,17 +19,16 @@ class StridedConv(nnx.Module):
 
     def __init__(self, channels_in: int, channels_out: int, *, dtype, rngs: nnx.Rngs):
         init = nnx.initializers.he_normal()  # keeps the scale through ReLU
-        self.dtype = dtype
         self.kernel = Linear(  # never called: it holds the parameters
             9 * channels_in, channels_out, kernel_init=init, dtype=dtype, rngs=rngs
         )
 
     def __call__(self, x: Float[Array, "B time freq C"]) -> Float[Array, "B time2 freq2 F"]:
         """Halve time and frequency, rounding up; what lies outside is zero."""
-        assert self.kernel.bias is not None
-        kernel = self.kernel.kernel[...].astype(self.dtype)
-        bias = self.kernel.bias[...].astype(self.dtype)
-        return jax.nn.relu(_convolve(x.astype(self.dtype), kernel) + bias[None, None, None])
+        dtype, bias = self.kernel.dtype, self.kernel.bias
+        assert bias is not None
+        y = _convolve(x.astype(dtype), self.kernel.kernel[...].astype(dtype))
+        return jax.nn.relu(y + bias[...].astype(dtype)[None, None, None])
 
 
 @jax.custom_vjp
