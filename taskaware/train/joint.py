@@ -31,12 +31,14 @@ def joint_loss(
     """Return the mean loss a target token, and what to report; no dropout without its key.
 
     Each row is modulated by the task embedding of another row of its task, so that the
-    embedding can say what the task is and not what the answer is (paper §2.3).
+    embedding can say what the task is and not what the answer is (paper §2.3). Rows without a
+    target only fill the batch: they count for nothing and give no row their embedding.
     """
     embedded = model.embed(batch)
     embedding_BZ = model.task_embedding(embedded, batch.task_B)
     if embedding_BZ is not None:
-        embedding_BZ = embedding_BZ[derangement(shuffle_key, batch.task_B)]
+        group_B = jnp.where(embedded.mask_BT.any(1), batch.task_B, -1)  # fillers among themselves
+        embedding_BZ = embedding_BZ[derangement(shuffle_key, group_B)]
     output = model(embedded, embedding_BZ, dropout_key)
     loss_BT = cross_entropy_of_stream(model.logits, output.decoder_BTD, batch.target_BT, smoothing)
     loss_B = jnp.where(embedded.mask_BT, loss_BT, 0).sum(1)

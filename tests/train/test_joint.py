@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,6 +65,40 @@ def test_each_row_is_modulated_by_the_embedding_of_another_row_of_its_task():
 
     assert float(loss) == pytest.approx(mean(own[donor]), rel=1e-5)
     assert abs(float(loss) - mean(own)) > 1e-4
+
+
+def first_task(b, rows, real):
+    """Those rows of the first task; what stands behind the first ``real`` has no target."""
+    target_BT = b.target_BT[rows].at[real:].set(0)
+    speech = b.speech._replace(
+        frames_BAC=b.speech.frames_BAC[rows], length_B=b.speech.length_B[rows]
+    )
+    return b._replace(speech=speech, source_BS=None, target_BT=target_BT, task_B=b.task_B[rows] * 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_that_only_fill_a_batch_give_no_row_their_embedding(seed):
+    """As validation fills its last batch: copies of a row, of which no target token counts."""
+    m, b = model("implicit", dropout=0.0), jax.tree.map(jnp.asarray, toy_run.batch())
+    m.tcn.head.kernel[...] = jax.random.normal(KEYS[0], m.tcn.head.kernel.shape)
+    real = 5
+    filled = first_task(b, np.array([*range(real), *[real - 1] * 11]), real)
+    keys = tuple(jax.random.split(jax.random.key(seed)))
+    loss = jax.jit(lambda b: joint_loss(m, b, *keys, 0.0, 3))(filled)[1]["loss_N"][0]
+
+    # Without any filling: the loss of each real row under the embedding of each.
+    alone = first_task(b, np.arange(real), real)
+    embedding_BZ, valid = embedding(m, alone), np.asarray(alone.target_BT != 0)
+    by_donor = [
+        np.where(valid, losses(m, alone, embedding_BZ[np.full(real, donor)], 0.0), 0).sum(1)
+        for donor in range(real)
+    ]
+    possible = [
+        sum(by_donor[donor][row] for row, donor in enumerate(donors))
+        for donors in itertools.permutations(range(real))
+        if all(donor != row for row, donor in enumerate(donors))
+    ]
+    assert min(abs(float(loss) / total - 1) for total in possible) < 1e-5
 
 
 def test_a_row_s_loss_does_not_depend_on_its_own_embedding():
