@@ -23,7 +23,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 cheap = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 if jax.__version_info__ < (0, 11):  # a later XLA has no other emitters
     cheap += " --xla_cpu_use_fusion_emitters=false"
-os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count=8 {cheap}")
+cheap += " --xla_force_host_platform_device_count=8"
+given = os.environ.get("XLA_FLAGS", "")
+if cheap not in given:  # as what a process of xdist is given
+    # What a shell asks for, as --xla_cpu_max_isa=AVX2, stands last and so wins.
+    os.environ["XLA_FLAGS"] = f"{cheap} {given}".strip()
 jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("long", deadline=None, max_examples=3000)
