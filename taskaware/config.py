@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from taskaware.errors import UsageError, nearest
+from taskaware.errors import UsageError, require_known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,6 @@ class Model:
     norm: Literal["pre", "post"] = "pre"
     """Norm before each branch plus one at the end of each stack, or after each residual."""
     dropout: float = 0.1
-    mel_channels: int = 80
     cnn_channels: tuple[int, ...] = (64, 64, 64)
     """Of each convolution; each halves time and frequency, so the first ones cost most. The paper
     has three (§3.2) and does not state their channels."""
@@ -142,7 +141,7 @@ class Model:
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
-        _require_positive(self, "d_model", "num_heads", "d_ff", "mel_channels")
+        _require_positive(self, "d_model", "num_heads", "d_ff")
         _require_positive(self, "encoder_layers", "decoder_layers")
         _require(min(self.cnn_channels, default=0) > 0, self, "cnn_channels", "positive numbers")
         _require(self.d_model % self.num_heads == 0, self, "d_model", "a multiple of num_heads")
@@ -151,6 +150,11 @@ class Model:
         _require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
         ok = self.film.kind == "film" or self.conditioning in ("explicit", "vanilla")
         _require(ok, self, "conditioning", f"explicit where film.kind is {self.film.kind}")
+
+    @property
+    def stride(self) -> int:
+        """Frames of speech that a position of the encoder stands for: 10 ms each."""
+        return 2 ** len(self.cnn_channels)
 
 
 def paper_model(**changes: Any) -> Model:
@@ -372,13 +376,9 @@ class Experiment:
 
     def task(self, name: str) -> Task:
         """Return the task of that name, or raise UsageError with the nearest one."""
-        for task in self.tasks:
-            if task.name == name:
-                return task
         names = [task.name for task in self.tasks]
-        raise UsageError(
-            f"unknown task {name!r}: this experiment has {', '.join(names)}{nearest(name, names)}"
-        )
+        require_known(name, names, "task")
+        return self.tasks[names.index(name)]
 
 
 def _require_positive(config: Any, *names: str) -> None:

@@ -31,6 +31,10 @@ from typing import Any, NamedTuple
 
 PAD, EOS, UNK = 0, 1, 2
 
+FRAMES_PER_SECOND = 100
+MEL_CHANNELS = 80
+"""Of every frame: what ``data.features.log_mel`` makes and the speech frontend takes."""
+
 # Arrays here may be NumPy (host), JAX (device) or tracers (inside a step).
 Array = Any
 

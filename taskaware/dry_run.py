@@ -16,6 +16,7 @@ from taskaware.data.corpora.base import PreparedCorpus, Row
 from taskaware.data.features import SAMPLE_RATE, num_frames
 from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, serves
 from taskaware.data.tokenizer import Tokenizer
+from taskaware.dims import FRAMES_PER_SECOND
 from taskaware.errors import UsageError
 from taskaware.fine_tuning import refuse_other_parameters
 from taskaware.model.build import abstract_for
@@ -211,7 +212,7 @@ def _examples(
     if split != "train":
         what += f" ({split})"
     if limits is not None and task.source == "speech":
-        longest = limits.max_seconds * 100
+        longest = limits.max_seconds * FRAMES_PER_SECOND
         kept = [row for row in rows if 0 < num_frames(row.num_samples) <= longest]
     if limits is not None and rows and not kept:
         return Finding(what, _without(f"task {task.name!r}", nothing_short(task, limits)), False), 0

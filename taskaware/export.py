@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import export as jax_export
 
 from taskaware.config import Task
-from taskaware.dims import EOS, Batch, Speech
+from taskaware.dims import EOS, MEL_CHANNELS, Batch, Speech
 from taskaware.errors import UsageError, require_known
 from taskaware.pretrained import Pretrained
 
@@ -108,7 +108,7 @@ def _programs(
 
     source = (int32(rows, source_length),)
     if task.source == "speech":
-        frames = (rows, source_length, model.config.mel_channels)
+        frames = (rows, source_length, MEL_CHANNELS)
         source = (jax.ShapeDtypeStruct(frames, jnp.float32), int32(rows))
     encoded = jax_export.export(jax.jit(encode), platforms=PLATFORMS)(source)
     both = jax.tree.unflatten(encoded.out_tree, encoded.out_avals)

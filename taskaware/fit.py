@@ -58,7 +58,7 @@ def fit(
     tasks = load_tasks(experiment.tasks, "train", tokenizer, experiment.batching, experiment.seed)
     needs = _Needs(experiment, tokenizer.size, tasks)
     size = experiment.batching.size
-    work = [_work(batch) for batch in needs.batches(size)]
+    work = [_work(batch, experiment.model.stride) for batch in needs.batches(size)]
     watched = {work.index(max(work))}  # shapes, by their places
     good, bad, known = 0, size, {}
 
@@ -124,7 +124,13 @@ class _Needs:
         sized = dataclasses.replace(self._experiment.batching, size=size)
         experiment = dataclasses.replace(self._experiment, batching=sized)
         batching, multiple = batching_over(experiment, row_parts(self._mesh))
-        return blank_batches(self._tasks, batching, multiple=multiple, only=experiment.trained)
+        return blank_batches(
+            self._tasks,
+            batching,
+            stride=experiment.model.stride,
+            multiple=multiple,
+            only=experiment.trained,
+        )
 
     def bytes(self, batch: Batch) -> int:
         """Return what a device needs for a step on a batch, state included."""
@@ -163,8 +169,8 @@ def _name(batch: Batch) -> str:
     return f"{' + '.join(parts)} → {batch.target_BT.shape[1]} tokens"
 
 
-def _work(batch: Batch) -> int:
+def _work(batch: Batch, stride: int) -> int:
     """Return about how much work a batch is, in positions: the most of it needs the most memory."""
     source = 0 if batch.source_BS is None else batch.source_BS.size
     frames = 0 if batch.speech is None else batch.speech.frames_BAC[..., 0].size
-    return frames // 8 + source + batch.target_BT.size
+    return frames // stride + source + batch.target_BT.size

@@ -69,8 +69,16 @@ def _train(run: Run, accept_changes: bool) -> None:
     graphdef, params = nnx.split(model)
     mesh = mesh_of(experiment)
     batching, multiple = batching_over(experiment, row_parts(mesh))
-    settings = (experiment.seed, run.tokenizer.sha256, multiple, experiment.trained)
-    data = fingerprint(examples, batching, *settings, masks=experiment.spec_augment)
+    data = fingerprint(
+        examples,
+        batching,
+        experiment.seed,
+        run.tokenizer.sha256,
+        stride=experiment.model.stride,
+        multiple=multiple,
+        only=experiment.trained,
+        masks=experiment.spec_augment,
+    )
     about = _about(run) | {"data": data}
     checkpoints = run.checkpoints()
     stop = StopSignals() if jax.process_count() == 1 else AgreedStop()
@@ -219,6 +227,7 @@ def _loop(
         examples,
         batching,
         seed=experiment.seed,
+        stride=experiment.model.stride,
         first=first,
         multiple=multiple,
         only=experiment.trained,

@@ -45,8 +45,9 @@ def test_blank_batches_have_the_shapes_tasks_and_types_of_those_that_train(folde
     )
     run = start(given, folder / f"{mixing}{unit}")
     tasks = run.examples("train")
-    blank = blank_batches(tasks, given.batching, multiple=2, only=(0, 2))
-    stream = training_batches(tasks, given.batching, seed=0, multiple=2, only=(0, 2))
+    options = {"stride": given.model.stride, "multiple": 2, "only": (0, 2)}
+    blank = blank_batches(tasks, given.batching, **options)
+    stream = training_batches(tasks, given.batching, seed=0, **options)
     real = [next(stream) for _ in range(24)]
     assert shapes(blank) == shapes(real)
     kinds = {leaf.dtype for batch in real for leaf in jax.tree.leaves(batch)}
@@ -64,7 +65,9 @@ def needed(given, run, mesh, size):
     where = state_sharding(mesh, state)
     step = jit_step(step_of(sized, model), (where, None))
     batching, multiple = batching_over(sized, row_parts(mesh))
-    batches = training_batches(run.examples("train"), batching, seed=0, multiple=multiple)
+    batches = training_batches(
+        run.examples("train"), batching, seed=0, stride=given.model.stride, multiple=multiple
+    )
     most = 0
     with jax.set_mesh(mesh):
         state = jax.device_put(state, where)

@@ -294,7 +294,7 @@ def test_masks_change_training_and_a_run_that_paused_ends_where_one_without_does
 
 def test_an_unknown_task_is_refused_with_the_nearest(story):
     message = refused(taskaware("decode", story.run, "--task", "srt"))
-    assert message == "unknown task 'srt': this experiment has st, asr, mt; did you mean 'st'?"
+    assert message == "unknown task 'srt'; expected one of st, asr, mt; did you mean 'st'?"
 
 
 def test_an_unknown_split_is_refused_with_the_nearest(story):

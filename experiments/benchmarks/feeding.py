@@ -60,7 +60,9 @@ def main() -> None:
         return time.perf_counter() - since
 
     def made_anew() -> Iterator[Batch]:
-        batches = training_batches(examples, experiment.batching, seed=0)
+        batches = training_batches(
+            examples, experiment.batching, seed=0, stride=experiment.model.stride
+        )
         next(batches)  # the time that it takes to begin is not a step's
         return batches
 

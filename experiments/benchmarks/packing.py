@@ -301,7 +301,7 @@ def packed_epoch(size: Size, frames: np.ndarray, target: np.ndarray) -> Iterator
 def bucketed_epoch(size: Size, frames: np.ndarray, target: np.ndarray) -> Iterator[Part]:
     """Yield a batch of each bucket's shape."""
     random, examples = np.random.default_rng(2), of_lengths(frames, target)
-    for bucket in least_padding([examples], BUCKETS, [None]):
+    for bucket in least_padding([examples], BUCKETS, [None], STRIDE):
         (members,) = bucket.members
         shape = shape_of([(examples, members)])
         rows = max(1, round(POSITIONS / (shape.frames / STRIDE)))
@@ -339,14 +339,14 @@ def waste(frames: np.ndarray, target: np.ndarray) -> dict[str, float]:
     """Return the share of the work that is padding, of either side, as ``Shape.work`` counts it."""
     needed = sum(f / STRIDE + 1.6 * t for f, t in zip(frames, target, strict=True))
     examples = of_lengths(frames, target)
-    buckets = least_padding([examples], BUCKETS, [None])
+    buckets = least_padding([examples], BUCKETS, [None], STRIDE)
     shapes = [(shape_of([(examples, b.members[0])]), len(b.members[0])) for b in buckets]
     rows = [
         (Shape(STRIDE * s, 0, t), len(of)) for (s, t), of in packed_rows(frames, target).items()
     ]
     done = {"buckets": shapes, "packed": rows}
     return {
-        kind: 1 - needed / sum(shape.work * count for shape, count in found)
+        kind: 1 - needed / sum(shape.work(STRIDE) * count for shape, count in found)
         for kind, found in done.items()
     }
 

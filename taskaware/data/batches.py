@@ -21,9 +21,8 @@ from taskaware.config import Batching, SpecAugment
 from taskaware.data.augment import spec_augment
 from taskaware.data.buckets import Shape, cut_by_length, equal_mass, least_padding, shape_of
 from taskaware.data.collate import collate
-from taskaware.data.features import MEL_CHANNELS
 from taskaware.data.tasks import TaskExamples
-from taskaware.dims import Batch, Speech
+from taskaware.dims import MEL_CHANNELS, Batch, Speech
 
 _ENDLESS = 2**40
 _ORDER = "a permutation an epoch"
@@ -77,8 +76,9 @@ class _MixedBatches:
         batching: Batching,
         multiple: int,
         seed: int,
+        stride: int,
         own: Own,
-        masks: SpecAugment = _NO_MASKS,
+        masks: SpecAugment,
     ):
         self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
         self.spoken = [examples.source is None for _, examples in self._tasks]
@@ -88,11 +88,14 @@ class _MixedBatches:
         count = min(batching.buckets, *(len(examples) for _, examples in tasks))
         examples = [examples for _, examples in self._tasks]
         weights = [_weights(e, batching.corpus_alpha) for e in examples]
-        cut = least_padding if batching.edges == "least_padding" else equal_mass
-        buckets = cut(examples, count, weights)
+        if batching.edges == "least_padding":
+            buckets = least_padding(examples, count, weights, stride)
+        else:
+            buckets = equal_mass(examples, count, weights)
         self.shapes = [shape_of([*zip(examples, b.members, strict=True)]) for b in buckets]
         self.rows = [
-            _rows(shape, shares[order], len(tasks), batching, multiple) for shape in self.shapes
+            _rows(shape, shares[order], len(tasks), batching, multiple, stride)
+            for shape in self.shapes
         ]
         self._streams: list[list[Any]] = [
             [
@@ -151,6 +154,7 @@ def training_batches(
     batching: Batching,
     *,
     seed: int,
+    stride: int,
     first: int = 0,
     multiple: int = 1,
     only: Sequence[int] | None = None,
@@ -163,6 +167,7 @@ def training_batches(
         tasks: the experiment's tasks in order.
         batching: sizes, mixing and buckets.
         seed: of the order of examples.
+        stride: frames of speech that a position of the model stands for: ``Model.stride``.
         first: batches already used.
         multiple: of which each task's rows are a multiple: devices over which they are split.
         only: tasks that are trained on, by their place; all by default.
@@ -172,7 +177,7 @@ def training_batches(
     # Features are small matrix products; BLAS threads for them would only take cores from the
     # step that runs meanwhile (6 ms an utterance instead of 0.7).
     threadpoolctl.threadpool_limits(1, user_api="blas")
-    sources, probabilities = _sources(tasks, batching, seed, multiple, only, own, masks)
+    sources, probabilities = _sources(tasks, batching, seed, stride, multiple, only, own, masks)
     datasets = [grain.MapDataset.source(source) for source in sources]
     mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, probabilities)
     dataset = mixed[first:]
@@ -189,22 +194,18 @@ def rows_a_batch(counts: Sequence[int], batching: Batching, multiple: int = 1) -
         multiple: as in ``training_batches``.
     """
     shares, any_shape = task_probabilities(counts, batching.alpha), Shape(0, 0, 0)
+    settings = (batching, multiple, 1)  # no stride changes a number of examples
     if batching.mixing == "all_tasks":
-        return [*map(float, _rows(any_shape, shares, len(counts), batching, multiple))]
-    (rows,) = _rows(any_shape, np.ones(1), 1, batching, multiple)
+        return [*map(float, _rows(any_shape, shares, len(counts), *settings))]
+    (rows,) = _rows(any_shape, np.ones(1), 1, *settings)
     return (shares * rows).tolist()
-
-
-def batch_shapes(tasks: Sequence[TaskExamples], batching: Batching) -> list[Shape]:
-    """Return every bucket's shape over all tasks."""
-    probabilities = np.full(len(tasks), 1 / len(tasks))
-    return _MixedBatches(list(enumerate(tasks)), probabilities, batching, 1, 0, _ALL_ROWS).shapes
 
 
 def blank_batches(
     tasks: Sequence[TaskExamples],
     batching: Batching,
     *,
+    stride: int,
     multiple: int = 1,
     only: Sequence[int] | None = None,
 ) -> list[Batch]:
@@ -214,7 +215,7 @@ def blank_batches(
         return np.broadcast_to(dtype(0), shape)
 
     found = []
-    for source in _sources(tasks, batching, 0, multiple, only)[0]:
+    for source in _sources(tasks, batching, 0, stride, multiple, only)[0]:
         for shape, rows in zip(source.shapes, source.rows, strict=True):
             spoken = sum(n for n, speech in zip(rows, source.spoken, strict=True) if speech)
             written = sum(rows) - spoken
@@ -235,6 +236,8 @@ def fingerprint(
     batching: Batching,
     seed: int,
     tokenizer_sha256: str,
+    *,
+    stride: int,
     multiple: int = 1,
     only: Sequence[int] | None = None,
     masks: SpecAugment = _NO_MASKS,
@@ -245,7 +248,7 @@ def fingerprint(
     any.
     """
     digest = hashlib.sha256()
-    rows = [source.rows for source in _sources(tasks, batching, seed, multiple, only)[0]]
+    rows = [source.rows for source in _sources(tasks, batching, seed, stride, multiple, only)[0]]
     sizes = asdict(batching)
     if sizes["edges"] == "equal_mass":  # what runs of before this choice had
         del sizes["edges"]
@@ -291,12 +294,12 @@ def evaluation_batches(
 
 
 def _sources(
-    tasks, batching, seed, multiple, only, own=_ALL_ROWS, masks=_NO_MASKS
+    tasks, batching, seed, stride, multiple, only, own=_ALL_ROWS, masks=_NO_MASKS
 ) -> tuple[list[_MixedBatches], list[float]]:
     """Return what batches are drawn from, and how often from each."""
     numbered = [(i, examples) for i, examples in enumerate(tasks) if only is None or i in only]
     probabilities = task_probabilities([len(e) for _, e in numbered], batching.alpha)
-    settings = (batching, multiple, seed, own, masks)
+    settings = (batching, multiple, seed, stride, own, masks)
     if batching.mixing == "all_tasks":
         return [_MixedBatches(numbered, probabilities, *settings)], [1.0]
     single = [_MixedBatches([task], np.ones(1), *settings) for task in numbered]
@@ -365,13 +368,18 @@ def _visit(bucket: int, number: int) -> tuple[int, int]:
 
 
 def _rows(
-    shape: Shape, shares: np.ndarray, num_tasks: int, batching: Batching, multiple: int
+    shape: Shape,
+    shares: np.ndarray,
+    num_tasks: int,
+    batching: Batching,
+    multiple: int,
+    stride: int,
 ) -> list[int]:
     """Return how many rows each task has in a batch of one bucket."""
     size = batching.size
     if batching.unit == "tokens":
-        # A frame of the model stands for 8 of the audio, about as much work as a token.
-        size = size / max(shape.target, shape.source, shape.frames // 8)
+        # A position of the model stands for several frames, and is about as much work as a token.
+        size = size / max(shape.target, shape.source, shape.frames // stride)
     wanted = shares * num_tasks * size
     return [max(1, round(rows) // multiple) * multiple for rows in wanted]
 

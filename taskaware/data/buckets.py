@@ -10,8 +10,6 @@ from taskaware.data.tasks import TaskExamples
 
 _FRAME_STEP, _TOKEN_STEP = 32, 4
 """Shapes are rounded up to these, so that similar data compile to the same program."""
-_STRIDE = 8
-"""Frames of audio that a position of the model stands for."""
 _TARGET_WORK = 1.6
 """What a target token costs, in source positions: 12 + 12 blocks, D = 512 and 32,000 tokens do
 about 63 MFLOP forward a position and 108 a token, which must also be chosen."""
@@ -27,10 +25,9 @@ class Shape(NamedTuple):
     source: int
     target: int
 
-    @property
-    def work(self) -> float:
-        """What a row of it costs, in source positions."""
-        return max(self.frames / _STRIDE, self.source) + _TARGET_WORK * self.target
+    def work(self, stride: int) -> float:
+        """Return what a row of it costs, in source positions of so many frames."""
+        return max(self.frames / stride, self.source) + _TARGET_WORK * self.target
 
 
 class Bucket(NamedTuple):
@@ -63,12 +60,16 @@ def cut_by_length(
 
 
 def least_padding(
-    tasks: Sequence[TaskExamples], count: int, weights: Sequence[np.ndarray | None]
+    tasks: Sequence[TaskExamples],
+    count: int,
+    weights: Sequence[np.ndarray | None],
+    stride: int,
 ) -> list[Bucket]:
     """Cut by source length and each part by target length, so that padding costs least.
 
     Edges stand at quantiles that are the same for all tasks, so that a bucket has the same share
-    of each; of all cuts into at most ``count`` buckets, dynamic programming finds the best.
+    of each; of all cuts into at most ``count`` buckets, dynamic programming finds the best. A
+    position of the model stands for ``stride`` frames.
     """
     orders = [e.kept[np.argsort(e.source_length[e.kept], kind="stable")] for e in tasks]
     parts = min(_SOURCE_CUTS, *map(len, orders))
@@ -86,7 +87,7 @@ def least_padding(
     for last in range(1, parts + 1):
         for first in range(last):
             members = slab(first, last)
-            position = max(_positions(e, m) for e, m in zip(tasks, members, strict=True))
+            position = max(_positions(e, m, stride) for e, m in zip(tasks, members, strict=True))
             target = _cheapest(_longest_targets(tasks, members, mass), most)[0]
             cost[first, last, 1:] = (last - first) * (position + _TARGET_WORK * target)
     buckets = []
@@ -124,10 +125,10 @@ def shape_of(members: Sequence[tuple[TaskExamples, np.ndarray]]) -> Shape:
     )
 
 
-def _positions(examples: TaskExamples, members: np.ndarray) -> float:
+def _positions(examples: TaskExamples, members: np.ndarray, stride: int) -> float:
     longest = int(examples.source_length[members].max())
     if examples.source is None:
-        return _round_up(longest, _FRAME_STEP) / _STRIDE
+        return _round_up(longest, _FRAME_STEP) / stride
     return float(_round_up(longest, _TOKEN_STEP))
 
 

@@ -6,9 +6,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from taskaware.data.buckets import Shape
-from taskaware.data.features import MEL_CHANNELS
 from taskaware.data.tasks import TaskExamples
-from taskaware.dims import PAD, Batch, Speech
+from taskaware.dims import MEL_CHANNELS, PAD, Batch, Speech
 
 
 def by_task(batch: Batch) -> tuple[Batch, ...]:

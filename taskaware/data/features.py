@@ -7,12 +7,13 @@ import scipy.fft
 from jaxtyping import Float32, Int16
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
+from taskaware.dims import FRAMES_PER_SECOND, MEL_CHANNELS
+
 SAMPLE_RATE = 16000
 WINDOW = 400
 """Samples a frame spans: 25 ms."""
-SHIFT = 160
+SHIFT = SAMPLE_RATE // FRAMES_PER_SECOND
 """Samples from one frame to the next: 10 ms."""
-MEL_CHANNELS = 80
 
 _FFT = 512
 _PRE_EMPHASIS = np.float32(0.97)

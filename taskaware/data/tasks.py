@@ -7,9 +7,9 @@ from jaxtyping import Float32, Int32
 
 from taskaware.config import Batching, Task
 from taskaware.data.corpora.base import PreparedCorpus, Row
-from taskaware.data.features import MEL_CHANNELS, log_mel, normalize, num_frames
+from taskaware.data.features import log_mel, normalize, num_frames
 from taskaware.data.tokenizer import Tokenizer
-from taskaware.dims import EOS
+from taskaware.dims import EOS, FRAMES_PER_SECOND, MEL_CHANNELS
 from taskaware.errors import UsageError
 
 _KEPT_BYTES = 2**30
@@ -124,7 +124,8 @@ class TaskExamples:
         return recordings.frames(position)
 
     def _within(self, limits: Batching) -> np.ndarray:
-        longest = limits.max_seconds * 100 if self.task.source == "speech" else limits.max_tokens
+        spoken = self.task.source == "speech"
+        longest = limits.max_seconds * FRAMES_PER_SECOND if spoken else limits.max_tokens
         ok = (self.target.length <= limits.max_tokens) & (self.source_length > 0)
         ok &= self.source_length <= longest
         if not ok.any():

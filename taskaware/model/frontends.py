@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.axes import constrain
-from taskaware.dims import PAD
+from taskaware.dims import MEL_CHANNELS, PAD
 from taskaware.layers import Linear, turned_product
 
 
@@ -73,7 +73,6 @@ class SpeechFrontend(nnx.Module):
 
     def __init__(
         self,
-        mel_channels: int,
         d_model: int,
         *,
         channels: Sequence[int],
@@ -86,7 +85,7 @@ class SpeechFrontend(nnx.Module):
                 for channels_in, channels_out in pairwise((1, *channels))
             ]
         )
-        height = -(-mel_channels // 2 ** len(channels))
+        height = -(-MEL_CHANNELS // 2 ** len(channels))
         self.project = Linear(height * channels[-1], d_model, dtype=dtype, rngs=rngs)
 
     def __call__(

@@ -85,7 +85,6 @@ class Seq2Seq(nnx.Module):
         self.embedding = TokenEmbedding(vocab_size, config.d_model, dtype=dtype, rngs=rngs)
         self.speech = (
             SpeechFrontend(
-                config.mel_channels,
                 config.d_model,
                 channels=config.cnn_channels,
                 dtype=dtype,

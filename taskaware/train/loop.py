@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from taskaware.dims import Batch
+from taskaware.dims import FRAMES_PER_SECOND, Batch
 from taskaware.errors import RunError
 from taskaware.train.joint import Metrics, Step
 from taskaware.train.state import TrainState
@@ -147,7 +147,7 @@ def _summarize(
             if tokens
         },
         tokens_per_second=float(tokens_N.sum()) / seconds,
-        audio_seconds_per_second=frames / 100 / seconds,
+        audio_seconds_per_second=frames / FRAMES_PER_SECOND / seconds,
         gradient_norm=float(np.mean([metrics["gradient_norm"] for metrics in steps])),
         rms=float(np.mean([metrics["rms"] for metrics in steps])),
         participation=float(np.mean([metrics["participation"] for metrics in steps])),

@@ -10,15 +10,14 @@ import grain
 import numpy as np
 import pytest
 
-from taskaware.config import Batching, SpecAugment, Task
+from taskaware.config import Batching, Model, SpecAugment, Task
+from taskaware.data import batches
 from taskaware.data.batches import (
     Own,
-    batch_shapes,
+    blank_batches,
     evaluation_batches,
-    fingerprint,
     rows_a_batch,
     task_probabilities,
-    training_batches,
 )
 from taskaware.data.buckets import _FRAME_STEP, _TOKEN_STEP, Shape
 from taskaware.data.collate import by_task
@@ -27,6 +26,9 @@ from taskaware.data.corpora.write import prepare
 from taskaware.data.tasks import load_tasks
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 from taskaware.dims import Batch, Speech
+
+training_batches = functools.partial(batches.training_batches, stride=8)
+fingerprint = functools.partial(batches.fingerprint, stride=8)
 
 ALL = Batching(size=4, buckets=3)
 SMALL = Batching(size=1, buckets=3)
@@ -52,6 +54,11 @@ def load(corpus, split="train", folder=None, tokenizer=None, **changes):
 
 def take(count, tasks, batching, **options):
     return list(itertools.islice(training_batches(tasks, batching, seed=3, **options), count))
+
+
+def shapes_of(tasks, batching):
+    """Of all batches that training may see."""
+    return [*map(shape_of, blank_batches(tasks, batching, stride=8))]
 
 
 def leaves(batch):
@@ -382,14 +389,14 @@ def test_masks_touch_no_text(tasks):
 
 def test_200_batches_have_as_many_shapes_as_there_are_buckets(tasks):
     shapes = Counter(map(shape_of, take(200, tasks, SMALL)))
-    assert set(shapes) == set(batch_shapes(tasks, SMALL))
+    assert set(shapes) == set(shapes_of(tasks, SMALL))
     assert len(shapes) == 3
     assert all(66 <= times <= 67 for times in shapes.values())
 
 
 def test_with_least_padding_there_are_at_most_as_many_shapes_as_buckets(tasks):
     shapes = set(map(shape_of, take(100, tasks, LEAST)))
-    assert shapes == set(batch_shapes(tasks, LEAST))
+    assert shapes == set(shapes_of(tasks, LEAST))
     assert 2 < len(shapes) <= LEAST.buckets
 
 
@@ -401,7 +408,7 @@ def test_batches_of_one_task_have_as_many_shapes_as_that_task_has_buckets(tasks)
 
 
 def test_shapes_are_rounded_up_from_the_longest_of_their_bucket(tasks):
-    shapes = batch_shapes(tasks, ALL)
+    shapes = shapes_of(tasks, ALL)
     for shape in shapes:
         assert shape.frames % _FRAME_STEP == shape.source % _TOKEN_STEP == 0
         assert shape.target % _TOKEN_STEP == 0
@@ -631,13 +638,15 @@ def test_a_batch_in_tokens_keeps_to_its_budget_but_for_rounding(tasks, mixing):
         assert in_order[0] > in_order[-1]
 
 
-def test_eight_frames_of_a_batch_in_tokens_count_as_one_token(corpus):
-    batching = Batching(size=160, unit="tokens", buckets=1, max_tokens=50)
+@pytest.mark.parametrize(("channels", "positions"), [((4, 4), 64), ((4,) * 3, 32), ((4,) * 4, 16)])
+def test_a_position_of_speech_counts_as_a_token_in_tokens(corpus, channels, positions):
+    batching = Batching(size=320, unit="tokens", buckets=1, max_tokens=50)
     st = load(corpus)[1].task
     examples = load_tasks([st], "extreme", corpus.tokenizer, batching)
-    (batch,) = take(1, examples, batching)
-    # The longest has 2.5 s, 248 frames, which are rounded up to 256: as much as 32 tokens.
-    assert batch.speech.frames_BAC.shape == (160 // 32, 256, 80)
+    (batch,) = take(1, examples, batching, stride=Model(cnn_channels=channels).stride)
+    # The longest has 2.5 s, 248 frames, which are rounded up to 256: each convolution halves them.
+    assert batch.target_BT.shape[1] <= positions
+    assert batch.speech.frames_BAC.shape == (320 // positions, 256, 80)
 
 
 def test_an_example_longer_than_the_budget_comes_alone(tasks):

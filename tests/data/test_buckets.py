@@ -33,11 +33,10 @@ def spoken(seconds, spread, count, seed=0):
     return of_lengths(took * 100, np.maximum(took * rate, 2).astype(int))
 
 
-def padded(tasks, found):
+def padded(tasks, found, stride=8):
     """The work of a row in the mean, as the definition has it."""
-    return sum(
-        bucket.share * shape_of([*zip(tasks, bucket.members, strict=True)]).work for bucket in found
-    )
+    shapes = [shape_of([*zip(tasks, bucket.members, strict=True)]) for bucket in found]
+    return sum(b.share * shape.work(stride) for b, shape in zip(found, shapes, strict=True))
 
 
 def waste(tasks, found):
@@ -64,7 +63,7 @@ def cuts(size):
     ]
 
 
-def least_by_search(tasks, count):
+def least_by_search(tasks, count, stride):
     """The least work of any cut by source, each part of it cut by target, of at most ``count``."""
     size = len(tasks[0].rows)
     orders = [np.argsort(e.source_length, kind="stable") for e in tasks]
@@ -83,7 +82,9 @@ def least_by_search(tasks, count):
                 work = 0.0
                 for low, high in itertools.pairwise(borders):
                     piece = [(e, m[low:high]) for e, m in zip(tasks, by_target, strict=True)]
-                    work += (high - low) * longest._replace(target=shape_of(piece).target).work
+                    work += (high - low) * longest._replace(target=shape_of(piece).target).work(
+                        stride
+                    )
                 best = min(best, work)
         return best
 
@@ -101,13 +102,13 @@ lengths = st.lists(st.tuples(st.integers(20, 400), st.integers(2, 40)), min_size
 
 
 @settings(max_examples=15, deadline=None)
-@given(lengths, lengths, st.integers(1, 3))
-def test_no_other_cut_pads_less(speech, text, count):
+@given(lengths, lengths, st.integers(1, 3), st.sampled_from([4, 8, 16]))
+def test_no_other_cut_pads_less(speech, text, count, stride):
     tasks = [of_lengths(*zip(*speech, strict=True)), of_lengths(*zip(*text, strict=True), False)]
-    found = least_padding(tasks, count, [None, None])
+    found = least_padding(tasks, count, [None, None], stride)
     assert len(found) <= count
     # What a bucket's own members need is at most what its part of the sources needs.
-    assert padded(tasks, found) <= least_by_search(tasks, count) + 1e-9
+    assert padded(tasks, found, stride) <= least_by_search(tasks, count, stride) + 1e-9
 
 
 @settings(max_examples=15, deadline=None)
@@ -115,13 +116,13 @@ def test_no_other_cut_pads_less(speech, text, count):
 def test_it_never_pads_more_than_buckets_of_equal_mass(speech, count):
     tasks = [of_lengths(*zip(*speech, strict=True))]
     alike = padded(tasks, equal_mass(tasks, count, [None]))
-    assert padded(tasks, least_padding(tasks, count, [None])) <= alike + 1e-9
+    assert padded(tasks, least_padding(tasks, count, [None], 8)) <= alike + 1e-9
 
 
 # What buckets are.
 
 
-@pytest.mark.parametrize("cut", [equal_mass, least_padding])
+@pytest.mark.parametrize("cut", [equal_mass, functools.partial(least_padding, stride=8)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_every_example_is_in_one_bucket_that_it_fits(cut, weighted):
     random = np.random.default_rng(1)
@@ -146,20 +147,21 @@ def test_a_bucket_has_the_same_share_of_every_task():
     random = np.random.default_rng(2)
     tasks = [spoken(6, 0.6, 5000), spoken(12, 0.4, 3000, seed=1)]
     weights = [random.uniform(0.5, 2, len(e.rows)) for e in tasks]
-    for bucket in least_padding(tasks, 20, weights):
+    for bucket in least_padding(tasks, 20, weights, 8):
         for members, weight in zip(bucket.members, weights, strict=True):
             assert weight[members].sum() / weight.sum() == pytest.approx(bucket.share, abs=0.004)
 
 
 def test_examples_that_are_all_alike_need_one_shape():
     tasks = [of_lengths([100] * 50, [8] * 50)]
-    (bucket,) = least_padding(tasks, 9, [None])
+    (bucket,) = least_padding(tasks, 9, [None], 8)
     assert len(bucket.members[0]) == 50
 
 
 def test_work_is_the_longer_source_and_the_target():
-    assert Shape(frames=80, source=6, target=10).work == 10 + buckets._TARGET_WORK * 10
-    assert Shape(frames=80, source=16, target=0).work == 16
+    assert Shape(frames=80, source=6, target=10).work(8) == 10 + buckets._TARGET_WORK * 10
+    assert Shape(frames=80, source=6, target=10).work(4) == 20 + buckets._TARGET_WORK * 10
+    assert Shape(frames=80, source=16, target=0).work(8) == 16
 
 
 # What it saves. Means and spreads of MuST-C's and LibriSpeech's utterances.
@@ -184,7 +186,7 @@ def of_librispeech(count):
 @pytest.mark.parametrize(("made", "most"), CORPORA.values(), ids=CORPORA)
 def test_with_40_shapes_little_is_padding(made, most):
     tasks = [made()]
-    found = least_padding(tasks, 40, [None])
+    found = least_padding(tasks, 40, [None], 8)
     assert len(found) <= 40
     assert waste(tasks, found) <= most
     assert waste(tasks, found) < 0.75 * waste(tasks, equal_mass(tasks, 40, [None]))

@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 from jax import lax
 
+from taskaware.config import Model
 from taskaware.model.frontends import SpeechFrontend, StridedConv, TokenEmbedding
 
 KEY = jax.random.key(0)
@@ -12,7 +13,7 @@ KEY = jax.random.key(0)
 
 def frontend(num_layers=3):
     return SpeechFrontend(
-        80, 12, channels=(4, 3, 5)[:num_layers], dtype=jnp.float32, rngs=nnx.Rngs(0)
+        12, channels=(4, 3, 5, 2)[:num_layers], dtype=jnp.float32, rngs=nnx.Rngs(0)
     )
 
 
@@ -84,10 +85,12 @@ def test_the_convolution_equals_torch():
 
 
 @pytest.mark.parametrize("frames", [1, 7, 8, 9, 40])
-def test_frames_become_an_eighth_of_them_rounded_up(frames):
-    x, mask = frontend()(jnp.zeros((1, 40, 80)), jnp.array([frames]))
-    assert x.shape == (1, 5, 12)
-    assert int(mask.sum()) == -(-frames // 8)
+@pytest.mark.parametrize(("layers", "stride"), [(2, 4), (3, 8), (4, 16)])
+def test_frames_become_positions_by_the_stride_rounded_up(frames, layers, stride):
+    assert Model(cnn_channels=(4,) * layers).stride == stride
+    x, mask = frontend(layers)(jnp.zeros((1, 40, 80)), jnp.array([frames]))
+    assert x.shape == (1, -(-40 // stride), 12)
+    assert int(mask.sum()) == -(-frames // stride)
 
 
 def test_padding_frames_never_change_the_positions_of_speech():
