@@ -4,19 +4,24 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from command_line import get_ready, refused, taskaware, tiny
 from flax import nnx
 
 from taskaware.config import Task
+from taskaware.data.buckets import Shape
+from taskaware.data.collate import collate
 from taskaware.data.corpora.base import Row
 from taskaware.data.tasks import TaskExamples
 from taskaware.evaluate import bleu, wer
 from taskaware.results import choose, other_references, regrets
 from taskaware.run import open_run, start
 from taskaware.strict_json import to_json
-from taskaware.training import restore, saved_steps, train
+from taskaware.train.state import initial_state
+from taskaware.training import _validation_loss, restore, saved_steps, train
 
 
 @pytest.fixture(scope="module")
@@ -109,21 +114,43 @@ def test_validation_scores_are_those_of_the_decoded_validation_split(runs):
         assert stored["4"][task] == pytest.approx(metric(hypotheses, references).value)
 
 
-def test_the_step_of_least_validation_loss_is_kept_and_scored(runs, tmp_path):
+def test_the_validation_loss_is_the_mean_of_each_token_s(runs):
+    run = open_run(runs / "base")
+    model, smoothing = restore(run)[0], run.experiment.optimizer.label_smoothing
+    given = initial_state(nnx.state(model), optax.identity(), 0)
+    losses = dict(_validation_loss(run, model, lambda: False)(given))
+    assert list(losses) == [f"validation_loss/{task}" for task in ("st", "asr", "mt")]
+    for index, task in enumerate(run.examples("validation")):
+        total = tokens = 0.0
+        for row in range(len(task.rows)):  # each alone, so that nothing is padding or fills a batch
+            length = int(task.source_length[row]), len(task.target[row])
+            shape = Shape(*((length[0], 0) if task.source is None else (0, length[0])), length[1])
+            batch = jax.tree.map(jnp.asarray, collate([(index, task, [row])], shape))
+            log_p = jax.nn.log_softmax(model(model.embed(batch), None).logits_BTV[0])
+            hit_T = jnp.take_along_axis(log_p, batch.target_BT[0][:, None], 1)[:, 0]
+            total -= float(((1 - smoothing) * hit_T + smoothing * log_p.mean(1)).sum())
+            tokens += len(hit_T)
+        loss = losses[f"validation_loss/{task.task.name}"]
+        assert loss == pytest.approx(total / tokens, rel=1e-5)
+
+
+def test_the_step_of_least_validation_loss_is_kept_and_scored(runs, tmp_path, monkeypatch):
+    by_step = {1: (3.0, 5.0, 4.0), 2: (4.5, 1.0, 3.0), 3: (1.0, 5.0, 3.5), 4: (9.0, 2.0, 1.0)}
+    best = 2  # by the mean; by a task alone, each of the others is
+    names = [f"validation_loss/{task}" for task in ("st", "asr", "mt")]
+    monkeypatch.setattr(  # no learning rate makes the last step a bad one for certain
+        "taskaware.training._validation_loss",
+        lambda *_: lambda state: zip(names, by_step[int(state.step)], strict=True),
+    )
     known = open_run(runs / "base").experiment
-    # A rate at which the model is worse after each of the steps that follow the first.
-    wild = dataclasses.replace(known.optimizer, learning_rate=50.0, warmup_steps=1)
-    changed = {"optimizer": wild, "steps": 4, "keep": 1, "save_every": 1, "validate_every": 1}
+    changed = {"steps": 4, "keep": 1, "save_every": 1, "validate_every": 1}
     (tmp_path / "e.json").write_text(to_json(dataclasses.replace(known, **changed)))
     assert taskaware("train", tmp_path / "e.json", "--out", tmp_path / "run").code == 0
     lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     losses = {
-        line["step"]: np.mean([line[f"validation_loss/{task}"] for task in ("st", "asr", "mt")])
-        for line in lines
-        if "validation_loss/st" in line
+        line["step"]: tuple(line[name] for name in names) for line in lines if names[0] in line
     }
-    best = min(losses, key=lambda step: losses[step])
-    assert best < 4
+    assert losses == by_step
     assert saved_steps(open_run(tmp_path / "run")) == (best, 4)
     assert taskaware("evaluate", tmp_path / "run", "--select", "best").code == 0
     (row,) = json.loads((tmp_path / "run" / "results.json").read_text())
