@@ -1,5 +1,7 @@
 """The command line: one line for every error, and an exit code."""
 
+import codecs
+import io
 import os
 import sys
 import traceback
@@ -9,6 +11,8 @@ from taskaware.machine import cpu_count
 
 _DECODES = ("evaluate", "decode", "forgetting", "pseudo-label")
 _COMPUTES = ("quickstart", "train", "add-task", "embed", *_DECODES)
+
+_PLAINER = str.maketrans({"–": "-", "…": "...", "×": "x", "→": "->"})
 
 
 def start() -> None:
@@ -36,7 +40,19 @@ def main() -> None:
         # What commands raise is told by run. What comes here are callbacks of Orbax's that find
         # its event loop closed after a write that failed: nothing that our line has not said.
         sys.unraisablehook = lambda told: None
+    codecs.register_error("otherwise", _otherwise)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="otherwise")
     sys.exit(run(sys.argv[1:]))
+
+
+def _otherwise(error: UnicodeError) -> tuple[str, int]:
+    """Write what a stream's encoding lacks in ASCII: what is done does not fail for saying so."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_PLAINER)
+    return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 def run(argv: list[str]) -> int:

@@ -221,5 +221,6 @@ def _train(
         console.quiet = not processes.is_first()
     say(run.devices_line(experiment, run.mesh_of(experiment)))
     started = run.start(experiment, out, accept_changes=accept_changes)
-    training.train(started, accept_changes=accept_changes)
-    say(f"{out}: {experiment.steps} steps; taskaware evaluate {out}")
+    steps = training.train(started, accept_changes=accept_changes)
+    more = f", more than the {experiment.steps} asked for" * (steps > experiment.steps)
+    say(f"{out}: {steps} steps{more}; taskaware evaluate {out}")

@@ -66,14 +66,14 @@ class Counter:
 
 @contextlib.contextmanager
 def shard_counter(what: str) -> Iterator[Callable[[int, float], None]]:
-    """Show how far a corpus has been read: told of examples and of the share of all shards."""
+    """Show how far a corpus has been read: told of what was read and of the share of all shards."""
     start = time.monotonic()
     with Counter(what, 100) as counter:
 
-        def tell(examples: int, share: float) -> None:
+        def tell(read: int, share: float) -> None:
             left = int((time.monotonic() - start) * (1 - share) / share)
             ahead = f"ETA {left // 60}:{left % 60:02d}"
-            counter(round(100 * share), f"%  {examples:,} examples  {ahead}")
+            counter(round(100 * share), f"%  {read:,} read  {ahead}")
 
         yield tell
 

@@ -38,7 +38,7 @@ from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import TASK_ROWS, TrainState, average, initial_state
 
 
-def train(run: Run, *, accept_changes: bool = False) -> None:
+def train(run: Run, *, accept_changes: bool = False) -> int:
     """Train to the experiment's last step, from its newest checkpoint if it has one.
 
     The task embeddings that decoding needs are computed and stored at the end.
@@ -48,6 +48,9 @@ def train(run: Run, *, accept_changes: bool = False) -> None:
         accept_changes: go on from a checkpoint even if it was trained on other data or with
             another tokenizer.
 
+    Returns:
+        The step that has been reached: the last one, or a later one if the run had gone further.
+
     Raises:
         UsageError: another process trains in the folder, or what was saved in it is damaged or
             belongs to something else.
@@ -56,15 +59,22 @@ def train(run: Run, *, accept_changes: bool = False) -> None:
     """
     with contextlib.ExitStack() as held:
         first_does(lambda: held.enter_context(run.alone()))
-        _train(run, accept_changes)
+        return _train(run, accept_changes)
 
 
-def _train(run: Run, accept_changes: bool) -> None:
+def _train(run: Run, accept_changes: bool) -> int:
     experiment = run.experiment
     examples = run.examples("train")
     for task in examples:
+        name, total = task.task.name, len(task.rows)
         if task.left_out:
-            say(f"{task.task.name}: {task.left_out} of {len(task.rows)} too long, left out")
+            say(f"{name}: {task.left_out} of {total} too long, left out")
+        if unknown := task.unknown():
+            characters = " ".join(run.tokenizer.unknown(task.references()[unknown[0]]))
+            say(
+                f"{name}: {len(unknown)} of {total} texts to be written have characters that the"
+                f" tokenizer does not know, such as {characters}: they will come out as \u2047"
+            )
     model = run.fresh_model()
     graphdef, params = nnx.split(model)
     mesh = mesh_of(experiment)
@@ -117,6 +127,7 @@ def _train(run: Run, accept_changes: bool) -> None:
     params = fetch(state.params)
     if is_first():
         _store_embeddings(run, nnx.merge(graphdef, params), examples, int(state.step))
+    return int(state.step) // experiment.optimizer.accumulate
 
 
 def step_of(experiment: Experiment, model: Seq2Seq) -> Step:

@@ -178,6 +178,34 @@ def test_a_place_that_cannot_be_a_corpus_is_refused(given, tmp_path, out):
     assert {path.name for path in tmp_path.rglob("*")} == {"file", "taken", "precious"}
 
 
+def test_what_is_left_out_is_read_but_no_example(tmp_path):
+    table = write_manifest(tmp_path)
+    lines = [line for line in table.read_text().splitlines() if "validation" not in line]
+    table.write_text("\n".join(lines).replace(".wav", ".none") + "\n")
+    argv = ["prepare", "manifest", table, "--out", tmp_path / "out", "--skip-bad"]
+    outcome = taskaware(*argv)
+    assert "expected examples in split" in refused(outcome)
+    assert "100/100  %  12 read" in outcome.out
+    assert "examples" not in outcome.out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+def test_what_a_stream_s_encoding_lacks_is_written_otherwise_and_nothing_fails(tmp_path, encoding):
+    texts = {"train.en": "good day\n", "train.de": "guten Tag\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    out = tmp_path / "\u011f"
+    argv = ["prepare", "parallel", tmp_path, "--languages", "en", "de", "--train", "train"]
+    streams = f"sys.stdout.reconfigure(encoding={encoding!r})"
+    outcome = fresh(*argv, "--out", out, before=streams)
+    assert (outcome.code, outcome.err) == (0, "")
+    shown, _, _ = outcome.out.partition("MODULES ")
+    (row,) = [line for line in shown.splitlines() if line.startswith("| train")]
+    assert row.split("|")[-2].strip() == "-"  # where other streams have an en dash
+    assert shown.endswith("\\u011f: ready\n")
+    assert (out / "dataset_info.json").is_file()
+
+
 @pytest.mark.parametrize("size", [-1, 0, 5, 9999])
 def test_a_vocabulary_that_the_text_does_not_support_is_refused(given, tmp_path, size):
     argv = ["vocab", "--data", given.folder / "corpus", "--out", tmp_path / "v", "--size", size]

@@ -11,6 +11,7 @@ import pytest
 from command_line import ENGLISH, GERMAN, Outcome, get_ready, refused, taskaware, tiny
 
 from taskaware.config import Experiment
+from taskaware.errors import UsageError
 from taskaware.strict_json import load
 
 
@@ -143,6 +144,39 @@ def test_a_finished_run_that_is_trained_again_stays_as_it_is(story):
     assert "tokens/s" not in story.trained_again.out
     assert checkpoint_files(story.run) == story.files_before
     assert any(name.startswith("checkpoints/4/") for name in story.files_before)
+
+
+def test_a_run_that_has_gone_further_than_asked_for_says_so(given, story, tmp_path):
+    run = shutil.copytree(story.run, tmp_path / "run")
+    outcome = taskaware("train", given.experiment, "--out", run, "--steps", 3)
+    assert story.trained.out.splitlines()[-1].startswith(f"{story.run}: 4 steps; ")
+    assert outcome.out.splitlines()[-1].startswith(f"{run}: 4 steps, more than the 3 asked for; ")
+
+
+def test_what_a_tokenizer_cannot_give_back_is_told_before_training(given, tmp_path, monkeypatch):
+    from taskaware.data.tokenizer import train_tokenizer
+    from taskaware.run import Run
+
+    def begin(run):
+        raise UsageError("training has begun")
+
+    monkeypatch.setattr(Run, "fresh_model", begin)
+    known = [word for word in ENGLISH + GERMAN if "f" not in word]
+    train_tokenizer(known, 30, tmp_path / "m")
+    train = ["train", given.experiment, "--out", tmp_path / "run", "--tokenizer", tmp_path / "m"]
+    outcome = taskaware(*train)
+    assert refused(outcome) == "training has begun"
+    # Numbers i and 5 i + 1 of "zero … five" and "null … fünf": of 4 and 5, "four" and "five"; of
+    # 5 "fünf".
+    spoken = [(i % 6, (5 * i + 1) % 6) for i in range(8)]
+    asr, st = (sum(any(n in f for n in pair) for pair in spoken) for f in ({4, 5}, {5}))
+    told = [line for line in outcome.out.splitlines() if "does not know" in line]
+    assert [line.partition(" texts")[0] for line in told] == [
+        f"st: {st} of 8",
+        f"asr: {asr} of 8",
+        f"mt: {st} of 8",
+    ]
+    assert "such as f ü: they will come out as \u2047" in told[0]
 
 
 def test_a_run_folder_holds_its_experiment_and_what_it_ran_on(given, story):

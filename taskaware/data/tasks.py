@@ -9,7 +9,7 @@ from taskaware.config import Batching, Task
 from taskaware.data.corpora.base import PreparedCorpus, Row
 from taskaware.data.features import log_mel, normalize, num_frames
 from taskaware.data.tokenizer import Tokenizer
-from taskaware.dims import EOS, FRAMES_PER_SECOND, MEL_CHANNELS
+from taskaware.dims import EOS, FRAMES_PER_SECOND, MEL_CHANNELS, UNK
 from taskaware.errors import UsageError
 
 _KEPT_BYTES = 2**30
@@ -28,6 +28,11 @@ class TokenRows:
     def __getitem__(self, index: int) -> Int32[np.ndarray, " T"]:
         """Return one sequence, EOS at its end."""
         return self._flat[self._start[index] : self._start[index + 1]]
+
+    def having(self, token: int) -> list[int]:
+        """Return the places of the sequences in which a token stands, in order."""
+        places = np.flatnonzero(self._flat == token)
+        return np.unique(np.searchsorted(self._start, places, side="right") - 1).tolist()
 
 
 class Recordings:
@@ -117,6 +122,10 @@ class TaskExamples:
     def references(self) -> list[str]:
         """Return the text that must come out of each example."""
         return [output_text(row, self.task) for row in self.rows]
+
+    def unknown(self) -> list[int]:
+        """Return the places of those whose text has characters that the tokenizer lacks."""
+        return self.target.having(UNK)
 
     def frames(self, index: int) -> Float32[np.ndarray, "frames C"]:
         """Return a speech example's normalized log-mel frames, not to be changed."""

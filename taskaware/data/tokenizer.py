@@ -19,6 +19,9 @@ from taskaware.errors import UsageError
 _MOST = 2**26
 """Bytes of a model; one of 32,000 tokens has less than a million."""
 
+_STAND_INS = {"\u2581": "\ufdd0", "\u2585": "\ufdd1"}
+"""For SentencePiece U+2581 is a space, and a sentence with U+2585 is nothing to train on."""
+
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | Path) -> None:
     """Learn a vocabulary from all texts of all tasks and write it.
@@ -47,7 +50,9 @@ class Tokenizer:
     """Turns text into token ids and back.
 
     ``decode(encode(text))`` is the text in Unicode's form NFC, each run of white space made one
-    space, as long as the vocabulary knows its characters.
+    space, as long as the vocabulary knows its characters; one that it does not know comes back as
+    U+2047. The noncharacters U+FDD0 and U+FDD1, which no text should have, come back as U+2581
+    and U+2585: SentencePiece keeps these two for itself, so that those stand for them in it.
 
     Attributes:
         model: the model file's content, to be kept wherever the ids are.
@@ -113,16 +118,29 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text up to the first end of sequence; padding is left out."""
         kept = itertools.takewhile(lambda token: token != EOS, map(int, ids))
-        return self._processor.decode(list(kept))  # which leaves padding out by itself
+        return _restored(self._processor.decode(list(kept)))  # padding is left out by itself
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the characters of a text that the vocabulary does not know, each once."""
+        characters = dict.fromkeys(_restored(_clean(text)))
+        return [character for character in characters if UNK in self.encode(character)]
 
 
 def _clean(text: str) -> str:
-    """Normalize text; the only place where that happens before the model sees it."""
+    """Normalize text; the only place where that happens before SentencePiece sees it."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise UsageError(f"expected valid Unicode text, found lone surrogates: {text!r}") from None
+    for character, stand_in in _STAND_INS.items():
+        text = text.replace(character, stand_in)
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _restored(text: str) -> str:
+    for character, stand_in in _STAND_INS.items():
+        text = text.replace(stand_in, character)
+    return text
 
 
 def _train(texts: Iterable[str], vocab_size: int) -> bytes:

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from command_line import taskaware
@@ -101,6 +103,33 @@ def test_columns_are_found_by_name_and_may_be_missing_at_the_end(root, tmp_path,
 def test_quotes_and_backslashes_are_text(root, tmp_path, sentence):
     table = OLD + row(path="clip_1.mp3", sentence=sentence) + BERT
     assert [t[1] for t in texts(prepared(voice(root, table), tmp_path))] == [sentence, "Good bye."]
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ('"""Good-bye,"" said the boy."', '"Good-bye," said the boy.'),
+        ('"Yes, ""now""."', 'Yes, "now".'),
+        (' """No""" ', '"No"'),
+        ('"Hello."', "Hello."),
+    ],
+)
+def test_a_sentence_that_csv_quotes_is_what_was_said(root, tmp_path, field, sentence):
+    # As in releases 4 and 5.
+    table = OLD + row(path="clip_1.mp3", sentence=field) + BERT
+    assert [t[1] for t in texts(prepared(voice(root, table), tmp_path))] == [sentence, "Good bye."]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_and_a_disk_need_not_agree_on_code_points(root, tmp_path, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    name = unicodedata.normalize(form, "clip_é.mp3")
+    (root / "en/clips/clip_1.mp3").rename(root / "en/clips" / name)
+    anna = unicodedata.normalize(other, ANNA.replace("clip_1", "clip_é"))
+    corpus = prepared(voice(root, OLD + anna), tmp_path)
+    assert [(row.source_text, row.num_samples > 0) for row in corpus.rows("train")] == [
+        ("Hello.", True)
+    ]
 
 
 def test_lines_end_in_a_line_feed_alone(root, tmp_path):
@@ -228,6 +257,21 @@ def test_what_has_no_translation_or_no_clip_is_left_out(root, tmp_path):
     assert left_out(corpus) == [
         ("a side of the pair is empty", f"{root}/covost_v2.en_de.tsv:2"),
         ("not in validated.tsv", f"{root}/covost_v2.en_de.tsv:3"),
+    ]
+
+
+def test_what_its_authors_marked_to_be_removed_is_left_out(root, tmp_path):
+    table = COVOST + "clip_1.mp3\tREMOVE\ttrain\nclip_2.mp3\tRemove it.\ttrain\n"
+    corpus = prepared(covost(root, table), tmp_path)
+    assert texts(corpus) == [("clip_2", "Good bye.", "Remove it.")]
+    assert left_out(corpus) == [("marked REMOVE", f"{root}/covost_v2.en_de.tsv:2")]
+
+
+def test_quoting_is_undone_on_both_sides_of_a_pair(root, tmp_path):
+    validated = OLD + row(path="clip_1.mp3", sentence='"""Bye,"" he said."') + BERT
+    table = COVOST + 'clip_1.mp3\t"""Bis dann"", sagte er."\ttrain\n'
+    assert texts(prepared(covost(root, table, validated), tmp_path)) == [
+        ("clip_1", '"Bye," he said.', '"Bis dann", sagte er.')
     ]
 
 

@@ -1,4 +1,5 @@
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -41,6 +42,22 @@ def test_a_translation_stands_beside_it_too(root, tmp_path):
 def test_the_lines_of_a_text_are_joined(root, tmp_path):
     write(root, files() | {"a.txt": "\ufeffgood\r\n\n  day\u2028\n"})
     assert texts(prepared(Folder(root), tmp_path)) == [("a", "good day", "")]
+
+
+def test_a_text_whose_lines_end_in_carriage_returns_alone_is_joined_too(root, tmp_path):
+    write(root, files() | {"a.txt": "good\rday\r"})
+    assert texts(prepared(Folder(root), tmp_path)) == [("a", "good day", "")]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_recording_and_its_texts_need_not_agree_on_code_points(root, tmp_path, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    wav, de = (unicodedata.normalize(form, name) for name in ("Mü/über.wav", "Mü/über.de.txt"))
+    txt = unicodedata.normalize(form, "Mü/") + unicodedata.normalize(other, "über.txt")
+    write(root, {wav: A, txt: "over", de: "über"})
+    corpus = prepared(Folder(root, target_language="de"), tmp_path)
+    assert texts(corpus) == [(wav.removesuffix(".wav"), "over", "über")]
+    assert left_out(corpus) == []
 
 
 def test_recordings_of_all_formats_in_all_folders_are_found(root, tmp_path):

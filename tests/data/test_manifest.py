@@ -1,4 +1,6 @@
+import csv
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -104,10 +106,80 @@ def test_rows_are_kept_in_order_over_several_shards(table):
         assert corpus.audio("train", i).size == round((0.03 + i / 5000) * RATE)
 
 
-def test_quotes_and_unicode_lines_stay_in_the_text(table):
-    odd = 'He said "no\u2028yes\x85\x0b\x0c\x1c" \\n \''
-    corpus = prepared(write(table, TEXT_ROW | {"source_text": odd}, TEXT_ROW | {"id": "2"}))
-    assert [row.source_text for row in corpus.rows("train")] == [odd, "good day"]
+def test_quotes_stay_in_the_text_and_what_ends_a_line_elsewhere_is_a_space(table):
+    odd = {
+        "source_text": 'He said "no\u2028yes\x85\x0b\x0c\x1c." \\n \'',
+        "target_text": '"\r"ja" ',
+    }
+    corpus = prepared(write(table, TEXT_ROW | odd, TEXT_ROW | {"id": "2"}))
+    assert [(row.source_text, row.target_text) for row in corpus.rows("train")] == [
+        ('He said "no yes ." \\n \'', '" "ja"'),
+        ("good day", "guten Tag"),
+    ]
+
+
+@pytest.mark.parametrize("field", ['"Hello," he said.', '"', '"""', '"a" or "b"', "''"])
+def test_quotes_that_csv_would_not_write_are_text(table, field):
+    write(table, TEXT_ROW | {"source_text": field})
+    assert prepared(table).rows("train")[0].source_text == field
+
+
+@pytest.mark.parametrize("field", ['"She said ""hi""."', '"Yes, now."', '""""'])
+def test_a_field_that_csv_may_have_quoted_is_refused_kept_or_undone(table, field):
+    message = row_refusal(table, {"source_text": field})
+    assert f"expected fields without quoting, found {field!r}; " in message
+    assert "--quotes undo" in message and "--quotes keep" in message
+    kept = prepare_corpus(Manifest(table, quotes="keep"), table.parent.parent / "kept")
+    assert kept.rows("train")[1].source_text == field
+    undone = prepared(table, quotes="undo")
+    assert undone.rows("train")[1].source_text == field[1:-1].replace('""', '"')
+    assert undone.rows("train")[0].source_text == "good day"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_what_a_csv_writer_has_written_comes_back(table, quoting, end):
+    texts = ['She said "hi".', '"', "Yes, now.", "a\tb", "two\nlines\r\nor three", '"all"', '5"']
+    rows = [TEXT_ROW | {"id": f"{i}", "source_text": text} for i, text in enumerate(texts)]
+    with open(table, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(
+            file, COLUMNS, "", delimiter="\t", quoting=quoting, lineterminator=end
+        )
+        writer.writeheader()
+        writer.writerows(rows)
+    corpus = prepared(table, quotes="undo")
+    assert [row.source_text for row in corpus.rows("train")] == [" ".join(t.split()) for t in texts]
+
+
+def test_a_row_below_a_field_of_two_lines_is_named_by_its_own(table):
+    columns = "\t".join(COLUMNS)
+    table.write_text(f'{columns}\nt\t\t\t\t\t"a\nb"\tx\ten\tde\n\nu\tonly\n')
+    with pytest.raises(UsageError, match=rf"^{table}:5: expected 9 fields"):
+        prepared(table, quotes="undo")
+
+
+@pytest.mark.parametrize("field", ['"Yes," he said.', '"never closed'])
+def test_quotes_that_are_no_csv_cannot_be_undone(table, field):
+    write(table, TEXT_ROW, SPEECH_ROW | {"source_text": field}, TEXT_ROW | {"id": "2"})
+    with pytest.raises(UsageError, match=rf"^{table}:3: expected fields quoted as in CSV, or not"):
+        prepared(table, quotes="undo")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_and_a_disk_need_not_agree_on_code_points(table, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    folder = table.parent / unicodedata.normalize(form, "Straße_é")
+    (table.parent / "wav").rename(folder)
+    (folder / "a.wav").rename(folder / unicodedata.normalize(form, "über.wav"))
+    named = unicodedata.normalize(other, "Straße_é/über.wav")
+    assert "no audio file" in row_refusal(table, {"audio": named.replace("b", "d")})
+    corpus = prepared(write(table, SPEECH_ROW | {"audio": named}))
+    assert corpus.rows("train")[0].num_samples == RATE
+
+
+def test_lines_that_end_in_carriage_returns_alone_are_refused(table):
+    table.write_bytes(write(table, TEXT_ROW).read_bytes().replace(b"\n", b"\r"))
+    assert refusal(table).startswith(f"{table}: lines end in CR alone; convert them")
 
 
 def test_a_byte_order_mark_carriage_returns_and_empty_lines_are_left_out(table):
@@ -138,6 +210,8 @@ def test_an_id_that_stands_twice_is_refused(table):
     [
         ({"id": ""}, "expected id, found it empty"),
         ({"source_text": "  "}, "expected source_text, found it empty"),
+        ({"source_text": "\u200b \ufeff"}, "expected source_text, found it empty"),
+        ({"target_text": "\u2060"}, "found '' and 'de'"),
         ({"source_language": ""}, "expected source_language, found it empty"),
         ({"target_text": ""}, "found '' and 'de'"),
         ({"target_language": ""}, "found 'guten Tag' and ''"),

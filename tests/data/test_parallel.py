@@ -3,6 +3,7 @@ import pickle
 import tempfile
 import tracemalloc
 from pathlib import Path
+from unicodedata import category
 
 import pytest
 from command_line import refused, taskaware
@@ -134,7 +135,12 @@ def test_the_last_line_may_lack_its_end(folder):
 WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\n\ufeff"))
 
 
+def is_seen(text):
+    return any(not letter.isspace() and category(letter) != "Cf" for letter in text)
+
+
 @given(lines=st.lists(st.tuples(WORDS, WORDS), max_size=8), end=st.sampled_from(["", ".gz"]))
+@example(lines=[("\u200b \u2060", "a"), ("\u200ba", "\u00ad\ufe0f")], end="")
 @example(lines=[("a\x85\r", "\x1e\u2029b\r\r"), ("", "c"), ("d\t", "\x0be")], end="")
 def test_any_text_comes_back_with_single_spaces(lines, end):
     lines = [("first", "erste"), *lines]
@@ -143,8 +149,8 @@ def test_any_text_comes_back_with_single_spaces(lines, end):
     with tempfile.TemporaryDirectory() as place:
         (folder := Path(place, "in")).mkdir()
         corpus, told = left_out(write(folder, **{f"en{end}": english, f"de{end}": german}))
-        assert texts(corpus) == [pair for pair in expected if all(pair)]
-        assert len(told) == sum(not all(pair) for pair in expected)
+        assert texts(corpus) == [pair for pair in expected if all(map(is_seen, pair))]
+        assert len(told) == sum(not all(map(is_seen, pair)) for pair in expected)
         numbers = [int(row.id.split("-")[1]) for row in corpus.rows("train")]
         assert [expected[number - 1] for number in numbers] == texts(corpus)
 
@@ -179,6 +185,13 @@ def test_an_empty_field_of_a_table_leaves_the_other_targets(folder):
     corpus, told = left_out(write(folder, tsv="a\t\tah\n\tB\tbe\n"), "en de ro")
     assert texts(corpus) == [("a", "ah")]
     assert told == [f"{folder}/train.tsv:{line}" for line in (1, 2, 2)]
+
+
+@pytest.mark.parametrize("nothing", ["\u200b", "\ufeff \u2060", "\u00ad\u200e\u202c", "\x1c\u2028"])
+def test_a_side_of_which_nothing_can_be_seen_is_empty(folder, nothing):
+    corpus, told = left_out(write(folder, en=f"a\n{nothing}\nc\u200bd\n", de="A\nB\nC\n"))
+    assert texts(corpus) == [("a", "A"), ("c\u200bd", "C")]
+    assert told == [f"{folder}/train.en:2"]
 
 
 @pytest.mark.parametrize("texts", [("", ""), ("\n\n", "a\nb\n"), ("a\n\n", "\nb\n")])
@@ -272,6 +285,36 @@ def test_a_row_of_another_width_is_refused_with_its_line(folder, line, found):
     assert message == (
         f"{folder}/train.tsv:2: expected 2 texts separated by tabs, one a language, found {found}"
     )
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", ""])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_lines_that_end_in_carriage_returns_alone_are_refused(folder, ending, end):
+    english, german = (text[:-1].replace("\n", "\r") + end for text in (ENGLISH, GERMAN + "ja\n"))
+    message = refusal(write(folder, **{f"en{ending}": english, f"de{ending}": german}))
+    assert message.startswith(f"{folder}/train.en{ending}: lines end in CR alone; convert them")
+
+
+def test_lines_of_more_than_a_mebibyte_that_carriage_returns_end_are_told_as_such(folder):
+    message = refusal(write(folder, en="good day\r" * 200_000, de=GERMAN))
+    assert message.startswith(f"{folder}/train.en: lines end in CR alone")
+
+
+@pytest.mark.parametrize("last", ["a\rb", "a\rb\n"])
+def test_a_carriage_return_in_the_only_line_of_a_later_shard_is_a_space(folder, monkeypatch, last):
+    monkeypatch.setattr(parallel, "TEXTS_A_SHARD", 1)
+    assert texts(prepared(write(folder, en=f"x\n{last}", de="y\nz\n")))[1] == ("a b", "z")
+
+
+@pytest.mark.parametrize("ending", ["tsv", "tsv.gz"])
+def test_a_table_that_csv_quotes_is_refused_with_its_line(folder, ending):
+    write(
+        folder,
+        **{ending: 'good day\t"Guten Tag."\n"She said ""hi""."\tSie sagte: \u201eHi\u201c.\n'},
+    )
+    message = refusal(folder)
+    assert message.startswith(f"{folder}/train.{ending}:2: expected texts without quoting, found")
+    assert '\'"She said ""hi""."\'' in message
 
 
 @pytest.mark.parametrize("zipped", [False, True])

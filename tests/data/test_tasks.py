@@ -19,6 +19,7 @@ from taskaware.data.tasks import (
     serves_output,
 )
 from taskaware.data.tokenizer import Tokenizer
+from taskaware.dims import UNK
 from taskaware.errors import UsageError
 
 SPOKEN = [f"s{i}" for i in range(26)]
@@ -87,6 +88,13 @@ def test_a_row_serves_the_tasks_whose_source_and_output_it_has(
 ):
     row = Row("i", num_samples, "", *texts, *spoken_languages, "c")
     assert {kind for kind in ("st", "asr", "mt", "copy") if serves(row, task(kind))} == expected
+
+
+def test_texts_that_the_tokenizer_cannot_give_back_are_found():
+    rows = TokenRows([[5, 6], [UNK], [], [7, UNK, UNK], [UNK]])
+    assert rows.having(UNK) == [1, 3, 4]
+    assert rows.having(5) == [0]
+    assert rows.having(99) == TokenRows([]).having(UNK) == []
 
 
 def test_a_row_without_audio_has_the_output_that_a_speech_task_needs():

@@ -64,6 +64,32 @@ def test_text_comes_back_with_single_spaces(tokenizer, text):
     assert all(UNK < token < tokenizer.size for token in ids)
 
 
+def test_every_character_of_all_but_the_largest_scripts_comes_back(tmp_path):
+    # The two that SentencePiece keeps for itself are U+2581 and U+2585.
+    characters = map(chr, [*range(0x3400), *range(0xF900, 0x10000)])
+    normal = [c for c in characters if unicodedata.normalize("NFC", c) == c and c.split() == [c]]
+    normal = [c for c in normal if c.isprintable()]
+    assert {"\u2581", "\u2585", "\u2047"} < set(normal)
+    texts = ["".join(normal[i : i + 100]) for i in range(0, len(normal), 100)]
+    train_tokenizer(texts, 4 + len(normal), tmp_path / "m")
+    tokenizer = Tokenizer.load(tmp_path / "m")
+    for text in (f"a{character}b {character} a" for character in normal):
+        assert tokenizer.decode(tokenizer.encode(text)) == unicodedata.normalize("NFC", text)
+
+
+def test_no_sentence_is_lost_to_a_character_that_sentencepiece_keeps_for_itself(tmp_path):
+    train_tokenizer(["kurz", "größe \u2585\u2585 ja", "\u2581"], 4 + 13, tmp_path / "m")
+    tokenizer = Tokenizer.load(tmp_path / "m")
+    for text in ("größe", "ja \u2585 ja", "\u2581\u2581 kurz \u2581"):
+        assert UNK not in tokenizer.encode(text)
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_the_characters_that_a_vocabulary_lacks_are_told(tokenizer):
+    assert tokenizer.unknown(TEXTS[3]) == []
+    assert tokenizer.unknown("日 im Garten, 本日 \u2581") == ["日", "本", "\u2581"]
+
+
 @given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=30))
 def test_no_text_encodes_to_padding_or_end(tokenizer, text):
     assert not {PAD, EOS} & set(tokenizer.encode(text))

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import json
 import os
 import sys
@@ -103,25 +104,31 @@ class Corpus(Protocol):
         ...
 
 
-def lines_of(file: io.BufferedIOBase, name: Path) -> Iterator[bytes]:
+def lines_of(file: io.BufferedIOBase, name: Path, *, lone_returns: bool = False) -> Iterator[bytes]:
     r"""Yield the lines of a file, which end in ``\n``, with their ends.
 
     Args:
         file: open for reading.
         name: its name, for messages.
+        lone_returns: whether it may be a single line with carriage returns in it; else that is
+            a file whose lines end in them alone, all of which would be taken for one.
 
     Raises:
-        UsageError: a line is longer than a mebibyte; it is not read any further.
+        UsageError: a line is longer than a mebibyte, or carriage returns alone end the lines.
     """
-    number = 1
-    while line := file.readline(_LONGEST_LINE + 1):
-        if len(line) > _LONGEST_LINE:
+    read = functools.partial(file.readline, _LONGEST_LINE + 1)
+    pairs = itertools.pairwise(itertools.chain(iter(read, b""), [b""]))
+    for number, (line, following) in enumerate(pairs, start=1):
+        long = len(line) > _LONGEST_LINE
+        single = number == 1 and (long or not following)
+        if single and not lone_returns and b"\r" in line.rstrip(b"\r\n"):
+            raise UsageError(f"{name}: lines end in CR alone; convert them, as with tr '\\r' '\\n'")
+        if long:
             raise UsageError(
                 f"{name}:{number}: expected a line of at most {_LONGEST_LINE:,} bytes, found a"
                 " longer one; is it text?"
             )
         yield line
-        number += 1
 
 
 def decode_line(line: bytes) -> str:

@@ -1,8 +1,10 @@
 """Common Voice, sentences that volunteers read aloud; and CoVoST 2, translations of them.
 
 A language of a release is a folder with one table a split and all audio in clips/, MP3 of 32 or
-48 kHz. The tables are separated by tabs and not quoted: a quotation mark or a backslash is part
-of the sentence. Their columns have changed with the releases; always there are
+48 kHz. The tables are separated by tabs. Releases 4 and 5 quote a sentence with quotation marks in
+it as CSV does, later ones do not: where those at its ends enclose only doubled ones, the quoting is
+undone; else a quotation mark, and always a backslash, is part of the sentence. The columns have
+changed with the releases; always there are
 
 ==========  =====================================================================================
 client_id   the speaker
@@ -17,7 +19,8 @@ train.tsv is what is meant to train on, each sentence once.
 CoVoST 2 has a table of its own, covost_v2.en_de.tsv, with the columns path, translation and split.
 It belongs to release 4 of Common Voice: a path without its row in validated.tsv is left out and
 counted. As in its authors' own script, the split train_covost is joined to train, while
-dev_covost and test_covost are left out. English to others and others to English look alike.
+dev_covost and test_covost are left out, and so is what its authors have marked by the translation
+REMOVE. English to others and others to English look alike.
 """
 
 import sys
@@ -38,6 +41,7 @@ from taskaware.data.corpora.tables import (
     kept,
     lines,
     unless_empty,
+    unquoted,
 )
 from taskaware.errors import UsageError
 
@@ -76,13 +80,10 @@ class CommonVoice:
             columns, rows = _table(table, _CLIP)
 
             def segment(line: Line) -> Segment | LeftOut:
-                speaker, path, sentence = fields(line, columns)
-                id = path.removesuffix(".mp3")
+                id, said = _clip(line, columns)
                 audio = clips.file(line, id, ".mp3")
                 return unless_empty(
-                    Segment(
-                        line.where, id, audio, 0.0, None, speaker, sentence, "", self.language, ""
-                    )
+                    Segment(line.where, id, audio, 0.0, None, *said, "", self.language, "")
                 )
 
             return kept(rows, segment)
@@ -138,13 +139,17 @@ class CoVoST2:
         self, line: Line, row: list[str], said: Mapping[str, "_Said"], clips: AudioFolder
     ) -> tuple[str, Segment | LeftOut]:
         """Return a segment, and the split that it belongs to."""
-        path, translation, part = row[0].removesuffix(".mp3"), row[1], row[2].strip()
+        path, translation, part = row[0].removesuffix(".mp3"), row[1].strip(), row[2].strip()
         splits = {name: split for split, name in _SPLITS.items()}
         split = splits.get(part.removesuffix("_covost"))
         if split is None:
             raise line.error(f"expected split train, dev or test, found {part!r}")
         if part.endswith("_covost") and split != "train":
             return split, LeftOut(f"split {part}", line.where)
+        if '""' in translation[1:-1]:  # else quotes around it are text: this table has no quoting
+            translation = unquoted(translation)
+        if translation == "REMOVE":
+            return split, LeftOut("marked REMOVE", line.where)
         if path not in said:
             return split, LeftOut("not in validated.tsv", line.where)
         languages = self.source_language, self.target_language
@@ -164,10 +169,16 @@ def _read_said(validated: Path, said: dict[str, _Said]) -> list[Segment | LeftOu
     columns, rows = _table(validated, _CLIP)
 
     def add(line: Line) -> None:
-        speaker, path, sentence = fields(line, columns)
-        said[path.removesuffix(".mp3")] = _Said(sys.intern(speaker), sentence)
+        id, clip = _clip(line, columns)
+        said[id] = clip
 
     return [*kept(rows, add)]
+
+
+def _clip(line: Line, columns: Header) -> tuple[str, _Said]:
+    """Return a clip's id, and who says what in it."""
+    speaker, path, sentence = fields(line, columns)
+    return path.removesuffix(".mp3"), _Said(sys.intern(speaker), unquoted(sentence.strip()))
 
 
 def _table(file: Path, wanted: Sequence[str]) -> tuple[Header, Iterator[Line]]:

@@ -75,7 +75,8 @@ class EuroparlST:
         languages = self.source_language, self.target_language
         files = [folder / f"segments.{end}" for end in ("lst", *languages)]
         require(self.page, *files)
-        columns = [[*lines(file)] for file in files]
+        # The list says how many lines there must be: returns in the only one are white space.
+        columns = [[*lines(file, lone_returns=file != files[0])] for file in files]
         require_aligned(dict(zip(files, map(len, columns), strict=True)))
         speakers = _speakers(folder)
 

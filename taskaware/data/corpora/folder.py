@@ -12,7 +12,8 @@ sub-folders at any depth too. The id is the path within the split's folder, with
 """
 
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +80,16 @@ class Folder:
             yield Bad("name", f"{where}: expected a name in UTF-8, found other bytes; rename it")
         files = [path for path in files if not _NOT_UTF_8.search(str(path))]
         audio = [path for path in files if path.suffix.lower() in _SUFFIXES]
-        yield from kept(audio, lambda path: self._segment(folder, path))
-        used = {text for path in audio for text in self._texts(path)}
+        composed = {_composed(path): path for path in files} | {str(path): path for path in files}
+        texts = {path: self._texts(path, composed) for path in audio}
+        yield from kept(audio, lambda path: self._segment(folder, path, texts[path]))
+        used = {text for some in texts.values() for text in some}
         for path in files if audio else ():
             if path.suffix == ".txt" and path not in used:
                 yield LeftOut("text without a recording", str(path))
 
-    def _segment(self, folder: Path, path: Path) -> Segment | LeftOut:
-        source, target = [*(_content(path, text) for text in self._texts(path)), ""][:2]
+    def _segment(self, folder: Path, path: Path, texts: Sequence[Path]) -> Segment | LeftOut:
+        source, target = [*(_content(path, text) for text in texts), ""][:2]
         return unless_empty(
             Segment(
                 str(path),
@@ -102,16 +105,21 @@ class Folder:
             )
         )
 
-    def _texts(self, audio: Path) -> list[Path]:
-        """Return where the texts of a recording stand."""
+    def _texts(self, audio: Path, files: Mapping[str, Path]) -> list[Path]:
+        """Return where the texts of a recording stand, in whichever of Unicode's forms."""
         ends = [".txt", f".{self.target_language}.txt"] if self.target_language else [".txt"]
-        return [audio.with_name(audio.stem + end) for end in ends]
+        beside = [audio.with_name(audio.stem + end) for end in ends]
+        return [files.get(str(path)) or files.get(_composed(path), path) for path in beside]
+
+
+def _composed(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path))
 
 
 def _content(audio: Path, text: Path) -> str:
     if not text.exists():
         raise UsageError(f"{audio}: expected its text in {text.name} beside it, found none")
-    return " ".join(line.text() for line in lines(text))
+    return " ".join(line.text() for line in lines(text, lone_returns=True))
 
 
 def _require_none_outside(root: Path, names: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 r"""Any corpus of one's own, described by a table: one row an example.
 
-The table is UTF-8 text, its lines end in ``\n``, its fields are separated by tabs and taken as
-they stand, without quoting. The first line names the columns, in any order:
+The table is UTF-8 text, its lines end in ``\n``, its fields are separated by tabs. The first line
+names the columns, in any order:
 
 ===============  ================================================================================
 id               distinct within its split
@@ -15,20 +15,31 @@ source_language  such as en
 target_language  such as de
 split            may be missing as a column; "train" then, as where it is empty
 ===============  ================================================================================
+
+Quotation marks are part of a field. One that stands in quotes with none but doubled ones in it was
+quoted by what wrote the table, such as pandas or Excel, or is a whole sentence of direct speech:
+whoever prepares it says which.
 """
 
+import csv
+import functools
 import math
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits, decode_line, lines_of
+from taskaware.data.corpora.base import Bad, LeftOut, Splits
 from taskaware.data.corpora.segments import Segment, as_splits
+from taskaware.data.corpora.tables import AudioFolder, csv_quoted, lines, plain
 from taskaware.errors import UsageError, nearest
 
 _TEXTS = ("speaker", "source_text", "target_text", "source_language", "target_language")
-"""Passed on as they are, in the order of ``Segment``'s fields."""
+"""Passed on in the order of ``Segment``'s fields."""
 _COLUMNS = ("id", "audio", "start", "duration", *_TEXTS)
+
+_Quotes = Literal["refuse", "keep", "undo"]
 
 
 @dataclass(frozen=True)
@@ -42,74 +53,116 @@ class Manifest:
     table's own. A table from elsewhere cannot reach other files."""
     resample: bool = False
     """Whether audio of another rate than 16 kHz is converted instead of refused."""
+    quotes: _Quotes = "refuse"
+    """What is done with a field that stands in quotes as CSV has them: refuse it; keep them, as
+    text; or undo them, of all fields, in which tabs and line ends may then stand too."""
 
     name = "manifest"
 
     def splits(self, *, strict: bool) -> Splits:
         """Return what reads it; errors name file and line."""
         root = self.table.parent if self.audio_root is None else self.audio_root
-        found = _segments(self.table, root)
+        found = _segments(self.table, root, self.quotes)
         return as_splits(found, self.table.stem, strict=strict, resample=self.resample)
 
 
-def _segments(table: Path, root: Path) -> dict[str, list[Segment | LeftOut | Bad]]:
+def _segments(table: Path, root: Path, quotes: _Quotes) -> dict[str, list[Segment | LeftOut | Bad]]:
     """Check and keep every row, by split."""
     splits: dict[str, list[Segment | LeftOut | Bad]] = {}
     split = "train"
-    try:
-        with open(table, "rb") as file:
-            lines = lines_of(file, table)
-            columns = _columns(table, next(lines, b""))
-            for number, line in enumerate(lines, start=2):
-                where = f"{table}:{number}"
-                try:
-                    if fields := _fields(line):
-                        split, segment = _segment(where, fields, columns, root)
-                        splits.setdefault(split, []).append(segment)
-                except UsageError as error:
-                    # Of its own split nothing is known: it counts where the row above stands.
-                    splits.setdefault(split, []).append(Bad("row", f"{where}: {error}"))
-    except OSError as error:
-        raise UsageError(f"{table}: cannot read the table ({error.strerror})") from None
+    rows = _csv_rows(table) if quotes == "undo" else _rows(table, refuse=quotes == "refuse")
+    columns = _columns(*next(rows, (f"{table}:1", [])))
+    listed = functools.cache(AudioFolder.of)
+    for where, fields in rows:
+        if isinstance(fields, Bad):
+            # Of its own split nothing is known: it counts where the row above stands.
+            splits.setdefault(split, []).append(fields)
+            continue
+        try:
+            split, segment = _segment(where, fields, columns, root, listed)
+            splits.setdefault(split, []).append(segment)
+        except UsageError as error:
+            splits.setdefault(split, []).append(Bad("row", f"{where}: {error}"))
     if not splits:
         raise UsageError(f"{table}: expected rows below the header, found none")
     return splits
 
 
-def _fields(line: bytes) -> list[str]:
-    """Return the fields of a line, none if it is empty."""
-    text = decode_line(line.removesuffix(b"\n").removesuffix(b"\r"))
-    return [field.strip() for field in text.split("\t")] if text else []
+_Row = tuple[str, list[str] | Bad]
+"""FILE:LINE, and the fields that stand there, without white space around them."""
 
 
-def _columns(table: Path, header: bytes) -> list[str]:
+def _rows(table: Path, *, refuse: bool) -> Iterator[_Row]:
+    """Yield the rows that are not empty; those with quoted fields are bad, if these are refused."""
+    for line in lines(table):
+        try:
+            fields = [field.strip() for field in line.text().split("\t")]
+        except UsageError as error:
+            yield line.where, Bad("row", str(error))
+            continue
+        quoted = [field for field in fields if refuse and csv_quoted(field)]
+        if quoted:
+            message = (
+                f"{line.where}: expected fields without quoting, found {quoted[0]!r}; if the table"
+                " was written as CSV, as by pandas or Excel, say --quotes undo, and if the quotes"
+                " are text, --quotes keep"
+            )
+            yield line.where, Bad("field in quotes", message)
+        elif fields != [""]:
+            yield line.where, fields
+
+
+def _csv_rows(table: Path) -> Iterator[_Row]:
+    """Yield the rows that are not empty of a table whose fields may be quoted."""
+    # A carriage return by itself would end a line for the reader, which lets quotes alone hold it.
+    texts = (line.text().replace("\r", " ") + "\n" for line in lines(table))
+    reader = csv.reader(texts, delimiter="\t", strict=True)
+    where = f"{table}:1"
     try:
-        columns = _fields(header.removeprefix(b"\xef\xbb\xbf"))
-        for name in _COLUMNS:
-            if name not in columns:
-                raise UsageError(
-                    f"column {name!r} is missing, found {', '.join(columns) or 'nothing'}"
-                    f"{nearest(name, columns)}"
-                )
-        known = (*_COLUMNS, "split")
-        for name in columns:
-            if name not in known or columns.count(name) > 1:
-                raise UsageError(
-                    f"expected each of the columns {', '.join(known)} once and no others, found"
-                    f" {name!r}{' twice' if name in known else nearest(name, known)}"
-                )
-    except UsageError as error:
-        raise UsageError(f"{table}:1: {error}") from None
+        for fields in reader:
+            if fields:
+                yield where, [field.strip() for field in fields]
+            where = f"{table}:{reader.line_num + 1}"
+    except csv.Error as error:
+        raise UsageError(
+            f"{where}: expected fields quoted as in CSV, or not at all, found others ({error});"
+            " mend the row, or say --quotes keep if the quotes are text"
+        ) from None
+
+
+def _columns(where: str, columns: list[str] | Bad) -> list[str]:
+    if isinstance(columns, Bad):
+        raise UsageError(columns.message)
+    for name in _COLUMNS:
+        if name not in columns:
+            raise UsageError(
+                f"{where}: column {name!r} is missing, found {', '.join(columns) or 'nothing'}"
+                f"{nearest(name, columns)}"
+            )
+    known = (*_COLUMNS, "split")
+    for name in columns:
+        if name not in known or columns.count(name) > 1:
+            raise UsageError(
+                f"{where}: expected each of the columns {', '.join(known)} once and no others,"
+                f" found {name!r}{' twice' if name in known else nearest(name, known)}"
+            )
     return columns
 
 
-def _segment(where: str, fields: list[str], columns: list[str], root: Path) -> tuple[str, Segment]:
+def _segment(
+    where: str,
+    fields: list[str],
+    columns: list[str],
+    root: Path,
+    listed: Callable[[Path], AudioFolder],
+) -> tuple[str, Segment]:
     if len(fields) != len(columns):
         raise UsageError(
             f"expected {len(columns)} fields separated by tabs, as in the header, found"
             f" {len(fields)}"
         )
     row = dict(zip(columns, fields, strict=True))
+    row |= {name: plain(row[name]) for name in _TEXTS}
     split = row.pop("split", "") or "train"
     for name in ("id", "source_text", "source_language"):
         if not row[name]:
@@ -120,12 +173,12 @@ def _segment(where: str, fields: list[str], columns: list[str], root: Path) -> t
             f" {row['target_text']!r} and {row['target_language']!r}"
         )
     start, duration = _seconds("start", row), _seconds("duration", row)
+    audio = ""
     if row["audio"]:
-        _check_place(root, row["audio"])
+        audio = _audio(root, row["audio"], listed)
     elif start is not None or duration is not None:
         raise UsageError("expected start and duration only beside audio, found them without")
     texts = tuple(row[name] for name in _TEXTS)
-    audio = str(root / row["audio"]) if row["audio"] else ""
     return split, Segment(where, row["id"], audio, start or 0.0, duration, *texts)
 
 
@@ -142,13 +195,32 @@ def _seconds(name: str, row: dict[str, str]) -> float | None:
     return value
 
 
-def _check_place(root: Path, audio: str) -> None:
-    """Refuse a file outside ``root``, by whatever path or link, and one that is not there."""
-    real_root, path = os.path.realpath(root), os.path.realpath(root / audio)
-    if os.path.commonpath([real_root, path]) != real_root:
+def _audio(root: Path, audio: str, listed: Callable[[Path], AudioFolder]) -> str:
+    """Return a file below ``root``; one outside, by whatever path or link, is refused."""
+    path = root / audio
+    _require_inside(root, path, audio)
+    if not os.path.exists(path):  # which takes names of any length
+        path = _as_spelled(root, audio, listed)
+        _require_inside(root, path, audio)
+    if not os.path.isfile(path):
+        raise UsageError(f"no audio file {audio!r} in {root}")
+    return str(path)
+
+
+def _require_inside(root: Path, path: Path, audio: str) -> None:
+    real_root, real_path = os.path.realpath(root), os.path.realpath(path)
+    if os.path.commonpath([real_root, real_path]) != real_root:
         raise UsageError(
             f"audio {audio!r} lies outside {root}; name the folder that holds all audio with"
             " --audio-root"
         )
-    if not os.path.isfile(path):
-        raise UsageError(f"no audio file {audio!r} in {root}")
+
+
+def _as_spelled(root: Path, audio: str, listed: Callable[[Path], AudioFolder]) -> Path:
+    """Return the path with each name as the disk has it, in whichever of Unicode's forms."""
+    path = root
+    for name in Path(audio).parts:
+        if os.path.isdir(path) and not os.path.exists(path / name):
+            name = listed(path).spelled(name) or name
+        path = path / name
+    return path

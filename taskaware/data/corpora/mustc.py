@@ -141,7 +141,8 @@ def _talks(page: str, stem: Path, wav: Path, target_language: str) -> list[Segme
     files = [stem.with_name(f"{stem.name}.{end}") for end in ("yaml", "en", target_language)]
     require(page, *files, wav)
     entries = [*_entries(files[0])]
-    sources, targets = [*lines(files[1])], [*lines(files[2])]
+    # How many lines there must be is known, so a carriage return in the only one is white space.
+    sources, targets = ([*lines(file, lone_returns=True)] for file in files[1:])
     require_aligned(dict(zip(files, map(len, (entries, sources, targets)), strict=True)))
     ranks, audio = _ranks(entries), AudioFolder.of(wav)
 

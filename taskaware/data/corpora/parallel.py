@@ -6,7 +6,7 @@ of them also gzipped, with ``.gz`` at the end of the name:
 ===============  ================================================================================
 STEM.LANGUAGE    a file a language, of equally many lines
 STEM.tsv         one table, a column a language in the order they are given in, between tabs;
-                 it has neither header nor quoting
+                 it has neither header nor quoting; a field that CSV quotes is refused
 ===============  ================================================================================
 
 All is UTF-8 and its lines end in ``\n``. The first language is the source: each line gives an
@@ -33,6 +33,7 @@ from taskaware.data.corpora.base import (
     decode_line,
     lines_of,
 )
+from taskaware.data.corpora.tables import csv_quoted, plain
 from taskaware.errors import UsageError, nearest
 
 _MOST_UNZIPPED = 50
@@ -46,7 +47,8 @@ class Parallel:
     A line that is no text, or of another width, is refused whatever is asked for: those after it
     may not belong together.
 
-    White space is made single spaces. A pair of which one side is empty is left out.
+    White space is made single spaces. A pair of which one side is empty, or all of it invisible,
+    is left out.
     """
 
     folder: Path
@@ -181,8 +183,7 @@ def _examples(
 def _rows(columns: "list[_Lines]", order: tuple[int, ...]) -> Iterator[list[str]]:
     """Yield the texts of a line in all languages, any of which may be empty."""
     rows = _rows_of_table(columns[0], order) if len(columns) == 1 else _rows_of_files(columns)
-    # A line's end, with a carriage return or not, is white space too.
-    return ([" ".join(text.split()) for text in row] for row in rows)
+    return ([plain(text) for text in row] for row in rows)
 
 
 def _rows_of_table(lines: "_Lines", order: tuple[int, ...]) -> Iterator[Sequence[str]]:
@@ -193,6 +194,14 @@ def _rows_of_table(lines: "_Lines", order: tuple[int, ...]) -> Iterator[Sequence
                 f"{lines.file}:{lines.number}: expected {len(order)} texts separated by tabs, one a"
                 f" language, found {len(row)}"
             )
+        for field in row:
+            # A whole sentence in quotes is direct speech; with doubled ones inside it is CSV.
+            if '""' in field and csv_quoted(field.strip()) and '""' in field.strip()[1:-1]:
+                raise UsageError(
+                    f"{lines.file}:{lines.number}: expected texts without quoting, found"
+                    f" {field.strip()!r}, quoted as in CSV; write the table without (pandas:"
+                    " quoting=csv.QUOTE_NONE), or a file a language"
+                )
         yield [row[place] for place in order]
 
 
@@ -234,7 +243,7 @@ class _Lines:
             most = _MOST_UNZIPPED * (2**14 + os.path.getsize(self.file))
             with gzip.open(self.file) if self.file.suffix == ".gz" else open(self.file, "rb") as f:
                 f.seek(self.offset)
-                for line in lines_of(f, self.file):
+                for line in lines_of(f, self.file, lone_returns=self.offset > 0):
                     self.number += 1
                     first = self.offset == 0
                     self.offset += len(line)

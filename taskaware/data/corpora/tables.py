@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -14,6 +15,9 @@ _Item = TypeVar("_Item")
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
 """A plain decimal; ``float`` takes 1_0, nan and the digits of every script too."""
+
+_CSV_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+"""Quotes at both ends, and in between in pairs alone."""
 
 
 class Line(NamedTuple):
@@ -41,23 +45,28 @@ class Line(NamedTuple):
         return UsageError(f"{self.where}: {what}")
 
 
-def lines(file: Path) -> Iterator[Line]:
+def lines(file: Path, *, lone_returns: bool = False) -> Iterator[Line]:
     r"""Yield the lines of a file.
 
     They end in ``\n``, with a carriage return before it or not, and in nothing else: text may hold
     U+2028 and its like, and where another reader broke lines there, files no longer align. A byte
     order mark is no text.
 
+    Args:
+        file: to be read.
+        lone_returns: whether it may be a single line with carriage returns in it.
+
     Raises:
-        UsageError: it cannot be read, or has a line that no text has.
+        UsageError: it cannot be read, or has a line, or ends of lines, that no text has.
     """
     try:
         with open(file, "rb") as opened:
-            for number, line in enumerate(lines_of(opened, file), start=1):
+            read = lines_of(opened, file, lone_returns=lone_returns)
+            for number, line in enumerate(read, start=1):
                 content = line.removesuffix(b"\n").removesuffix(b"\r")
                 yield Line(file, number, content.removeprefix(b"\xef\xbb\xbf" * (number == 1)))
     except OSError as error:
-        raise UsageError(f"{file}: cannot read it ({error.strerror})") from None
+        raise UsageError(f"{file}: cannot read the table or text ({error.strerror})") from None
 
 
 def require_aligned(counts: Mapping[Path, int]) -> None:
@@ -84,12 +93,45 @@ def kept(
             yield found
 
 
-def unless_empty(segment: Segment) -> Segment | LeftOut:
-    """Return a segment, left out if it lacks its text, or the translation it should have.
+def plain(text: str) -> str:
+    r"""Return a text as it is kept: on one line, empty if nothing of it can be seen.
 
-    White space becomes single spaces.
+    White space becomes single spaces, and so does whatever ends a line somewhere, such as a
+    carriage return or U+2028. Besides it, format characters (Unicode's category Cf) are invisible.
+
+    Example:
+        >>> plain("one\r\n  two\u2028"), plain("\u200b \ufeff")
+        ('one two', '')
     """
-    source, target = (" ".join(t.split()) for t in (segment.source_text, segment.target_text))
+    words = " ".join(text.split())
+    visible = any(unicodedata.category(letter) != "Cf" for letter in words if letter != " ")
+    return words if visible else ""
+
+
+def csv_quoted(field: str) -> bool:
+    """Return whether a field stands in quotes as CSV has them, those in it doubled.
+
+    Example:
+        >>> csv_quoted('"Yes, ""now""."'), csv_quoted('"Yes," he said.')
+        (True, False)
+    """
+    return _CSV_QUOTED.fullmatch(field) is not None
+
+
+def unquoted(field: str) -> str:
+    """Return what stands in a field that CSV quotes; another field as it is.
+
+    Example:
+        >>> unquoted('"Yes, ""now""."')
+        'Yes, "now".'
+    """
+    found = _CSV_QUOTED.fullmatch(field)
+    return found[1].replace('""', '"') if found else field
+
+
+def unless_empty(segment: Segment) -> Segment | LeftOut:
+    """Return a segment of plain texts, left out if it lacks one, or the translation it needs."""
+    source, target = plain(segment.source_text), plain(segment.target_text)
     if source and (target or not segment.target_language):
         return segment._replace(source_text=source, target_text=target)
     one = "a side of the pair is empty" if segment.target_language else "the transcript is empty"
@@ -158,6 +200,9 @@ class AudioFolder(NamedTuple):
 
     path: Path
     names: frozenset[str]
+    decomposed: Mapping[str, str]
+    """Those that the disk has not in Unicode's form NFC, by that form: macOS once wrote é as e and
+    an accent."""
 
     @classmethod
     def of(cls, path: Path) -> "AudioFolder":
@@ -167,9 +212,22 @@ class AudioFolder(NamedTuple):
             UsageError: it cannot be read.
         """
         try:
-            return cls(path, frozenset(os.listdir(path)))
+            names = frozenset(os.listdir(path))
         except OSError as error:
             raise UsageError(f"{path}: cannot read the folder ({error.strerror})") from None
+        composed = ((unicodedata.normalize("NFC", name), name) for name in names)
+        return cls(path, names, {nfc: name for nfc, name in composed if nfc != name})
+
+    def spelled(self, name: str) -> str | None:
+        """Return a file's name as the disk has it, in whichever of Unicode's forms; None if none.
+
+        What looks the same is the same: a table and a disk need not agree on code points.
+        """
+        composed = unicodedata.normalize("NFC", name)
+        for same in (name, composed):
+            if same in self.names:
+                return same
+        return self.decomposed.get(composed)
 
     def file(self, line: Line, stem: str, *suffixes: str) -> str:
         """Return the path of the file that a line names, with the first of the suffixes it has.
@@ -181,6 +239,6 @@ class AudioFolder(NamedTuple):
             raise line.error(f"expected the bare name of an audio file, found {stem!r}")
         names = [stem + suffix for suffix in suffixes or ("",)]
         for name in names:
-            if name in self.names:
-                return str(self.path / name)
+            if (spelled := self.spelled(name)) is not None:
+                return str(self.path / spelled)
         raise line.error(f"no audio file {' or '.join(map(repr, names))} in {self.path}")
