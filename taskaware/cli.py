@@ -63,7 +63,7 @@ def run(argv: list[str]) -> int:
         from taskaware.commands import dispatch
 
         dispatch(argv)
-        sys.stdout.flush()
+        print(end="", flush=True)  # which a closed stdout, None, does not mind
         return 0
     except BrokenPipeError:
         # The reader has had enough. Python would complain once more when it flushes at exit.

@@ -4,7 +4,7 @@ import sys
 import pytest
 from command_line import ROOT, fresh, get_ready, refused, taskaware, write_manifest
 
-from taskaware import commands
+from taskaware import cli, commands
 from taskaware.commands import load_experiment
 from taskaware.config import Experiment
 from taskaware.errors import RunError, UsageError
@@ -256,6 +256,15 @@ def test_a_traceback_is_shown_where_it_is_asked_for(monkeypatch, argv, error, co
     assert outcome.err.startswith("Traceback (most recent call last):\n")
     assert ", in env\n" in outcome.err
     assert outcome.err.splitlines()[-1].startswith("taskaware: ")
+
+
+def test_a_closed_stdout_is_no_failure(monkeypatch):
+    def env():
+        print("done")
+
+    monkeypatch.setattr(commands, "env", env)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.run(["env"]) == 0
 
 
 def test_help_is_a_success():

@@ -93,7 +93,7 @@ _Row = tuple[str, list[str] | Bad]
 
 
 def _rows(table: Path, *, refuse: bool) -> Iterator[_Row]:
-    """Yield the rows that are not empty; those with quoted fields are bad, if these are refused."""
+    """Yield the rows, but for empty ones; those with quoted fields are bad, if refused."""
     for line in lines(table):
         try:
             fields = [field.strip() for field in line.text().split("\t")]
@@ -108,20 +108,21 @@ def _rows(table: Path, *, refuse: bool) -> Iterator[_Row]:
                 " are text, --quotes keep"
             )
             yield line.where, Bad("field in quotes", message)
-        elif fields != [""]:
+        elif any(fields):
             yield line.where, fields
 
 
 def _csv_rows(table: Path) -> Iterator[_Row]:
-    """Yield the rows that are not empty of a table whose fields may be quoted."""
+    """Yield the rows, but for empty ones, of a table whose fields may be quoted."""
     # A carriage return by itself would end a line for the reader, which lets quotes alone hold it.
     texts = (line.text().replace("\r", " ") + "\n" for line in lines(table))
     reader = csv.reader(texts, delimiter="\t", strict=True)
     where = f"{table}:1"
     try:
-        for fields in reader:
-            if fields:
-                yield where, [field.strip() for field in fields]
+        for row in reader:
+            fields = [field.strip() for field in row]
+            if any(fields):
+                yield where, fields
             where = f"{table}:{reader.line_num + 1}"
     except csv.Error as error:
         raise UsageError(

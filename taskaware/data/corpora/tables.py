@@ -97,15 +97,20 @@ def plain(text: str) -> str:
     r"""Return a text as it is kept: on one line, empty if nothing of it can be seen.
 
     White space becomes single spaces, and so does whatever ends a line somewhere, such as a
-    carriage return or U+2028. Besides it, format characters (Unicode's category Cf) are invisible.
+    carriage return or U+2028. Besides it, format and control characters (Unicode's categories Cf
+    and Cc) are invisible.
 
     Example:
         >>> plain("one\r\n  two\u2028"), plain("\u200b \ufeff")
         ('one two', '')
     """
     words = " ".join(text.split())
-    visible = any(unicodedata.category(letter) != "Cf" for letter in words if letter != " ")
-    return words if visible else ""
+    if words[:1].isalnum():  # as most begin
+        return words
+    letters = words.replace(" ", "")
+    return (
+        words if any(unicodedata.category(letter) not in ("Cc", "Cf") for letter in letters) else ""
+    )
 
 
 def csv_quoted(field: str) -> bool:
