@@ -194,12 +194,12 @@ def _rows_of_table(lines: "_Lines", order: tuple[int, ...]) -> Iterator[Sequence
                 f"{lines.file}:{lines.number}: expected {len(order)} texts separated by tabs, one a"
                 f" language, found {len(row)}"
             )
-        for field in row:
+        for field in map(str.strip, row):
             # A whole sentence in quotes is direct speech; with doubled ones inside it is CSV.
-            if '""' in field and csv_quoted(field.strip()) and '""' in field.strip()[1:-1]:
+            if '""' in field[1:-1] and csv_quoted(field):
                 raise UsageError(
                     f"{lines.file}:{lines.number}: expected texts without quoting, found"
-                    f" {field.strip()!r}, quoted as in CSV; write the table without (pandas:"
+                    f" {field!r}, quoted as in CSV; write the table without (pandas:"
                     " quoting=csv.QUOTE_NONE), or a file a language"
                 )
         yield [row[place] for place in order]
