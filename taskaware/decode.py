@@ -1,17 +1,19 @@
 """Greedy and beam search over any ``next_logits``, each one compiled loop; and of a whole model."""
 
 import functools
+import operator
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
-from taskaware.config import Decoding
+from taskaware.config import Decoding, Model
 from taskaware.dims import EOS, PAD, Batch, Cache
 from taskaware.layers import are_few
 from taskaware.model.seq2seq import Seq2Seq
@@ -193,19 +195,87 @@ def make_search(
         split: whether every device of this process searches a part of the rows, if they divide
             them; not so a model that lies on several already, such as those of a training mesh.
     """
-    leaves = jax.tree.leaves(nnx.state(model))
-    in_one_place = all(len(leaf.sharding.device_set) == 1 for leaf in leaves)
-    devices = jax.local_devices()[: None if split and in_one_place else 1]
-    if rows is not None and in_one_place:
+    devices = _devices(model)[: None if split else 1]
+    if rows is not None and devices:
         parts = 1 if rows % len(devices) else len(devices)
         if are_few(rows * config.beam_size // parts):
             model = model.with_turned_kernels()
     graphdef, params = nnx.split(model)
+    params = jax.tree.map(jnp.asarray, params)  # NumPy arrays, as another library's weights are
     mesh = None
     if len(devices) > 1:
         mesh = jax.make_mesh((len(devices),), ("rows",), (AxisType.Auto,), devices=devices)
+        params = jax.tree.map(_row_major, params)
         params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
     return functools.partial(_compiled(graphdef, config, mesh), params)
+
+
+class Searches:
+    """A model's search for calls of any number of rows: laid out once for few and once for many.
+
+    To split a model, to hash it and to turn its kernels takes as long as many steps of a search.
+    That a parameter has another array since is noticed, and NumPy arrays, which may change in
+    place, are laid out at every call; whoever puts other modules into the model makes new searches.
+    """
+
+    def __init__(self, model: Seq2Seq, config: Decoding):
+        self._model, self._config = model, config
+        self._variables = [v for _, v in nnx.iter_graph(model) if isinstance(v, nnx.Variable)]
+        self._values: list[Any] = []
+        self._num_devices = 1
+        self._made: dict[bool, Search] = {}
+
+    def __call__(
+        self, source: Batch, embedding_BZ: Float[np.ndarray, "B Z"] | None
+    ) -> Int[Array, "B W T"]:
+        """Return what ``Search`` does; rows are filled up so that every device has as many."""
+        values = [variable.get_raw_value() for variable in self._variables]
+        changed = map(operator.is_not, values, self._values)
+        if not self._made or any(changed) or any(isinstance(x, np.ndarray) for x in values):
+            self._values, self._made = values, {}
+            self._num_devices = max(1, len(_devices(self._model)))
+        rows = len(jax.tree.leaves(source)[0])
+        filled = -(-rows // self._num_devices) * self._num_devices
+        few = are_few(filled * self._config.beam_size // self._num_devices)
+        if few not in self._made:
+            self._made[few] = make_search(self._model, self._config, filled)
+        row_B = np.arange(filled) % rows
+        given = jax.tree.map(lambda leaf: leaf[row_B], (source, embedding_BZ))
+        return self._made[few](*given)[:rows]
+
+
+def search_bytes(model: Model, config: Decoding, positions: int) -> int:
+    """Return about how much memory a search takes per row, beside the model's weights.
+
+    Keys and values of every beam and position that may be written, and twice the encoder's
+    attention scores, which grow with the square of the length.
+
+    Args:
+        model: its shape.
+        config: beam and lengths.
+        positions: of the source, S.
+    """
+    written = config.beam_size * (positions + config.extra_length)
+    kept = 2 * model.decoder_layers * model.d_model * written
+    return 4 * (kept + 2 * model.num_heads * positions**2)
+
+
+def _devices(model: Seq2Seq) -> list[Any]:
+    """Return those that may share the rows; none where the model lies on several as it is."""
+    leaves = [x for x in jax.tree.leaves(nnx.state(model)) if isinstance(x, jax.Array)]
+    spread = any(len(leaf.sharding.device_set) > 1 for leaf in leaves)
+    return [] if spread else jax.local_devices()
+
+
+def _row_major(leaf: Any) -> Any:
+    """Return an array that other devices read as it is.
+
+    ``jnp.from_dlpack`` keeps the layout of a transposed PyTorch tensor, and jax 0.10 computes with
+    other numbers on every CPU device that such an array is copied to.
+    """
+    if leaf.format.layout.major_to_minor == tuple(range(leaf.ndim)):
+        return leaf
+    return np.asarray(leaf, order="C")
 
 
 @functools.cache

@@ -8,25 +8,25 @@ is enough to load and to use one; nothing of training is imported.
 """
 
 import dataclasses
+import functools
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Int16
 
 from taskaware.config import Decoding, Model, Task
-from taskaware.data.features import log_mel, normalize
+from taskaware.data.features import MEL_CHANNELS
+from taskaware.data.inputs import Inputs
 from taskaware.data.tokenizer import Tokenizer
-from taskaware.decode import make_search
+from taskaware.decode import Searches, search_bytes
 from taskaware.digests import sha256
-from taskaware.dims import EOS, PAD, Batch, Speech
 from taskaware.errors import RunError, UsageError, require_known
 from taskaware.model.build import abstract_for
 from taskaware.model.seq2seq import Seq2Seq
@@ -39,8 +39,8 @@ FORMAT = 1
 _CONFIG, _WEIGHTS, _TOKENIZER, _VECTORS, _CARD = FILES = (
     *("config.json", "model.safetensors", "tokenizer.model", "task_vectors.json", "README.md"),
 )
-_FRAMES, _TOKENS = 32, 4
-"""Lengths are rounded up to these, so that similar inputs share a compiled search."""
+_TOGETHER, _ALONE = 2**30, 2**32
+"""Bytes that inputs searched together may take at once, and one that is longer by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +54,28 @@ class _Config:
     weights_sha256: str
     tokenizer_sha256: str
     task_vectors_sha256: str | None = None
+    max_seconds: float | None = None
+    max_tokens: int | None = None
 
     def __post_init__(self):
-        """Raise UsageError where no task is named, or two alike."""
+        """Raise UsageError where no task is named, or two alike, or nothing may be given."""
         names = [task.name for task in self.tasks]
         if not names or len(set(names)) != len(names):
             raise UsageError(f"tasks: expected one or more distinct names, found {names}")
         if (self.task_vectors_sha256 is None) != (self.model.conditioning == "vanilla"):
             raise UsageError("task_vectors_sha256: expected one, unless conditioning is vanilla")
+        for limit in (self.max_seconds, self.max_tokens):
+            if limit is not None and not limit > 0:
+                raise UsageError(f"max_seconds, max_tokens: expected positive, found {limit}")
+        if self.model.mel_channels != MEL_CHANNELS:
+            raise UsageError(
+                f"model.mel_channels: expected {MEL_CHANNELS}, which speech is given as, found "
+                f"{self.model.mel_channels}"
+            )
 
 
-class Pretrained(NamedTuple):
+@dataclass(frozen=True)
+class Pretrained:
     """A trained model with all that is needed to use it."""
 
     model: Seq2Seq
@@ -75,48 +86,93 @@ class Pretrained(NamedTuple):
     decoding: Decoding
     card: str
     """What is to be known before it is used: data, scores, limits (Markdown)."""
+    max_seconds: float | None = None
+    max_tokens: int | None = None
+    """The longest speech and text that it was trained on; None where that is not known."""
 
     def __call__(
         self,
-        inputs: Sequence[str] | Sequence[Int16[np.ndarray, "..."]],
+        inputs: Sequence[str] | Sequence[np.ndarray] | Any,
         task: str,
         vector: TaskVector | None = None,
     ) -> list[str]:
         """Return the text that the model makes of each input.
 
         Args:
-            inputs: texts, or speech as 16 kHz mono int16 samples, whichever the task takes; those
-                of one call are searched together.
+            inputs: texts, or speech as 16 kHz mono samples (int16, or floats of full scale 1),
+                whichever the task takes. Those of one call are searched together as far as that
+                takes no more than 1 GiB beside the weights; longer ones alone, up to 4 GiB.
             task: its name.
             vector: instead of the task's own; one that is far from all known ones is warned of.
 
         Raises:
-            UsageError: there is no such task, or its source is another.
+            UsageError: there is no such task; an input is not what the task takes, or longer than
+                what the model was trained on, or than the memory allows. Nothing was computed.
         """
         names = [known.name for known in self.tasks]
         require_known(task, names, "task")
-        source = _source(self.tasks[names.index(task)], inputs, self.tokenizer)
-        embedding_BZ = None
+        given = Inputs(self.tasks[names.index(task)], inputs, self.tokenizer)
+        self._require_short(given)
+        if self.vectors is None and vector is not None:
+            raise UsageError("task vector: expected none, for this model has no conditioning")
         if self.vectors is not None:
             if vector is not None and (doubt := self.vectors.why_doubted(vector)):
                 warnings.warn(doubt, stacklevel=2)
             vector = vector or self.vectors.named(task)
-            embedding_BZ = jnp.repeat(jnp.asarray(vector.array)[None], len(inputs), axis=0)
-        elif vector is not None:
-            raise UsageError("task vector: expected none, for this model has no conditioning")
-        search = make_search(self.model, self.decoding, split=False)
-        tokens_BWT = search(source, embedding_BZ)
-        return [
-            self.tokenizer.decode(tokens_T) for tokens_T in np.asarray(tokens_BWT)[:, 0].tolist()
-        ]
+        texts = [""] * len(inputs)
+        for rows in self._together(given):
+            embedding_BZ = None if vector is None else np.tile(vector.array, (len(rows), 1))
+            tokens_BWT = np.asarray(self._searches(given.batch(rows), embedding_BZ))
+            for row, tokens_T in zip(rows, tokens_BWT[:, 0].tolist(), strict=True):
+                texts[row] = self.tokenizer.decode(tokens_T)
+        return texts
+
+    @functools.cached_property
+    def _searches(self) -> Searches:
+        return Searches(self.model, self.decoding)
+
+    def _require_short(self, given: Inputs) -> None:
+        """Raise UsageError on an input that is longer than what was trained on, or fits memory."""
+        spoken = given.task.source == "speech"
+        scale, unit = (100, "s") if spoken else (1, "tokens")
+        limit = self.max_seconds if spoken else self.max_tokens
+        for place, length in enumerate(given.length_B.tolist()):
+            where = f"task {given.task.name!r}: input {place}: expected"
+            if limit is not None and length > limit * scale:
+                raise UsageError(
+                    f"{where} at most {limit:g} {unit}, the longest that the model was trained "
+                    f"on, found {length / scale:g}; give it in parts"
+                )
+            if (needed := self._bytes(given, length)) > _ALONE:
+                raise UsageError(
+                    f"{where} one whose search fits into {_ALONE / 2**30:g} GiB, found "
+                    f"{length / scale:g} {unit}, which take {needed / 2**30:.3g} GiB; give it in "
+                    "parts"
+                )
+
+    def _together(self, given: Inputs) -> Iterator[list[int]]:
+        """Yield the rows that are searched together, the longest first."""
+        left = np.argsort(-given.length_B, kind="stable").tolist()
+        while left:
+            count = max(1, _TOGETHER // self._bytes(given, int(given.length_B[left[0]])))
+            yield left[:count]
+            left = left[count:]
+
+    def _bytes(self, given: Inputs, length: int) -> int:
+        """Return what a row of some length takes in a search."""
+        config = self.model.config
+        stride = 2 ** len(config.cnn_channels) if given.task.source == "speech" else 1
+        return search_bytes(config, self.decoding, -(-length // stride))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder that ``from_pretrained`` reads; one of an earlier model is replaced.
 
         Raises:
-            UsageError: it holds something else, or cannot be written.
+            UsageError: it holds something else, or cannot be written; or the weights have become
+                others than those of such a model, which nobody could load.
         """
         folder = Path(folder)
+        _require_loadable(self)
         contents = {
             _WEIGHTS: _weights(self.model),
             _TOKENIZER: self.tokenizer.model,
@@ -133,6 +189,8 @@ class Pretrained(NamedTuple):
             weights_sha256=digests[_WEIGHTS],
             tokenizer_sha256=digests[_TOKENIZER],
             task_vectors_sha256=digests.get(_VECTORS),
+            max_seconds=self.max_seconds,
+            max_tokens=self.max_tokens,
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +258,8 @@ def from_pretrained(
         _require_vectors_fit(folder / _VECTORS, vectors, config, model)
     card = folder / _CARD
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    return Pretrained(model, config.tasks, tokenizer, vectors, config.decoding, text)
+    limits = config.max_seconds, config.max_tokens
+    return Pretrained(model, config.tasks, tokenizer, vectors, config.decoding, text, *limits)
 
 
 def digest(model: Seq2Seq) -> str:
@@ -210,14 +269,36 @@ def digest(model: Seq2Seq) -> str:
 
 def _weights(model: Seq2Seq) -> bytes:
     """Return all parameters as safetensors."""
+    return to_bytes(_parameters(model))
+
+
+def _parameters(model: Seq2Seq) -> dict[str, np.ndarray]:
     flat = nnx.to_flat_state(nnx.state(model))
-    return to_bytes({_name(path): np.asarray(leaf[...]) for path, leaf in flat})
+    return {_name(path): np.asarray(leaf[...]) for path, leaf in flat}
+
+
+def _require_loadable(given: Pretrained) -> None:
+    """Raise UsageError where ``from_pretrained`` would refuse the parameters."""
+    _, params = nnx.split(abstract_for(given.tasks, given.model.config, given.tokenizer.size))
+    shapes = {_name(path): leaf.shape for path, leaf in nnx.to_flat_state(params)}
+    arrays = _parameters(given.model)
+    for name in sorted(shapes.keys() | arrays.keys()):
+        expected, array = shapes.get(name), arrays.get(name)
+        if array is None or (array.shape, array.dtype) != (expected, np.float32):
+            kind = "none" if array is None else f"{array.dtype} of {array.shape}"
+            raise UsageError(
+                f"parameter {name!r}: expected {'none' if expected is None else 'float32 of'} "
+                f"{expected or ''}, found {kind}; the model cannot be shared like that"
+            )
+        if not np.isfinite(array).all():
+            raise UsageError(f"parameter {name!r}: expected finite numbers, found others")
 
 
 def _read_model(path: Path, config: _Config, vocab_size: int) -> Seq2Seq:
     """Build the configured model around a file's weights."""
-    graphdef, flat = _shapes(path, config, vocab_size, len(tensor_names(path)))
-    tensors = read_tensors(path, {_name(key): leaf.shape for key, leaf in flat})
+    files = dict.fromkeys(tensor_names(path), path)
+    graphdef, flat = _shapes(path, config, vocab_size, len(files))
+    tensors = read_tensors(files, {_name(key): leaf.shape for key, leaf in flat}, path)
     loaded = [(key, leaf.replace(jnp.asarray(tensors[_name(key)]))) for key, leaf in flat]
     return nnx.merge(graphdef, nnx.from_flat_state(loaded))
 
@@ -276,32 +357,6 @@ def _require_digest(path: Path, expected: str) -> None:
         )
 
 
-def _source(task: Task, inputs: Sequence[Any], tokenizer: Tokenizer) -> Batch:
-    """Return inputs as a padded batch, in the form that training gave them."""
-    if not inputs or any(isinstance(one, str) != (task.source == "text") for one in inputs):
-        raise UsageError(
-            f"task {task.name!r}: expected one or more {task.source} inputs, found "
-            f"{', '.join(sorted({type(one).__name__ for one in inputs})) or 'none'}"
-        )
-    nothing = np.zeros((len(inputs), 0), np.int32)
-    task_B = np.zeros(len(inputs), np.int32)
-    if task.source == "text":
-        rows = [[*tokenizer.encode(f"{task.prefix} {text}".strip()), EOS] for text in inputs]
-        source_BS = np.full((len(rows), _round_up(max(map(len, rows)), _TOKENS)), PAD, np.int32)
-        for row, tokens in enumerate(rows):
-            source_BS[row, : len(tokens)] = tokens
-        return Batch(None, source_BS, nothing, task_B)
-    frames = [normalize(log_mel(samples_A)) for samples_A in inputs]
-    length_B = np.array([len(values) for values in frames], np.int32)
-    if not length_B.all():
-        raise UsageError("speech: expected at least 400 samples (25 ms) each, found fewer")
-    widest = _round_up(int(length_B.max()), _FRAMES)
-    frames_BAC = np.zeros((len(frames), widest, frames[0].shape[1]), np.float32)
-    for row, values in enumerate(frames):
-        frames_BAC[row, : len(values)] = values
-    return Batch(Speech(frames_BAC, length_B), None, nothing, task_B)
-
-
 def _from_hub(repo_id: str, download: bool, revision: str | None) -> Path:
     if repo_id.count("/") != 1 or not all(map(str.strip, repo_id.split("/"))):
         raise UsageError(f"{repo_id}: neither a folder nor owner/name on the Hugging Face hub")
@@ -336,7 +391,3 @@ def _hub() -> Any:
 
 def _name(path: Sequence[Any]) -> str:
     return ".".join(map(str, path))
-
-
-def _round_up(length: int, step: int) -> int:
-    return -(-length // step) * step

@@ -1,6 +1,7 @@
 """A trained run as a model to give away, with a card that says what it was made of and is worth."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,17 @@ def pretrained(run: Run, selection: Selection = "newest", task: str = "") -> Pre
         vector_Z = np.zeros(0) if vectors is None else vectors.named(task).array
         model, vectors = single_task(model, vector_Z, tasks[0].source), None
     card = model_card(run, model, steps, tasks)
-    return Pretrained(model, tasks, run.tokenizer, vectors, run.experiment.decoding, card)
+    limits = run.experiment.batching
+    return Pretrained(
+        model,
+        tasks,
+        run.tokenizer,
+        vectors,
+        run.experiment.decoding,
+        card,
+        limits.max_seconds if math.isfinite(limits.max_seconds) else None,
+        limits.max_tokens,
+    )
 
 
 def model_card(run: Run, model: Seq2Seq, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> str:

@@ -48,6 +48,22 @@ def from_json(cls: type, text: str, where: str, version: int | None = None) -> A
 
 def load(cls: type, path: str | Path, version: int | None = None) -> Any:
     """Read a configuration file written by ``to_json``."""
+    return from_json(cls, _read(path), str(path), version)
+
+
+def load_object(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object that other software wrote, whatever its keys."""
+    text = _read(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected an object, found {content!r}")
+    return content
+
+
+def _read(path: str | Path) -> str:
     try:
         with open(path, "rb") as file:
             content = file.read(_MOST + 1)
@@ -56,7 +72,7 @@ def load(cls: type, path: str | Path, version: int | None = None) -> Any:
         raise UsageError(f"{path}: cannot read the configuration ({error})") from None
     if len(content) > _MOST:
         raise UsageError(f"{path}: expected a configuration, found more than {_MOST:,} bytes")
-    return from_json(cls, text, str(path), version)
+    return text
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Source: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Sup
 transformers, models/whisper/modeling_whisper.py.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.errors import UsageError
 from taskaware.layers import KeysValues, OneKey, attend, causal_mask
-from taskaware.tensors import read_tensors, tensor_names
+from taskaware.strict_json import load_object
+from taskaware.tensors import read_tensors, tensor_files
 
 _EPSILON = 1e-5
 """PyTorch's of a LayerNorm."""
@@ -115,7 +116,10 @@ class Encoder(nnx.Module):
         self.layer_norm = nnx.LayerNorm(c.d_model, epsilon=_EPSILON, rngs=rngs)
 
     def __call__(self, frames_BAC: Float[Array, "B A C"]) -> Float[Array, "B S D"]:
-        """Return a position for every two frames."""
+        """Return a position for every two frames; more than it has positions is a UsageError."""
+        _require_frames(
+            frames_BAC.shape, self.conv1.in_features, 2 * self.embed_positions.num_embeddings
+        )
         x_BSD = jax.nn.gelu(self.conv1(frames_BAC), approximate=False)
         x_BSD = jax.nn.gelu(self.conv2(x_BSD), approximate=False)
         length = x_BSD.shape[1]
@@ -140,7 +144,19 @@ class Decoder(nnx.Module):
     def __call__(
         self, tokens_BT: Int[Array, "B T"], memory_BSD: Float[Array, "B S D"]
     ) -> Float[Array, "B T V"]:
-        """Score every next token, given those up to each position."""
+        """Score every next token, given those up to each position.
+
+        Raises:
+            UsageError: there are more tokens than positions, of other rows than the memory, or,
+                where they can be looked at (not inside ``jit``), some of another vocabulary.
+        """
+        most, shape = self.embed_positions.num_embeddings, tokens_BT.shape
+        if len(shape) != 2 or shape[0] != len(memory_BSD) or shape[1] > most:
+            raise UsageError(
+                f"Whisper: expected tokens ({len(memory_BSD)}, at most {most}), found {shape}"
+            )
+        if not isinstance(tokens_BT, Tracer):
+            _require_ids(np.asarray(tokens_BT), self.embed_tokens.num_embeddings)
         length = tokens_BT.shape[1]
         y_BTD = self.embed_tokens(tokens_BT) + self.embed_positions(jnp.arange(length))[None]
         for layer in self.layers:
@@ -165,61 +181,101 @@ class Whisper(nnx.Module):
         """Score every next token.
 
         Args:
-            frames_BAC: of Whisper's own feature extractor, 2 · max_source_positions frames.
-            tokens_BT: of Whisper's own tokenizer, from <|startoftranscript|> on. The model knows
-                no padding: what stands after a row's end does not touch what is before it.
+            frames_BAC: of Whisper's own feature extractor, which pads speech with silence to
+                2 · max_source_positions frames (30 s): what it was trained on. Fewer are taken as
+                they are. The model knows no padding, and zeros are no silence to it.
+            tokens_BT: of Whisper's own tokenizer, from <|startoftranscript|> on, at most
+                max_target_positions. What stands after a row's end does not touch what is before.
+
+        Raises:
+            UsageError: more frames or tokens than it has positions, frames of another number of
+                channels or with the channels first, token ids outside of the vocabulary.
         """
         return self.decoder(tokens_BT, self.encoder(frames_BAC))
 
 
 def load_whisper(folder: str | Path) -> Whisper:
-    """Build the model of a local folder with ``config.json`` and one ``model.safetensors``.
+    """Build the model of a local folder, in float32.
+
+    Args:
+        folder: ``config.json`` and ``model.safetensors``, or its shards with their index, in
+            float32, float16 or bfloat16; of ``WhisperForConditionalGeneration`` or
+            ``WhisperModel``.
 
     Raises:
-        UsageError: it is not a Whisper of ``transformers``, or its tensors are not the model's.
+        UsageError: it is not a Whisper of ``transformers``, its tensors are not the model's, or
+            the scores are not of the same table as the embeddings.
     """
     folder = Path(folder)
     config = _read_config(folder / "config.json")
-    weights = folder / "model.safetensors"
-    layers, tensors = config.encoder_layers + config.decoder_layers, len(tensor_names(weights))
-    if layers > tensors:
-        raise UsageError(f"{weights}: expected the tensors of {layers} layers, found {tensors}")
+    files = tensor_files(folder)
+    layers = config.encoder_layers + config.decoder_layers
+    if layers > len(files):
+        raise UsageError(f"{folder}: expected the tensors of {layers} layers, found {len(files)}")
     graphdef, params = nnx.split(nnx.eval_shape(lambda: Whisper(config, rngs=OneKey())))
     flat = nnx.to_flat_state(params)
-    shapes = {_torch_name(path): _transposed(path, leaf.shape) for path, leaf in flat}
-    values = read_tensors(
-        weights,
-        shapes,
-        dtypes=("F32", "F16"),
-        ignored=("proj_out.weight",),  # the table of embed_tokens again
-    )
+    # WhisperForConditionalGeneration holds a WhisperModel by the name of "model".
+    within = "model." if any(name.startswith("model.") for name in files) else ""
+    name_of = {path: within + _torch_name(path) for path, _ in flat}
+    shapes = {name_of[path]: _transposed(path, leaf.shape) for path, leaf in flat}
+    table, scores = f"{within}decoder.embed_tokens.weight", "proj_out.weight"
+    if scores in files:
+        shapes[scores] = shapes[table]
+    values = read_tensors(files, shapes, folder, dtypes=("F32", "F16", "BF16"))
+    if scores in files and not np.array_equal(values[scores], values[table]):
+        raise UsageError(
+            f"{files[scores]}: expected {scores!r} to be {table!r} again, found other numbers: a "
+            "Whisper whose scores have a table of their own cannot be loaded"
+        )
     loaded = [
-        (path, leaf.replace(jnp.asarray(values[_torch_name(path)].transpose(*_axes(path)))))
+        (path, leaf.replace(jnp.asarray(values[name_of[path]].transpose(*_axes(path)))))
         for path, leaf in flat
     ]
     return nnx.merge(graphdef, nnx.from_flat_state(loaded))
 
 
 def _read_config(path: Path) -> WhisperConfig:
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON ({error})") from None
+    found = load_object(path)
     kind = {"model_type": "whisper", "activation_function": "gelu", "scale_embedding": False}
     for name, expected in kind.items():
-        value = found.get(name, expected) if isinstance(found, dict) else None
+        value = found.get(name, expected)
         if value != expected:
             raise UsageError(f"{path}: expected {name} {expected!r}, found {value!r}")
     for name in WhisperConfig._fields:
         value = found.get(name)
         if type(value) is not int or not 0 < value < 2**24:
             raise UsageError(f"{path}: expected a size for {name}, found {value!r}")
-    return WhisperConfig(*(found[name] for name in WhisperConfig._fields))
+    config = WhisperConfig(*(found[name] for name in WhisperConfig._fields))
+    for heads in (config.encoder_attention_heads, config.decoder_attention_heads):
+        if config.d_model % heads:
+            raise UsageError(
+                f"{path}: expected attention heads that divide d_model {config.d_model}, "
+                f"found {heads}"
+            )
+    return config
+
+
+def _require_frames(shape: tuple[int, ...], channels: int, most: int) -> None:
+    if len(shape) == 3 and 0 < shape[1] <= most and shape[2] == channels:
+        return
+    swapped = len(shape) == 3 and shape[1] == channels != shape[2]
+    advice = "; the channels stand first: swap the last two axes" if swapped else ""
+    raise UsageError(
+        f"Whisper: expected frames (B, 1 to {most}, {channels}), found {shape}{advice}"
+    )
+
+
+def _require_ids(tokens_BT: Int[np.ndarray, "B T"], vocab_size: int) -> None:
+    if tokens_BT.size and not (0 <= tokens_BT.min() and tokens_BT.max() < vocab_size):
+        raise UsageError(
+            f"Whisper: expected token ids from 0 to {vocab_size - 1}, found {tokens_BT.min()} to "
+            f"{tokens_BT.max()}; are they of this model's tokenizer?"
+        )
 
 
 def _torch_name(path: tuple[Any, ...]) -> str:
     leaf = "bias" if path[-1] == "bias" else "weight"
-    return ".".join(map(str, ("model", *path[:-1], leaf)))
+    return ".".join(map(str, (*path[:-1], leaf)))
 
 
 def _axes(path: tuple[Any, ...]) -> tuple[int, ...]:

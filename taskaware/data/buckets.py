@@ -118,6 +118,11 @@ def shape_of(members: Sequence[tuple[TaskExamples, np.ndarray]]) -> Shape:
             frames = max(frames, longest)
         else:
             source = max(source, longest)
+    return rounded(frames, source, target)
+
+
+def rounded(frames: int = 0, source: int = 0, target: int = 0) -> Shape:
+    """Return the shape to which sequences of these lengths are padded."""
     return Shape(
         _round_up(frames, _FRAME_STEP),
         _round_up(source, _TOKEN_STEP),

@@ -57,13 +57,14 @@ def collate(
         speech = Speech(frames_BAC, np.array(length, np.int32))
     return Batch(
         speech,
-        _pad(source, shape.source) if source else None,
-        _pad(target, shape.target),
+        pad(source, shape.source) if source else None,
+        pad(target, shape.target),
         np.array(task_of, np.int32),
     )
 
 
-def _pad(sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
+def pad(sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
+    """Join token sequences into one array; shorter ones end in padding."""
     out = np.full((len(sequences), width), PAD, np.int32)
     for row, tokens in enumerate(sequences):
         out[row, : len(tokens)] = tokens

@@ -100,7 +100,7 @@ class TaskExamples:
         self.target = TokenRows(map(tokenizer.encode, self.references()))
         self.source = None
         if task.source == "text":
-            texts = (f"{task.prefix} {row.source_text}".strip() for row in self.rows)
+            texts = (input_text(row.source_text, task) for row in self.rows)
             self.source = TokenRows(map(tokenizer.encode, texts))
             self.source_length = self.source.length
         else:
@@ -202,6 +202,11 @@ def serves_output(row: Row, task: Task) -> bool:
         task.target == "transcript" or row.target_language == task.target_language
     )
     return languages and bool(output_text(row, task))
+
+
+def input_text(text: str, task: Task) -> str:
+    """Return what a task of text reads of a source text."""
+    return f"{task.prefix} {text}".strip()
 
 
 def output_text(row: Row, task: Task) -> str:

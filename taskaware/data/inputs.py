@@ -1,0 +1,117 @@
+"""What a caller gives to a trained model, texts or samples: checked, then made batches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int16
+
+from taskaware.config import Task
+from taskaware.data.buckets import rounded
+from taskaware.data.collate import pad
+from taskaware.data.features import MEL_CHANNELS, WINDOW, log_mel, normalize, num_frames
+from taskaware.data.tasks import TokenRows, input_text
+from taskaware.data.tokenizer import Tokenizer
+from taskaware.dims import Batch, Speech
+from taskaware.errors import UsageError
+
+_MOST_CLIPPED = 0.01
+"""Share of the samples that may lie beyond full scale, as resampled and decoded ones do."""
+
+
+class Inputs:
+    """The inputs of one call, all for one task.
+
+    Attributes:
+        task: which it is.
+        length_B: of each input: frames of speech, or tokens of text, its end of sequence included.
+    """
+
+    def __init__(self, task: Task, inputs: Any, tokenizer: Tokenizer):
+        """Look at every input; no feature is computed yet.
+
+        Raises:
+            UsageError: they are no list of inputs such as the task takes, or one of them is not.
+        """
+        self.task = task
+        _require_list(task, inputs)
+        self._samples: list[np.ndarray] = []
+        self._tokens: TokenRows | None = None
+        if task.source == "text":
+            self._tokens = TokenRows(tokenizer.encode(input_text(text, task)) for text in inputs)
+            self.length_B = self._tokens.length
+        else:
+            self._samples = [
+                _samples(one, f"task {task.name!r}: input {place}")
+                for place, one in enumerate(inputs)
+            ]
+            self.length_B = np.array([num_frames(len(one)) for one in self._samples], np.int32)
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """Return some of the inputs as training gave them to the model."""
+        longest = int(self.length_B[rows].max())
+        if self._tokens is not None:
+            tokens = [self._tokens[row] for row in rows]
+            return Batch(None, pad(tokens, rounded(source=longest).source), None, None)
+        frames_BAC = np.zeros((len(rows), rounded(frames=longest).frames, MEL_CHANNELS), np.float32)
+        for out_AC, row in zip(frames_BAC, rows, strict=True):
+            out_AC[: self.length_B[row]] = normalize(log_mel(self._samples[row]))
+        return Batch(Speech(frames_BAC, self.length_B[rows]), None, None, None)
+
+
+def _require_list(task: Task, inputs: Any) -> None:
+    where = f"task {task.name!r}: expected one or more {task.source} inputs"
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
+        raise UsageError(
+            f"{where} in a list, found {_kind(inputs)} by itself; put it in a list, or make a "
+            "list of it"
+        )
+    if not inputs or any(isinstance(one, str) != (task.source == "text") for one in inputs):
+        kinds = ", ".join(sorted({type(one).__name__ for one in inputs}))
+        raise UsageError(f"{where}, found {kinds or 'none'}")
+
+
+def _samples(one: Any, where: str) -> Int16[np.ndarray, " A"]:
+    """Return an input as 16-bit samples, as a file of it would be read."""
+    array = None
+    if hasattr(one, "__array__"):
+        try:
+            array = np.asarray(one)
+        except (TypeError, ValueError, RuntimeError):  # a tensor on a device, or with a gradient
+            pass
+    integers = array is not None and np.issubdtype(array.dtype, np.int16)
+    if array is None or array.ndim != 1 or not (integers or array.dtype.kind == "f"):
+        raise UsageError(
+            f"{where}: expected 16 kHz mono samples as an array of one dimension, int16 or floats "
+            f"from -1 to 1, found {_kind(one if array is None else array)}"
+        )
+    if len(array) < WINDOW:
+        raise UsageError(f"{where}: expected at least {WINDOW} samples (25 ms), found {len(array)}")
+    return array.astype(np.int16) if integers else _scaled(array, where)
+
+
+def _scaled(samples_A: np.ndarray, where: str) -> Int16[np.ndarray, " A"]:
+    """Return floats on the scale of 16 bits, or raise UsageError where too little would be left."""
+    if not np.isfinite(samples_A).all():
+        raise UsageError(f"{where}: expected finite samples, found NaN or infinity")
+    peak, beyond = float(np.abs(samples_A).max()), float((np.abs(samples_A) > 1).mean())
+    if beyond > _MOST_CLIPPED:
+        raise UsageError(
+            f"{where}: expected floats from -1 to 1, found values up to {peak:,.5g}; divide them "
+            "by their full scale (32768 where they were 16-bit integers)"
+        )
+    wide_A = samples_A.astype(np.float64).clip(-1, 1)
+    scaled_A = np.rint(wide_A * 32768).clip(max=32767).astype(np.int16)
+    if peak > 0 and not scaled_A.any():
+        raise UsageError(
+            f"{where}: expected floats from -1 to 1, found none above one step of 16 bits (the "
+            f"largest is {peak:.2g}); were they divided by their full scale twice?"
+        )
+    return scaled_A
+
+
+def _kind(value: Any) -> str:
+    """Return what a value is, in a few words: "an array of float32 and shape (1, 16000)"."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} and shape {value.shape}"
+    return f"one {type(value).__name__}"
