@@ -1,5 +1,6 @@
 """Whisper from files that transformers wrote: its logits, and a TCN trained on it, frozen."""
 
+import copy
 import json
 
 import jax
@@ -49,6 +50,11 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def whisper(checkpoint):
+    return load_whisper(checkpoint[1])
+
+
+@pytest.fixture(scope="module")
 def inputs():
     random = np.random.default_rng(0)
     frames = random.normal(size=(2, 12, 8)).astype(np.float32)
@@ -84,6 +90,81 @@ def test_half_precision_files_are_read_into_float32(checkpoint, tmp_path):
     kernel = load_whisper(tmp_path).decoder.layers[0].fc1.kernel[...]
     half = halves["model.decoder.layers.0.fc1.weight"]
     np.testing.assert_array_equal(kernel, half.astype(np.float32).T)
+
+
+def equal(found, expected):
+    """Whether two models are the same, bit for bit."""
+    leaves = zip(*(jax.tree.leaves(nnx.state(m)) for m in (found, expected)), strict=True)
+    return nnx.graphdef(found) == nnx.graphdef(expected) and all(
+        np.array_equal(a, b) for a, b in leaves
+    )
+
+
+def test_a_bfloat16_checkpoint_is_read_as_it_was_stored(checkpoint, tmp_path):
+    import torch
+
+    model = copy.deepcopy(checkpoint[0]).to(torch.bfloat16)
+    model.save_pretrained(tmp_path)
+    found = load_whisper(tmp_path)
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(found))} == {np.dtype("float32")}
+    expected = model.model.decoder.layers[0].fc1.weight.detach().float().numpy().T
+    np.testing.assert_array_equal(found.decoder.layers[0].fc1.kernel[...], expected)
+    assert (expected != checkpoint[0].model.decoder.layers[0].fc1.weight.detach().numpy().T).any()
+
+
+def test_shards_are_read_as_one_file(checkpoint, tmp_path):
+    checkpoint[0].save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len([*tmp_path.glob("model-*-of-*.safetensors")]) > 1
+    assert not (tmp_path / "model.safetensors").exists()
+    assert equal(load_whisper(tmp_path), load_whisper(checkpoint[1]))
+
+
+def test_a_whisper_without_a_head_has_no_prefix(checkpoint, tmp_path):
+    checkpoint[0].model.save_pretrained(tmp_path)
+    assert "decoder.embed_tokens.weight" in load_file(tmp_path / "model.safetensors")
+    assert equal(load_whisper(tmp_path), load_whisper(checkpoint[1]))
+
+
+def test_a_table_of_scores_of_its_own_is_refused_and_the_same_one_again_is_not(
+    checkpoint, tmp_path
+):
+    _, folder = checkpoint
+    tensors = load_file(folder / "model.safetensors")
+    table = tensors["model.decoder.embed_tokens.weight"]
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    save_file(tensors | {"proj_out.weight": table.copy()}, tmp_path / "model.safetensors")
+    assert equal(load_whisper(tmp_path), load_whisper(folder))
+    save_file(tensors | {"proj_out.weight": table * 1.001}, tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match=r"'proj_out.weight' to be .*found other numbers"):
+        load_whisper(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("frames", "tokens", "message"),
+    [
+        ((1, 12, 8), np.zeros((1, 11), np.int32), r"tokens \(1, at most 10\), found \(1, 11\)"),
+        ((1, 13, 8), np.zeros((1, 7), np.int32), r"\(B, 1 to 12, 8\), found \(1, 13, 8\)"),
+        ((1, 0, 8), np.zeros((1, 7), np.int32), r"\(B, 1 to 12, 8\), found \(1, 0, 8\)"),
+        ((1, 8, 12), np.zeros((1, 7), np.int32), r"found \(1, 8, 12\); the channels stand first"),
+        ((1, 12, 7), np.zeros((1, 7), np.int32), r"\(B, 1 to 12, 8\), found \(1, 12, 7\)"),
+        ((1, 12, 8), np.full((1, 7), 50, np.int32), "ids from 0 to 49, found 50 to 50"),
+        ((1, 12, 8), np.full((1, 7), -1, np.int32), "ids from 0 to 49, found -1 to -1"),
+    ],
+)
+def test_what_whisper_has_no_positions_channels_or_tokens_for_is_refused(
+    frames, tokens, message, whisper
+):
+    with pytest.raises(UsageError, match=message):
+        whisper(jnp.ones(frames), jnp.asarray(tokens))
+    if "ids" not in message:
+        with pytest.raises(UsageError, match=message):
+            jax.jit(whisper)(jnp.ones(frames), jnp.asarray(tokens))
+
+
+def test_as_many_tokens_and_frames_as_there_are_positions_are_scored(whisper):
+    for frames in (12, 5):
+        logits = jax.jit(whisper)(jnp.ones((1, frames, 8)), jnp.ones((1, 10), jnp.int32))
+        assert np.isfinite(logits).all()
 
 
 def test_a_tcn_learns_two_tasks_from_the_same_input_on_a_frozen_whisper(checkpoint, inputs):
@@ -131,6 +212,7 @@ def test_a_tcn_learns_two_tasks_from_the_same_input_on_a_frozen_whisper(checkpoi
         ("config.json", {"scale_embedding": True}, "expected scale_embedding False, found True"),
         ("config.json", {"activation_function": "relu"}, "activation_function 'gelu'"),
         ("config.json", {"d_model": "16"}, "expected a size for d_model, found '16'"),
+        ("config.json", {"encoder_attention_heads": 3}, "heads that divide d_model 16, found 3"),
         ("config.json", {"encoder_layers": 10**6}, "tensors of 1000001 layers, found"),
         ("config.json", {"encoder_layers": 3}, "missing tensor 'model.encoder.layers.2"),
         ("config.json", {"vocab_size": 51}, r"embed_tokens.weight': expected \(\(51, 16\)"),
