@@ -131,6 +131,10 @@ class Pretrained:
     def _searches(self) -> Searches:
         return Searches(self.model, self.decoding)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: all but the searches, which are compiled."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     def _require_short(self, given: Inputs) -> None:
         """Raise UsageError on an input that is longer than what was trained on, or fits memory."""
         spoken = given.task.source == "speech"

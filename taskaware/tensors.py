@@ -42,7 +42,12 @@ def tensor_files(folder: Path) -> dict[str, Path]:
             shards have.
     """
     weights, index = folder / _WEIGHTS, folder / _INDEX
-    if weights.exists() or not index.exists():
+    if not weights.exists() and not index.exists():
+        raise UsageError(
+            f"{folder}: expected {_WEIGHTS} or {_INDEX}, found neither; weights of another format "
+            "are saved anew with save_pretrained of transformers"
+        )
+    if weights.exists():
         return dict.fromkeys(tensor_names(weights), weights)
     named = load_object(index).get("weight_map")
     if not isinstance(named, dict) or not named:

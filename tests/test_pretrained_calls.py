@@ -1,6 +1,8 @@
 """Calls of a shared model: what a second one costs, how long inputs are searched, and limits."""
 
+import copy
 import dataclasses
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +92,12 @@ def test_weights_that_change_between_two_calls_are_noticed(tmp_path):
     table = called.model.embedding.table_VD
     table[...] = table[...][::-1]
     assert called(WORDS, task="mt") == dataclasses.replace(called)(WORDS, task="mt") != after
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_model_that_was_called_can_be_copied(again, model):
+    written = model(WORDS, task="mt")
+    assert again(model)(WORDS, task="mt") == written
 
 
 # Long inputs.

@@ -75,7 +75,7 @@ def test_shards_are_found_by_their_index_unless_there_is_one_file(sharded):
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"model\.safetensors: not a safetensors file"):
+    with pytest.raises(UsageError, match=r"or model\.safetensors\.index\.json, found neither"):
         tensor_files(tmp_path)
 
 
