@@ -22,11 +22,11 @@ import numpy as np
 from flax import nnx
 
 from taskaware.config import Decoding, Model, Task
-from taskaware.data.features import MEL_CHANNELS
 from taskaware.data.inputs import Inputs
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.decode import Searches, search_bytes
 from taskaware.digests import sha256
+from taskaware.dims import FRAMES_PER_SECOND
 from taskaware.errors import RunError, UsageError, require_known
 from taskaware.model.build import abstract_for
 from taskaware.model.seq2seq import Seq2Seq
@@ -67,11 +67,6 @@ class _Config:
         for limit in (self.max_seconds, self.max_tokens):
             if limit is not None and not limit > 0:
                 raise UsageError(f"max_seconds, max_tokens: expected positive, found {limit}")
-        if self.model.mel_channels != MEL_CHANNELS:
-            raise UsageError(
-                f"model.mel_channels: expected {MEL_CHANNELS}, which speech is given as, found "
-                f"{self.model.mel_channels}"
-            )
 
 
 @dataclass(frozen=True)
@@ -138,7 +133,7 @@ class Pretrained:
     def _require_short(self, given: Inputs) -> None:
         """Raise UsageError on an input that is longer than what was trained on, or fits memory."""
         spoken = given.task.source == "speech"
-        scale, unit = (100, "s") if spoken else (1, "tokens")
+        scale, unit = (FRAMES_PER_SECOND, "s") if spoken else (1, "tokens")
         limit = self.max_seconds if spoken else self.max_tokens
         for place, length in enumerate(given.length_B.tolist()):
             where = f"task {given.task.name!r}: input {place}: expected"
@@ -165,7 +160,7 @@ class Pretrained:
     def _bytes(self, given: Inputs, length: int) -> int:
         """Return what a row of some length takes in a search."""
         config = self.model.config
-        stride = 2 ** len(config.cnn_channels) if given.task.source == "speech" else 1
+        stride = config.stride if given.task.source == "speech" else 1
         return search_bytes(config, self.decoding, -(-length // stride))
 
     def save_pretrained(self, folder: str | Path) -> None:

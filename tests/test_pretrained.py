@@ -250,10 +250,7 @@ BIAS = "decoder.0.feed_forward.up.bias"
         (edited("config.json", lambda c: c["model"].update(decoder_layers=3)), "missing tensor"),
         (edited("config.json", lambda c: c["model"].update(decoder_layers=10**9)), "10+ layers in"),
         (edited("config.json", lambda c: c["model"].update(d_model=2**62)), "not the weights of"),
-        (
-            edited("config.json", lambda c: c["model"].update(mel_channels=40)),
-            "channels: expected 80",
-        ),
+        (edited("config.json", lambda c: c["model"].update(mels=40)), "unknown key 'mels'"),
         (edited("config.json", lambda c: c.update(max_tokens=0)), "max_tokens: expected positive"),
         (edited("config.json", lambda c: c["model"].update(d_ff=2**40)), "'[^']+': expected"),
         (edited("config.json", lambda c: c["model"].update(conditioning="vanilla")), "unless cond"),

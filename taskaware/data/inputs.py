@@ -9,10 +9,10 @@ from jaxtyping import Int16
 from taskaware.config import Task
 from taskaware.data.buckets import rounded
 from taskaware.data.collate import pad
-from taskaware.data.features import MEL_CHANNELS, WINDOW, log_mel, normalize, num_frames
+from taskaware.data.features import WINDOW, log_mel, normalize, num_frames
 from taskaware.data.tasks import TokenRows, input_text
 from taskaware.data.tokenizer import Tokenizer
-from taskaware.dims import Batch, Speech
+from taskaware.dims import MEL_CHANNELS, Batch, Speech
 from taskaware.errors import UsageError
 
 _MOST_CLIPPED = 0.01
