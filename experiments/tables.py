@@ -16,6 +16,8 @@ from typing import Any
 
 from reproduce import HERE, RESULTS, TABLES
 
+from taskaware.evaluate import measure_of
+
 README = HERE.parent / "README.md"
 WIDTH = 100
 
@@ -62,15 +64,18 @@ def scores(found: list[dict[str, Any]]) -> dict[str, str]:
 
     Where a row has several runs, each is asked for the task that it is named after.
     """
-    names = [n for run in found[0]["results"].values() for n in run]
+    tasks = [
+        (task["name"], task["metric"])
+        for run in found[0]["results"]
+        for task in found[0]["experiments"][run]["tasks"]
+    ]
     columns = {}
-    for name in dict.fromkeys(n for n in names if n.endswith(("_bleu", "_wer"))):
-        task, metric = name.rsplit("_", 1)
-        values = [_run(result, task)[name] for result in found]
-        columns[f"{task.upper().replace('_', ' ')} {metric.upper()}"] = _spread(values)
+    for task, metric in dict.fromkeys(tasks):
+        values = [_run(result, task)[f"{task}_{metric}"] for result in found]
+        columns[f"{task.upper().replace('_', ' ')} {measure_of(metric).name}"] = _spread(values)
     confused = [_confusion(result) for result in found]
     if all(value is not None for value in confused):
-        columns["confusion %"] = _spread([value for value in confused if value is not None])
+        columns["confusion %"] = _spread(confused)
     return columns
 
 
@@ -190,9 +195,12 @@ def _confusion(result: dict[str, Any]) -> float | None:
     return None if None in own else statistics.mean(own)
 
 
-def _spread(values: list[float]) -> str:
-    mean = f"{statistics.mean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
+def _spread(values: list[float | None]) -> str:
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return "–"
+    mean = f"{statistics.mean(numbers):.1f}"
+    return mean if len(numbers) == 1 else f"{mean} ± {statistics.stdev(numbers):.1f}"
 
 
 if __name__ == "__main__":

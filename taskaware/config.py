@@ -8,20 +8,27 @@ from typing import Any, Literal
 
 from taskaware.errors import UsageError, require_known
 
+Metric = Literal["bleu", "wer", "cer"]
+_WITHOUT_SPACES = "zh zho cmn yue wuu hak nan ja jpn th tha lo lao km khm my mya bo bod".split()
+
+
+def has_spaces(language: str) -> bool:
+    """Return whether a language, by its ISO 639 code, is written with spaces between words."""
+    return re.split("[-_]", language.lower())[0] not in _WITHOUT_SPACES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What goes in and what must come out.
 
-    Speech translation is speech → translation, recognition speech → transcript, machine
-    translation text → translation.
+    ST is speech → translation, ASR speech → transcript, MT text → translation.
     """
 
     name: str
     source: Literal["speech", "text"]
     target: Literal["transcript", "translation"]
-    metric: Literal["bleu", "wer"]
-    """The paper scores translations by BLEU and transcripts by WER (§3.2)."""
+    metric: Metric
+    """BLEU of translations, WER of transcripts (paper §3.2), CER where no spaces part words."""
     source_language: str = "en"
     target_language: str = "de"
     """Language of the translation; unused by a transcript."""
@@ -35,11 +42,13 @@ class Task:
     vectors of all of them for decoding; 0 for all, and ``decoding.examples``."""
 
     def __post_init__(self):
-        """Raise UsageError on a name that cannot be part of a file's name, or a spoken prefix."""
+        """Raise UsageError on a name no file can have, a spoken prefix, or no words to count."""
         _require_not_negative(self, "max_examples")
         _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
         text = self.source == "text" or not self.prefix
         _require(text, self, "prefix", "none before speech, which has no text to put it before")
+        ok = self.metric != "wer" or has_spaces(self.output_language)
+        _require(ok, self, "metric", f"cer, as {self.output_language} has no spaces between words")
 
     @property
     def output_language(self) -> str:
@@ -69,9 +78,8 @@ class FiLMConfig:
     """D3: one γ, β for everything (the letter of eq. 6); one for either side, encoder and decoder;
     one for each block; or one plus an offset a block, learned from zero, that is every task's."""
     init: Literal["task_distinct", "zero", "lecun"] = "task_distinct"
-    """How t starts. task_distinct: γ part 0, β part random, so confusable tasks differ from the
-    first step and γ^L stays 1. zero: exactly the identity when γ = 1 + t, for trained weights.
-    lecun: both parts random."""
+    """How t starts. task_distinct: γ part 0, β part random, so tasks differ from the first step and
+    γ^L stays 1. zero: the identity when γ = 1 + t, for trained weights. lecun: both random."""
     adapter_width: int = 16
     """Hidden units of an adapter."""
     open_share: float = 0.5
@@ -120,8 +128,7 @@ class Model:
     """Norm before each branch plus one at the end of each stack, or after each residual."""
     dropout: float = 0.1
     cnn_channels: tuple[int, ...] = (64, 64, 64)
-    """Of each convolution; each halves time and frequency, so the first ones cost most. The paper
-    has three (§3.2) and does not state their channels."""
+    """Of each convolution, which halves time and frequency; the paper names three (§3.2) alone."""
     conditioning: Literal["vanilla", "explicit", "implicit", "tokens"] = "implicit"
     """No task information; a one-hot task id (eq. 1); an example of the task (eq. 2-5); or the
     task's tokens, as <|de|><|translate|>, before what the decoder writes (Whisper's manner)."""
@@ -135,9 +142,8 @@ class Model:
     scan: bool = False
     """Compile one block and loop over it: less to compile, the same numbers and parameters."""
     remat: Literal["none", "minimal", "full"] = "none"
-    """What a block computes again for the gradient instead of keeping it: nothing; all but the
-    products with its weights; or all, from its input alone. The same numbers in less memory; on
-    CPUs only with scan."""
+    """What a block computes again for the gradient, to save memory: nothing; all but the products
+    with its weights; or all, from its input alone. The numbers stay; on CPUs only with scan."""
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
@@ -215,17 +221,14 @@ class Batching:
 
 @dataclass(frozen=True, kw_only=True)
 class SpecAugment:
-    """Masks over the log-mel frames of training speech (Park et al. 2019); none by default.
-
-    The widths are those of its strongest policy, SS, whose numbers of masks are 2 and 2.
-    """
+    """Masks over log-mel frames of training speech (Park et al. 2019; widths of policy SS)."""
 
     frequency_masks: int = 0
-    """Bands of neighboring channels put to zero in each utterance."""
+    """Bands of neighboring channels put to zero in each utterance; 2 in policy SS."""
     frequency_width: int = 27
     """Channels that a band may have: F."""
     time_masks: int = 0
-    """Stretches of neighboring frames put to zero."""
+    """Stretches of neighboring frames put to zero; 2 in policy SS."""
     time_width: int = 70
     """Frames, of 10 ms, that a stretch may have: T."""
     time_share: float = 0.2
@@ -355,8 +358,8 @@ class Experiment:
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
         _require_positive(self, "log_every", "save_every", "keep", "max_skipped")
-        enough = self.steps >= (not self.start_from)
-        _require(enough, self, "steps", "positive, or 0 where start_from is set")
+        ok = self.steps >= (not self.start_from)
+        _require(ok, self, "steps", "positive, or 0 where start_from is set")
         learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
         ok = not self.frozen or (learns and self.start_from != "")
         _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")

@@ -14,10 +14,11 @@ from taskaware.config import Batching, Experiment, Task
 from taskaware.data.batches import rows_a_batch
 from taskaware.data.corpora.base import PreparedCorpus, Row
 from taskaware.data.features import SAMPLE_RATE, num_frames
-from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, serves
+from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, output_text, serves
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import FRAMES_PER_SECOND
 from taskaware.errors import UsageError
+from taskaware.evaluate import measure_of
 from taskaware.fine_tuning import refuse_other_parameters
 from taskaware.model.build import abstract_for
 from taskaware.modulation.film import TCNParam
@@ -56,7 +57,7 @@ def dry_run(experiment: Experiment, folder: Path, recipes: Mapping[str, str]) ->
     findings: list[Finding] = []
     devices = _devices(experiment, findings)
     examples = {}
-    for split in ("train", "validation") if experiment.validate_every else ("train",):
+    for split in _splits(experiment):
         examples[split] = _data(experiment, split, recipes, findings)
     tokenizer = _tokenizer(experiment, recipes, findings)
     params = _model(experiment, tokenizer, findings)
@@ -161,6 +162,18 @@ def _start(experiment: Experiment, tokenizer: Tokenizer | None, params: nnx.Stat
     return Finding(what, "it has a checkpoint")
 
 
+def _splits(experiment: Experiment) -> list[str]:
+    """Return what training reads, and what evaluation will if all tasks have it by now."""
+    splits = ["train", "validation"] if experiment.validate_every else ["train"]
+    with contextlib.suppress(UsageError):
+        if all(
+            any("test" in PreparedCorpus(folder).splits for folder in task.data)
+            for task in experiment.tasks
+        ):
+            splits.append("test")
+    return splits
+
+
 def _data(
     experiment: Experiment, split: str, recipes: Mapping[str, str], findings: list[Finding]
 ) -> dict[str, int]:
@@ -181,12 +194,11 @@ def _data(
             findings.append(Finding(what, _without(folder, error), False, command))
         else:
             findings.append(Finding(what, f"{split} {_amount(rows[folder])}"))
-    limits = experiment.batching if split == "train" else None
     examples = {}
     for task in experiment.tasks:
         if all(folder in rows for folder in used[task.name]):
             own = [row for folder in used[task.name] for row in rows[folder] if serves(row, task)]
-            finding, examples[task.name] = _examples(task, split, own, limits)
+            finding, examples[task.name] = _examples(task, split, own, experiment.batching)
             findings.append(finding)
     return examples
 
@@ -204,22 +216,27 @@ def _recipe(folder: str, users: Sequence[Task]) -> str:
     )
 
 
-def _examples(
-    task: Task, split: str, rows: Sequence[Row], limits: Batching | None
-) -> tuple[Finding, int]:
-    """Say how many of the rows that serve a task training would take."""
-    what, kept = f"task {task.name}", rows
+def _examples(task: Task, split: str, rows: Sequence[Row], limits: Batching) -> tuple[Finding, int]:
+    """Say how many of the rows that serve a task training would take, or evaluation could score."""
+    what, kept, asides = f"task {task.name}", rows, []
     if split != "train":
         what += f" ({split})"
-    if limits is not None and task.source == "speech":
+    if task.source == "speech":
         longest = limits.max_seconds * FRAMES_PER_SECOND
         kept = [row for row in rows if 0 < num_frames(row.num_samples) <= longest]
-    if limits is not None and rows and not kept:
+    long = len(rows) - len(kept)
+    if split == "train" and rows and not kept:
         return Finding(what, _without(f"task {task.name!r}", nothing_short(task, limits)), False), 0
     if not rows:
         return Finding(what, _without(f"task {task.name!r}", nothing_serves(task, split)), False), 0
-    left_out = f"; {len(rows) - len(kept):,} too long, left out" if len(kept) < len(rows) else ""
-    return Finding(what, f"{split} {_amount(kept, task.source)}{left_out}"), len(kept)
+    if split == "train":
+        asides = [f"{long:,} too long, left out"] if long else []
+    else:
+        kept, normalize = rows, measure_of(task.metric).normalize
+        empty = sum(not normalize(output_text(row, task)).strip() for row in rows)
+        asides += [f"{long:,} longer than training takes"] if long else []
+        asides += [f"{empty:,} with nothing to score, left out of the score"] if empty else []
+    return Finding(what, "; ".join([f"{split} {_amount(kept, task.source)}", *asides])), len(kept)
 
 
 def _amount(rows: Sequence[Row], source: str = "speech") -> str:

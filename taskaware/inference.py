@@ -1,7 +1,7 @@
 """A trained model at work: task embeddings, and the text of every example of a split."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -20,6 +20,16 @@ from taskaware.model.seq2seq import Seq2Seq
 
 _ROWS = 32
 """Examples embedded together."""
+
+
+def tell_long(tasks: Sequence[TaskExamples], tell: Callable[[str], None]) -> None:
+    """Tell how many of each task's examples are longer than what training takes, if any are."""
+    for examples in tasks:
+        if count := int((examples.relative_length > 1).sum()):
+            tell(
+                f"{examples.task.name}: {count} of {len(examples.rows)} are longer than training "
+                "takes (batching.max_seconds, max_tokens); they are decoded in smaller batches"
+            )
 
 
 class TaskEmbeddings(NamedTuple):

@@ -13,7 +13,8 @@ from taskaware.data.corpora.labelled import Labelled
 from taskaware.data.corpora.write import OnShard, claim, prepare_corpus
 from taskaware.data.tasks import Recordings, TaskExamples, serves
 from taskaware.errors import UsageError
-from taskaware.inference import n_best
+from taskaware.inference import n_best, tell_long
+from taskaware.report import say
 from taskaware.run import Run
 from taskaware.training import embeddings_of, restore
 
@@ -82,11 +83,16 @@ def _translate(
 ) -> tuple[list[int], list[list[str]]]:
     """Return which rows a task can translate, and their translations."""
     index = run.experiment.tasks.index(run.experiment.task(name))
-    # As a task that repeats its source: it needs no reference.
+    # As a task that repeats its source: it needs no reference, and no metric.
     unlabelled = dataclasses.replace(
-        run.experiment.tasks[index], target="transcript", data=(str(corpus.directory),)
+        run.experiment.tasks[index],
+        target="transcript",
+        metric="cer",
+        data=(str(corpus.directory),),
     )
-    examples = TaskExamples(unlabelled, [Recordings(corpus, split)], split, run.tokenizer)
+    recordings, limits = [Recordings(corpus, split)], run.experiment.batching
+    examples = TaskExamples(unlabelled, recordings, split, run.tokenizer, limits, keep_long=True)
+    tell_long([examples], say)
     model, steps = restore(run)
     embeddings = embeddings_of(run, model, steps)
     decoding = run.experiment.decoding

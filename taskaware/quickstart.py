@@ -1,6 +1,7 @@
 """The whole way once, on the embedded corpus: build, train three models, score, draw."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from taskaware.data.corpora.toy import Toy
 from taskaware.data.corpora.write import prepare_corpus
 from taskaware.data.tokenizer import train_tokenizer
 from taskaware.machine import cpu_count
-from taskaware.report import console, results_table, say, shard_counter
+from taskaware.report import console, number, results_table, say, score_of, shard_counter
 from taskaware.results import draw_embeddings, score
 from taskaware.run import devices_line, mesh_of, start, write_json
 from taskaware.training import train
@@ -52,11 +53,11 @@ def quickstart(out: Path, steps: int, seed: int) -> list[dict[str, Any]]:
         run = start(experiment, out / "runs" / conditioning)
         train(run)
         rows.append(score(run))
-        say(_line(rows[-1]))
+        say(_line(rows[-1], base.tasks))
         if conditioning == "implicit":
             draw_embeddings(run, out)
         write_json(out / "results.json", rows)
-    console.print(results_table(rows))
+    console.print(results_table(rows, base.tasks))
     say(f"{out}: results.json, task_embeddings.png, hypotheses and checkpoints under runs/")
     return rows
 
@@ -90,8 +91,6 @@ def _corpus(folder: Path, seed: int) -> PreparedCorpus:
         return prepare_corpus(corpus, folder, workers=cpu_count(), on_shard=tell)
 
 
-def _line(row: dict[str, Any]) -> str:
-    scores = " ".join(
-        f"{key.replace('_', ' ')} {row[key]:.1f}" for key in row if key.endswith(("_bleu", "_wer"))
-    )
-    return f"{row['conditioning']}: {scores} confusion {row['confusion']['mean']:.1f} %"
+def _line(row: dict[str, Any], tasks: Sequence[Task]) -> str:
+    scores = " ".join(f"{task.name} {task.metric} {number(score_of(row, task))}" for task in tasks)
+    return f"{row['conditioning']}: {scores} confusion {number(row['confusion']['mean'])} %"

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from taskaware.config import Task
 from taskaware.data.corpora.check import Summary
+from taskaware.evaluate import measure_of
 from taskaware.train.loop import Progress
 
 console = Console(highlight=False, soft_wrap=True)
@@ -144,21 +146,29 @@ def eta(at: Progress) -> str:
     return f"{left // 60}:{left % 60:02d}"
 
 
-def results_table(rows: list[dict[str, Any]]) -> Table:
-    """Return scores as a table: a row a model, a column a metric."""
+def score_of(row: dict[str, Any], task: Task) -> float | None:
+    """Return a task's score in a row of ``results.json``; None where nothing could be scored."""
+    return row.get(f"{task.name}_{task.metric}")
+
+
+def number(value: float | None) -> str:
+    """Return a score or a share as tables show it."""
+    return "–" if value is None else f"{value:.1f}"
+
+
+def results_table(rows: list[dict[str, Any]], tasks: Sequence[Task]) -> Table:
+    """Return scores as a table: a row a model, a column a task."""
     table = Table(title="held-out sentences", title_justify="left")
     table.add_column("conditioning")
-    names = [name for name in rows[0] if name.endswith(("_bleu", "_wer"))]
-    for name in names:
-        task, metric = name.rsplit("_", 1)
-        table.add_column(f"{task} {metric.upper()}", justify="right")
+    for task in tasks:
+        table.add_column(f"{task.name} {measure_of(task.metric).name}", justify="right")
     for name in ("confusion %", "parameters", "of the TCN", "steps", "seconds"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
             row["conditioning"],
-            *[f"{row[name]:.1f}" for name in names],
-            f"{row['confusion']['mean']:.1f}" if row["confusion"] else "–",
+            *[number(score_of(row, task)) for task in tasks],
+            number(row["confusion"].get("mean")),
             f"{row['parameters']:,}",
             f"{row['tcn_parameters']:,}",
             f"{row['train_steps']:,}",

@@ -11,11 +11,25 @@ from flax import nnx
 from taskaware.analysis import plot_embeddings, plot_forgetting, separation, tsne
 from taskaware.data.tasks import TaskExamples, output_text, serves_output
 from taskaware.errors import UsageError
-from taskaware.evaluate import Score, bleu, confusion, other_language_share, vocabulary, wer
-from taskaware.inference import TaskEmbeddings, decode_tasks, embed_examples, task_embeddings
+from taskaware.evaluate import (
+    Score,
+    confusion,
+    evaluated,
+    measure_of,
+    other_language_share,
+    vocabulary,
+)
+from taskaware.inference import (
+    TaskEmbeddings,
+    decode_tasks,
+    embed_examples,
+    task_embeddings,
+    tell_long,
+)
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.modulation.film import TCNParam
 from taskaware.pretrained import digest
+from taskaware.report import say, score_of
 from taskaware.run import Run, read_json, write_json, write_text
 from taskaware.task_vectors import TaskVector, TaskVectors
 from taskaware.train.state import count_parameters
@@ -28,32 +42,39 @@ there (paper §3.3.2)."""
 
 
 def score(run: Run, split: str = "test", selection: Selection = "newest") -> dict[str, Any]:
-    """Decode and score every task of a split; write results, hypotheses and references.
+    """Decode every task of a split, write hypotheses and references, then score them.
+
+    An example whose reference holds nothing to score is left out of the score and counted in
+    ``left_out``; a score, confusion or language share that nothing is left for is None.
 
     Returns:
         One row of the results table.
     """
     examples = run.examples(split)
     chosen = choose(run, selection)
+    tell_long(examples, say)
     decoded, params = _decode(run, examples, chosen)
-    scores: dict[str, float] = {}
-    signatures: dict[str, str] = {}
-    mixed: dict[str, float] = {}
-    foreign: dict[str, float] = {}
     for task, hypotheses in zip(examples, decoded, strict=True):
-        name, references = task.task.name, task.references()
-        measured = _measure(task, hypotheses)
-        scores[f"{name}_{task.task.metric}"] = measured.value
-        signatures[task.task.metric] = measured.signature
+        _write_lines(run.folder / f"{split}.{task.task.name}.hyp.txt", hypotheses)
+        _write_lines(run.folder / f"{split}.{task.task.name}.ref.txt", task.references())
+    scores: dict[str, float | None] = {}
+    signatures: dict[str, str | None] = {}
+    left_out: dict[str, int] = {}
+    mixed: dict[str, float | None] = {}
+    foreign: dict[str, float | None] = {}
+    for task, hypotheses in zip(examples, decoded, strict=True):
+        name, metric = task.task.name, task.task.metric
+        measured, left_out[name] = _measure(task, hypotheses)
+        scores[f"{name}_{metric}"] = measured and measured.value
+        signatures[name] = measured and measured.signature
+        if left_out[name]:
+            say(f"{name}: {left_out[name]} of {len(hypotheses)} hold nothing to score, left out")
         others = other_references(task, examples)
-        if any(others):
-            mixed[name] = confusion(hypotheses, references, others)
-            foreign[name] = _foreign_share(hypotheses, task, examples)
-        write_text(run.folder / f"{split}.{name}.hyp.txt", "".join(f"{h}\n" for h in hypotheses))
-        write_text(run.folder / f"{split}.{name}.ref.txt", "".join(f"{r}\n" for r in references))
+        mixed[name] = confusion(hypotheses, task.references(), others)
+        foreign[name] = _foreign_share(hypotheses, task, examples) if any(others) else None
     for measure in (mixed, foreign):
-        if measure:
-            measure["mean"] = float(np.mean(list(measure.values())))
+        values = [value for value in measure.values() if value is not None]
+        measure["mean"] = float(np.mean(values)) if values else None
     row = {
         "conditioning": run.experiment.model.conditioning,
         "strategy": run.experiment.strategy,
@@ -65,8 +86,8 @@ def score(run: Run, split: str = "test", selection: Selection = "newest") -> dic
         **scores,
         "confusion": mixed,
         "other_language_words": foreign,
-        "bleu_signature": signatures.get("bleu"),
-        "wer_normalizer": signatures.get("wer"),
+        "signatures": signatures,
+        "left_out": left_out,
         "train_steps": max(map(max, chosen)) // run.experiment.optimizer.accumulate,
         "seconds": training_seconds(run),
         "parameters": count_parameters(params),
@@ -75,8 +96,8 @@ def score(run: Run, split: str = "test", selection: Selection = "newest") -> dic
         "decoding": dataclasses.asdict(run.experiment.decoding),
     }
     path = run.folder / "results.json"
-    earlier = read_json(path, [])
-    kept = [old for old in earlier if (old["split"], old["selection"]) != (split, selection)]
+    key = (split, selection)
+    kept = [old for old in read_json(path, []) if (old["split"], old["selection"]) != key]
     write_json(path, [*kept, row])
     return row
 
@@ -107,36 +128,45 @@ def choose(run: Run, selection: Selection) -> list[tuple[int, ...]]:
             assert_never(selection)
 
 
-def regrets(run: Run, scores: dict[int, dict[str, float]]) -> dict[int, list[float]]:
+def regrets(run: Run, scores: dict[int, dict[str, float | None]]) -> dict[int, list[float]]:
     """Return each checkpoint's distance to every task's best score, in points of its metric."""
     regret: dict[int, list[float]] = {step: [] for step in scores}
     for task in run.experiment.tasks:
-        sign = 1 if task.metric == "bleu" else -1
-        best = max(sign * of_task[task.name] for of_task in scores.values())
-        for step, of_task in scores.items():
-            regret[step].append(best - sign * of_task[task.name])
+        gain = measure_of(task.metric).gain
+        # No score at any checkpoint, where no reference can be scored: none is better than others.
+        values = [gain * (of_task[task.name] or 0.0) for of_task in scores.values()]
+        for step, value in zip(scores, values, strict=True):
+            regret[step].append(max(values) - value)
     return regret
 
 
-def _validation_scores(run: Run, steps: Sequence[int]) -> dict[int, dict[str, float]]:
+def _validation_scores(run: Run, steps: Sequence[int]) -> dict[int, dict[str, float | None]]:
     """Return every task's validation score at every checkpoint, computed once and stored."""
     path = run.folder / "validation_scores.json"
     stored = read_json(path, {})
     scores = {int(step): of_task for step, of_task in stored.items() if int(step) in steps}
     examples = run.examples("validation")
+    tell_long(examples if set(steps) - set(scores) else [], say)
     for step in steps:
         if step not in scores:
             decoded, _ = _decode(run, examples, [(step,)] * len(examples))
-            scores[step] = {
-                task.task.name: _measure(task, hypotheses).value
+            measured = {
+                task.task.name: _measure(task, hypotheses)[0]
                 for task, hypotheses in zip(examples, decoded, strict=True)
             }
+            scores[step] = {name: score and score.value for name, score in measured.items()}
             write_json(path, scores)
     return scores
 
 
-def _measure(task: TaskExamples, hypotheses: list[str]) -> Score:
-    return (bleu if task.task.metric == "bleu" else wer)(hypotheses, task.references())
+def _measure(task: TaskExamples, hypotheses: list[str]) -> tuple[Score | None, int]:
+    metric, language = task.task.metric, task.task.output_language
+    return evaluated(metric, hypotheses, task.references(), language)
+
+
+def _write_lines(path: Path, texts: Sequence[str]) -> None:
+    """Write a line per text, whatever line ends it holds."""
+    write_text(path, "".join(" ".join(text.splitlines()) + "\n" for text in texts))
 
 
 def _decode(
@@ -168,10 +198,12 @@ def hypotheses(
         task: its name.
         split: of the prepared data.
         vectors: a file of task vectors, of which the task's, or the only one, is used.
-        warn: called with a line where that vector lies far from all that the run knows.
+        warn: called with a line where that vector lies far from all that the run knows, and where
+            examples are longer than what training takes.
     """
     index = [known.name for known in run.experiment.tasks].index(task)
     examples = {index: run.examples(split, only=task)[0]}
+    tell_long(list(examples.values()), warn)
     model, steps = restore(run)
     embeddings = embeddings_of(run, model, steps)
     if vectors is not None:
@@ -229,7 +261,8 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
 
     Returns:
         tasks, models ("before" and what each was tuned on), score and change of each by each:
-        points gained in the task's metric since before, so that lost ones are below zero.
+        points gained in the task's metric since before, so that lost ones are below zero. A task
+        without a score is left out.
 
     Source: backward transfer of Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory", here of
     one step; the paper's title promises it and no table of it has it.
@@ -239,13 +272,16 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
         known = run.experiment.tasks[: len(tasks)]  # others may have been added
         if [task.name for task in known] != [task.name for task in tasks]:
             raise UsageError(f"{run.folder}: its tasks are not those of {base.folder}")
-    signs = np.array([1.0 if task.metric == "bleu" else -1.0 for task in tasks])
     rows = [_scored(run, split) for run in (base, *tuned)]
-    score_MN = np.array([[row[f"{task.name}_{task.metric}"] for task in tasks] for row in rows])
-    change_MN = (score_MN - score_MN[:1]) * signs[None] + 0.0  # no "-0.0"
+    tasks = [task for task in tasks if all(score_of(row, task) is not None for row in rows)]
+    if not tasks:
+        raise UsageError(f"{base.folder}: no task has a score on {split}; choose another split")
+    gain_N = np.array([float(measure_of(task.metric).gain) for task in tasks])
+    score_MN = np.array([[score_of(row, task) for task in tasks] for row in rows], float)
+    change_MN = (score_MN - score_MN[:1]) * gain_N[None] + 0.0  # no "-0.0"
     models = ["before", *["+".join(run.experiment.train_on) or "all tasks" for run in tuned]]
     matrix = {
-        "tasks": [f"{task.name} {task.metric.upper()}" for task in tasks],
+        "tasks": [f"{task.name} {measure_of(task.metric).name}" for task in tasks],
         "models": models,
         "split": split,
         "score": score_MN.tolist(),
@@ -331,27 +367,34 @@ def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) 
 
 
 def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tuple[str, ...]]:
-    """Return, for each example, what the other tasks would have to make of the same input.
+    """Return, for each example, what tasks of another kind would have to make of the same input.
 
-    Inputs are the same if their texts are: another translation may stand in another row.
+    Another kind is another output language, or a transcript where this is a translation. What a
+    task of this kind, itself too, has for that input is right, and not among them. Inputs are the
+    same if their texts are: another translation may stand in another row.
     """
-    own = task.references()
-    found: list[dict[str, None]] = [{} for _ in own]
+
+    def kind(of: TaskExamples) -> tuple[str, str]:
+        return of.task.target, of.task.output_language
+
+    right: dict[str, dict[str, None]] = {}  # a dict keeps their order, each once
+    wrong: dict[str, dict[str, None]] = {}
     for other in tasks:
-        if other is task:
-            continue
-        outputs: dict[str, list[str]] = {}
+        outputs = right if kind(other) == kind(task) else wrong
         for row in {id(row): row for row in (*task.rows, *other.rows)}.values():
             if serves_output(row, other.task):
-                outputs.setdefault(row.source_text, []).append(output_text(row, other.task))
-        for index, row in enumerate(task.rows):
-            found[index] |= dict.fromkeys(outputs.get(row.source_text, ()))
-    return [tuple(text for text in f if text != own[i]) for i, f in enumerate(found)]
+                outputs.setdefault(row.source_text, {})[output_text(row, other.task)] = None
+    return [
+        tuple(text for text in wrong.get(source, ()) if text not in right.get(source, ()))
+        for source in (row.source_text for row in task.rows)
+    ]
 
 
-def _foreign_share(hypotheses: list[str], task: TaskExamples, tasks: list[TaskExamples]) -> float:
+def _foreign_share(
+    hypotheses: list[str], task: TaskExamples, tasks: list[TaskExamples]
+) -> float | None:
     language = task.task.output_language
     texts = {True: [], False: []}
     for other in tasks:
-        texts[other.task.output_language == language].extend(other.references())
+        texts[other.task.output_language == language] += other.references()
     return other_language_share(hypotheses, vocabulary(texts[True]), vocabulary(texts[False]))

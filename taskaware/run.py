@@ -49,9 +49,9 @@ class Run(NamedTuple):
 
     def examples(self, split: str, only: str | None = None) -> list[TaskExamples]:
         """Load every task's examples of a split, or one task's; training leaves long ones out."""
-        limits = self.experiment.batching if split == "train" else None
         tasks = [task for task in self.experiment.tasks if only in (None, task.name)]
-        return load_tasks(tasks, split, self.tokenizer, limits, self.experiment.seed)
+        limits, seed = self.experiment.batching, self.experiment.seed
+        return load_tasks(tasks, split, self.tokenizer, limits, seed, keep_long=split != "train")
 
     def fresh_model(self) -> Seq2Seq:
         """Build the experiment's model with new weights."""

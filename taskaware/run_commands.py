@@ -31,7 +31,7 @@ def evaluate(
 
     opened = open_run(run)
     say(devices_line(opened.experiment))
-    console.print(results_table([score(opened, split, select)]))
+    console.print(results_table([score(opened, split, select)], opened.experiment.tasks))
     say(f"{run}: results.json, {split}.*.hyp.txt, {split}.*.ref.txt")
 
 

@@ -15,8 +15,10 @@ from taskaware.data.corpora.base import PreparedCorpus, Row
 from taskaware.data.features import SAMPLE_RATE
 from taskaware.data.tasks import serves
 from taskaware.errors import UsageError
+from taskaware.evaluate import measure_of
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.pretrained import Pretrained
+from taskaware.report import number, score_of
 from taskaware.results import Selection, choose, task_vectors
 from taskaware.run import Run, read_json
 from taskaware.single_task import single_task
@@ -164,17 +166,14 @@ def _scores(run: Run, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> list[s
     lines = ["| split | task | metric | score | confusion % |", "|---|---|---|---|---|"]
     for row in rows:
         for task in tasks:
-            mixed = row["confusion"].get(task.name)
-            lines.append(
-                f"| {row['split']} | {task.name} | {task.metric.upper()} | "
-                f"{row[f'{task.name}_{task.metric}']:.1f} | "
-                f"{'–' if mixed is None else f'{mixed:.1f}'} |"
-            )
+            scores = number(score_of(row, task)), number(row["confusion"].get(task.name))
+            name = measure_of(task.metric).name
+            lines.append(f"| {row['split']} | {task.name} | {name} | {' | '.join(scores)} |")
     signatures = {
-        f"{metric.upper()}: `{row[key]}`"
+        f"{measure_of(task.metric).name}: `{signature}`"
         for row in rows
-        for metric, key in (("bleu", "bleu_signature"), ("wer", "wer_normalizer"))
-        if row[key]
+        for task in tasks
+        if (signature := row.get("signatures", {}).get(task.name))
     }
     decoding = rows[-1]["decoding"]
     return [

@@ -281,16 +281,27 @@ def evaluation_batches(
 ) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield (which examples, batch) over all examples once, or some, in few shapes.
 
+    Examples within the limits of training come in batches of ``size`` rows and at most ``buckets``
+    shapes. Of longer ones, each doubling of length is one more shape, of a quarter of the rows, at
+    least one, for attention takes memory by the square: rows times padded length is never above
+    ``size`` times the limit, nor attention above what it takes there, but for a row alone.
+
     The last batch of a bucket is filled up with its last example; the indices are of the rows
     that count.
     """
     wanted = np.arange(len(examples.rows)) if only is None else np.asarray(only)
-    for members in cut_by_length(examples, wanted, min(buckets, len(wanted))):
-        shape = shape_of([(examples, members)])
-        for start in range(0, len(members), size):
-            indices = members[start : start + size]
-            filled = [*indices.tolist(), *[int(indices[-1])] * (size - len(indices))]
-            yield indices, collate([(task_index, examples, filled)], shape)
+    doublings = np.ceil(np.log2(np.maximum(examples.relative_length[wanted], 1))).astype(int)
+    for doubling in np.unique(doublings).tolist():
+        part = wanted[doublings == doubling]
+        rows, count = size, min(buckets, len(part))
+        if doubling:
+            rows, count = max(1, min(size // 4**doubling, len(part))), 1
+        for members in cut_by_length(examples, part, count):
+            shape = shape_of([(examples, members)])
+            for start in range(0, len(members), rows):
+                indices = members[start : start + rows]
+                filled = [*indices.tolist(), *[int(indices[-1])] * (rows - len(indices))]
+                yield indices, collate([(task_index, examples, filled)], shape)
 
 
 def _sources(

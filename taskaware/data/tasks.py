@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Float32, Int32
 
 from taskaware.config import Batching, Task
 from taskaware.data.corpora.base import PreparedCorpus, Row
@@ -71,6 +71,8 @@ class TaskExamples:
         folder: of each, the place of the folder that it comes from among the task's.
         target: what must come out, as tokens.
         source_length: frames of a speech source, tokens of a text source.
+        relative_length: of each source or target, whichever is more, in lengths of what training
+            takes: longer ones are above 1; zeros where no limits are known.
         kept: the places of those that are used, in order.
         left_out: how many examples were too long, or too short for one frame.
     """
@@ -83,6 +85,8 @@ class TaskExamples:
         tokenizer: Tokenizer,
         limits: Batching | None = None,
         seed: int = 0,
+        *,
+        keep_long: bool = False,
     ):
         self.task = task
         self._place: list[tuple[Recordings, int]] = []
@@ -106,11 +110,16 @@ class TaskExamples:
         else:
             frames = [num_frames(row.num_samples) for row in self.rows]
             self.source_length = np.array(frames, np.int32)
+        self.relative_length = np.zeros(len(self.rows))
         self.kept = np.arange(len(self.rows))
         if limits is not None:
-            self.kept = self.kept[self._within(limits)]
+            self.relative_length = self._relative_length(limits)
+            if not keep_long:
+                self.kept = np.flatnonzero((self.relative_length <= 1) & (self.source_length > 0))
+                if not len(self.kept):
+                    raise nothing_short(task, limits)
         self.left_out = len(self.rows) - len(self.kept)
-        if limits is not None and 0 < task.max_examples < len(self.kept):
+        if limits is not None and not keep_long and 0 < task.max_examples < len(self.kept):
             # The first so many in a random order, so that more examples hold those of fewer.
             drawn = np.random.default_rng(seed).permutation(self.kept)[: task.max_examples]
             self.kept = np.sort(drawn)
@@ -132,14 +141,11 @@ class TaskExamples:
         recordings, position = self._place[index]
         return recordings.frames(position)
 
-    def _within(self, limits: Batching) -> np.ndarray:
+    def _relative_length(self, limits: Batching) -> Float[np.ndarray, " examples"]:
         spoken = self.task.source == "speech"
         longest = limits.max_seconds * FRAMES_PER_SECOND if spoken else limits.max_tokens
-        ok = (self.target.length <= limits.max_tokens) & (self.source_length > 0)
-        ok &= self.source_length <= longest
-        if not ok.any():
-            raise nothing_short(self.task, limits)
-        return ok
+        target = self.target.length / limits.max_tokens
+        return np.maximum(self.source_length / longest, target)
 
 
 def load_tasks(
@@ -148,12 +154,15 @@ def load_tasks(
     tokenizer: Tokenizer,
     limits: Batching | None = None,
     seed: int = 0,
+    *,
+    keep_long: bool = False,
 ) -> list[TaskExamples]:
     """Load every task's examples of a split; a folder that several tasks share is opened once.
 
     A folder without the split, as augmented speech has only train, adds nothing to a task that
-    finds it in another one. With limits, as for training, ``seed`` draws those of a task that
-    takes no more than some.
+    finds it in another one. With limits, as for training, what is beyond them is left out, and
+    ``seed`` draws those of a task that takes no more than some; with ``keep_long``, as for
+    evaluation, all are kept and the limits only tell which are long.
 
     Raises:
         UsageError: a folder is not prepared data, none of a task's has the split, or there is no
@@ -163,7 +172,9 @@ def load_tasks(
     used = [folders_with(split, task, corpora) for task in tasks]
     opened = {f: Recordings(corpora[f], split) for folders in used for f in folders}
     return [
-        TaskExamples(task, [opened[folder] for folder in folders], split, tokenizer, limits, seed)
+        TaskExamples(
+            task, [opened[f] for f in folders], split, tokenizer, limits, seed, keep_long=keep_long
+        )
         for task, folders in zip(tasks, used, strict=True)
     ]
 
