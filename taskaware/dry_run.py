@@ -217,26 +217,28 @@ def _recipe(folder: str, users: Sequence[Task]) -> str:
 
 
 def _examples(task: Task, split: str, rows: Sequence[Row], limits: Batching) -> tuple[Finding, int]:
-    """Say how many of the rows that serve a task training would take, or evaluation could score."""
-    what, kept, asides = f"task {task.name}", rows, []
-    if split != "train":
-        what += f" ({split})"
-    if task.source == "speech":
-        longest = limits.max_seconds * FRAMES_PER_SECOND
-        kept = [row for row in rows if 0 < num_frames(row.num_samples) <= longest]
-    long = len(rows) - len(kept)
-    if split == "train" and rows and not kept:
-        return Finding(what, _without(f"task {task.name!r}", nothing_short(task, limits)), False), 0
-    if not rows:
-        return Finding(what, _without(f"task {task.name!r}", nothing_serves(task, split)), False), 0
+    """Say how many of the rows that serve a task training takes, or evaluation can score."""
+    what = f"task {task.name}" if split == "train" else f"task {task.name} ({split})"
+    missing = None if rows else nothing_serves(task, split)
+    asides: dict[str, int] = {}
+    longest = FRAMES_PER_SECOND * limits.max_seconds
+    shares = [num_frames(row.num_samples) / longest for row in rows]
+    if task.source == "text":
+        shares = [1.0] * len(rows)  # what is too long in tokens is seen when training begins
     if split == "train":
-        asides = [f"{long:,} too long, left out"] if long else []
+        kept = [row for row, share in zip(rows, shares, strict=True) if 0 < share <= 1]
+        asides["too long, left out"] = len(rows) - len(kept)
+        if rows and not kept:
+            missing = nothing_short(task, limits)
     else:
         kept, normalize = rows, measure_of(task.metric).normalize
+        asides["longer than training takes"] = sum(share > 1 for share in shares)
         empty = sum(not normalize(output_text(row, task)).strip() for row in rows)
-        asides += [f"{long:,} longer than training takes"] if long else []
-        asides += [f"{empty:,} with nothing to score, left out of the score"] if empty else []
-    return Finding(what, "; ".join([f"{split} {_amount(kept, task.source)}", *asides])), len(kept)
+        asides["hold nothing to score, left out of the score"] = empty
+    if missing is not None:
+        return Finding(what, _without(f"task {task.name!r}", missing), False), 0
+    counted = [f"{count:,} {aside}" for aside, count in asides.items() if count]
+    return Finding(what, "; ".join([f"{split} {_amount(kept, task.source)}", *counted])), len(kept)
 
 
 def _amount(rows: Sequence[Row], source: str = "speech") -> str:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from command_line import get_ready, refused, taskaware, tiny
+from command_line import ENGLISH, get_ready, refused, taskaware, tiny
 
 from taskaware import inference
 from taskaware.config import Decoding
@@ -82,6 +82,18 @@ def test_the_command_writes_the_same(folder, tmp_path):
     teachers = [(open_run(folder / f"run{seed}"), "mt") for seed in (0, 1)]
     expected = pseudo_label(folder / "corpus", teachers, tmp_path / "same", top=3)
     assert PreparedCorpus(tmp_path / "out").rows("train") == expected.rows("train")
+
+
+def test_a_teacher_s_metric_may_be_one_that_its_source_language_does_not_have(folder, tmp_path):
+    texts = [f"zero {word}" for word in ENGLISH]
+    rows = [Example(text, np.ones(800, np.int16), "", text, "", "zh", "", "c") for text in texts]
+    prepare("c", lambda: {"train": [lambda: rows]}, tmp_path / "chinese")
+    run = open_run(folder / "run0")
+    mt = dataclasses.replace(run.experiment.tasks[2], metric="wer", source_language="zh")
+    tasks = (*run.experiment.tasks[:2], mt)
+    run = run._replace(experiment=dataclasses.replace(run.experiment, tasks=tasks))
+    corpus = pseudo_label(tmp_path / "chinese", [(run, "mt")], tmp_path / "out", top=3)
+    assert {row.target_language for row in corpus.rows("train")} == {"de"}
 
 
 def test_a_folder_that_is_taken_is_refused_before_anything_is_translated(folder, monkeypatch):

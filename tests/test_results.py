@@ -76,6 +76,18 @@ def test_regret_is_how_far_a_checkpoint_is_from_each_task_s_best(runs):
     assert regrets(run, scores) == {2: [4, 10, 1], 3: [0, 0, 11], 4: [2, 5, 0]}
 
 
+def test_less_is_better_of_errors_and_a_task_without_a_score_has_no_regret(runs):
+    run = open_run(runs / "base")
+    st, asr, mt = run.experiment.tasks
+    tasks = (st, dataclasses.replace(asr, metric="cer"), mt)
+    run = run._replace(experiment=dataclasses.replace(run.experiment, tasks=tasks))
+    scores = {
+        2: {"st": None, "asr": 50.0, "mt": 30.0},
+        3: {"st": None, "asr": 40.0, "mt": 20.0},
+    }
+    assert regrets(run, scores) == {2: [0, 10, 0], 3: [0, 0, 10]}
+
+
 SCORES = {
     "2": {"st": 10.0, "asr": 50.0, "mt": 30.0},
     "3": {"st": 14.0, "asr": 40.0, "mt": 20.0},
@@ -305,3 +317,24 @@ def test_the_same_input_is_found_in_other_rows_and_corpora():
     both = [german, romanian]
     assert other_references(german, both) == [(), ("nu", "ba nu"), ()]
     assert other_references(romanian, both) == [("nein",), (), ("nein",)]
+
+
+def test_right_answers_of_the_same_kind_of_task_are_not_confused_with():
+    texts = [
+        ("Thank you.", "Danke."),
+        ("Thank you.", "Vielen Dank."),
+        ("OK.", "OK."),
+        ("no", "nein"),
+    ]
+    rows = [Row(f"{i}", 8000, "", *text, "en", "de", "c") for i, text in enumerate(texts)]
+    kinds = {"st": ("speech", "translation"), "mt": ("text", "translation")}
+    kinds["asr"] = ("speech", "transcript")
+    st, mt, asr = (
+        Examples(Task(name=name, source=source, target=target, metric="bleu"), rows)
+        for name, (source, target) in kinds.items()
+    )
+    assert other_references(st, [st, mt]) == [(), (), (), ()]
+    heard = [("Thank you.",), ("Thank you.",), (), ("no",)]  # OK. is right of either
+    assert other_references(st, [st, mt, asr]) == heard
+    german = [("Danke.", "Vielen Dank."), ("Danke.", "Vielen Dank."), (), ("nein",)]
+    assert other_references(asr, [st, mt, asr]) == german

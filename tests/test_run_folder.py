@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command_line import ENGLISH, GERMAN, Outcome, get_ready, refused, taskaware, tiny
 
-from taskaware.config import Experiment
+from taskaware.config import Experiment, Task
 from taskaware.errors import UsageError
 from taskaware.strict_json import load
 
@@ -213,10 +213,11 @@ def test_results_hold_what_a_table_of_results_needs(results):
     assert results["confusion"]["mean"] == pytest.approx(
         (results["confusion"]["st"] + results["confusion"]["asr"] + results["confusion"]["mt"]) / 3
     )
-    assert results["bleu_signature"].startswith(
-        "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:"
-    )
-    assert results["wer_normalizer"]
+    bleu = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:"
+    assert results["signatures"]["st"].startswith(bleu)
+    assert results["signatures"]["mt"].startswith(bleu)
+    assert results["signatures"]["asr"] == "lower|strip-punctuation|v1"
+    assert results["left_out"] == {"st": 0, "asr": 0, "mt": 0}
     assert results["decoding"]["beam_size"] == 2
 
 
@@ -501,11 +502,14 @@ def test_a_model_without_task_embeddings_cannot_draw_them(given, tmp_path):
 def test_a_single_task_has_a_table_too():
     from taskaware.report import results_table
 
-    scores = {"conditioning": "vanilla", "mt_bleu": 12.34, "confusion": {}}
+    scores = {"conditioning": "vanilla", "mt_cer": 12.34, "confusion": {"mean": None}}
     counts = {"parameters": 7, "tcn_parameters": 0, "train_steps": 4, "seconds": 1.0}
-    table = results_table([scores | counts])
-    assert table.row_count == 1
-    assert list(table.columns[1].cells) == ["12.3"]
+    rows = [scores | counts, scores | counts | {"mt_cer": None}]
+    mt = Task(name="mt", source="text", target="transcript", metric="cer")
+    table = results_table(rows, [mt])
+    assert table.columns[1].header == "mt CER"
+    assert list(table.columns[1].cells) == ["12.3", "–"]
+    assert list(table.columns[2].cells) == ["–", "–"]
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["decode", "--task", "st"], ["embed"]])

@@ -118,7 +118,15 @@ def test_only_the_data_that_a_row_needs_is_made_and_in_order(scripts, monkeypatc
 
 def result(st, seconds, confusion=0.0, name=""):
     run = {"st_bleu": st, "confusion": {"mean": confusion, "st": confusion}, "seconds": seconds}
-    return {"results": {name: run}, "machine": "2 CPU cores", "date": "2026-01-02"}
+    return stored({name: run}, {"st": "bleu"})
+
+
+def stored(runs, metrics):
+    """What a row's file holds of runs of the same tasks."""
+    experiment = {"tasks": [{"name": name, "metric": metric} for name, metric in metrics.items()]}
+    experiments = dict.fromkeys(runs, experiment)
+    about = {"machine": "2 CPU cores", "date": "2026-01-02"}
+    return {"results": runs, "experiments": experiments, **about}
 
 
 def test_several_seeds_are_a_mean_and_a_standard_deviation(scripts):
@@ -136,10 +144,17 @@ def test_a_row_of_several_runs_asks_each_for_its_own_task(scripts):
     runs = {"st": {"st_bleu": 80.0, "mt_bleu": 1.0}, "mt": {"st_bleu": 2.0, "mt_bleu": 90.0}}
     for name, run in runs.items():
         run |= {"seconds": 10, "confusion": {name: 4.0, "other": 99.0}}
-    found = [{"results": runs, "machine": "m", "date": "d"}]
+    found = [stored(runs, {"st": "bleu", "mt": "bleu"})]
     expected = {"ST BLEU": "80.0", "MT BLEU": "90.0", "confusion %": "4.0"}
     assert tables.scores(found) == expected
     assert tables.seconds(found) == 20
+
+
+def test_a_table_has_each_task_by_its_metric_and_a_dash_where_there_is_no_score(scripts):
+    _, tables = scripts
+    run = {"st_zh_bleu": 20.0, "asr_cer": 12.34, "mt_bleu_bleu": None, "confusion": {"mean": None}}
+    found = [stored({"": run}, {"st_zh": "bleu", "asr": "cer", "mt_bleu": "bleu"})]
+    assert tables.scores(found) == {"ST ZH BLEU": "20.0", "ASR CER": "12.3", "MT BLEU BLEU": "–"}
 
 
 def test_rows_run_side_by_side_each_on_cores_of_its_own(scripts):
