@@ -233,7 +233,7 @@ def _examples(task: Task, split: str, rows: Sequence[Row], limits: Batching) -> 
     else:
         kept, normalize = rows, measure_of(task.metric).normalize
         asides["longer than training takes"] = sum(share > 1 for share in shares)
-        empty = sum(not normalize(output_text(row, task)).strip() for row in rows)
+        empty = sum(not normalize(output_text(row, task)) for row in rows)
         asides["hold nothing to score, left out of the score"] = empty
     if missing is not None:
         return Finding(what, _without(f"task {task.name!r}", missing), False), 0

