@@ -67,8 +67,8 @@ def score(run: Run, split: str = "test", selection: Selection = "newest") -> dic
         measured, left_out[name] = _measure(task, hypotheses)
         scores[f"{name}_{metric}"] = measured and measured.value
         signatures[name] = measured and measured.signature
-        if left_out[name]:
-            say(f"{name}: {left_out[name]} of {len(hypotheses)} hold nothing to score, left out")
+        if count := left_out[name]:
+            say(f"{name}: {count} of {len(hypotheses)} references hold nothing to score, left out")
         others = other_references(task, examples)
         mixed[name] = confusion(hypotheses, task.references(), others)
         foreign[name] = _foreign_share(hypotheses, task, examples) if any(others) else None

@@ -77,7 +77,7 @@ def lines(odd, task, kind, split="test"):
 def test_what_cannot_be_scored_is_left_out_of_the_score_and_counted(odd, evaluated, row):
     assert (evaluated.code, evaluated.err) == (0, "")
     assert row["left_out"] == {"st": 0, "asr": 1, "mt": 0}
-    assert "asr: 1 of 6 hold nothing to score, left out" in evaluated.out
+    assert "asr: 1 of 6 references hold nothing to score, left out" in evaluated.out
     hypotheses, references = lines(odd, "asr", "hyp"), lines(odd, "asr", "ref")
     assert references == [english for english, _ in ODD]
     assert len(hypotheses) == 6
