@@ -12,8 +12,7 @@ interceptor reads them there. The interceptor holds no array, so ``nn.jit``, ``n
 
 import dataclasses
 import functools
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from flax import linen as nn
@@ -32,6 +31,8 @@ from taskaware.modulation.sites import (
     place_names,
     spread,
     stacks_of,
+    subclass,
+    unused,
 )
 
 M = TypeVar("M")
@@ -68,6 +69,7 @@ def graft(
 
     Variables, ``isinstance`` and, without ``modulation``, every output stay the same; equal grafts
     of equal models are equal. ``nnx.bridge.ToNNX`` of it takes ``modulation`` in a call as well.
+    Modules that share a path (``nn.share_scope``) are one site, the outermost of them.
 
     Args:
         model: any Linen model; it is not changed.
@@ -78,7 +80,8 @@ def graft(
 
     Raises:
         UsageError: ``model`` is not a Linen model; and from ``apply``, if no module has such a
-            path, or the modulation does not fit (as in ``taskaware.bind``).
+            path, the modulation does not fit (as in ``taskaware.bind``), or the model uses a site
+            by another method than ``__call__``.
     """
     if not isinstance(model, nn.Module):
         raise UsageError(
@@ -107,7 +110,7 @@ class _Graft(NamedTuple):
 
 
 def _base(model: Any) -> type[nn.Module]:
-    return type(model).__mro__[1] if hasattr(model, "_grafts") else type(model)
+    return getattr(type(model), "_graft_base", type(model))
 
 
 def _like(model: Any, cls: type) -> Any:
@@ -115,18 +118,48 @@ def _like(model: Any, cls: type) -> Any:
     return cls(**{name: getattr(model, name) for name in fields if name != "parent"})
 
 
-@functools.cache  # one class a kind of graft, so that equal grafts are equal
-def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn.Module]:
-    def intercept(call, args, kwargs, context):
-        result = call(*args, **kwargs)
-        module = context.module
-        if context.method_name != "__call__":
-            return result
-        for output in {one.output for one in grafts}:
+class _Calls:
+    """What is called while a model is applied, by paths of modules."""
+
+    def __init__(self, outputs: set[int | str | None], called: set[str]):
+        self.called, self.used = called, dict[str, str]()
+        self._outputs = outputs
+        self._running: list[tuple[str, nn.Module]] = []
+
+    def intercept(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
+        """Run a method of a module; modulate what ``__call__`` of a site returns."""
+        module, method = context.module, context.method_name
+        if method != "__call__":
+            if not method.startswith(("_", "<")) and not hasattr(nn.Module, method):
+                self.used.setdefault("/".join(module.path), method)
+            return call(*args, **kwargs)
+        path = "/".join(module.path)
+        # A module that shares its path with the one that calls it finds the γ and β of that one.
+        inner = any(one == path and other is not module for one, other in self._running)
+        self._running.append((path, module))
+        try:
+            result = call(*args, **kwargs)
+        finally:
+            self._running.pop()
+        self.called.add(path)
+        for output in () if inner else self._outputs:
             own = found_in(module.variables.get("params", {}), _suffix(output))
             if own is not None:
                 return modulate_output(result, output, own, type(module).__name__)
         return result
+
+    def require_called(self, sites: Iterable[str], model: str) -> None:
+        """Raise a UsageError for a site that was used, and never by ``__call__``."""
+        for site in sites:
+            if site in self.used and site not in self.called:
+                raise unused(repr(site), model, self.used[site])
+
+
+@functools.cache  # one class a kind of graft, so that equal grafts are equal
+def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn.Module]:
+    # Kept from one call to the next: nn.jit runs code that it has kept, unseen by interceptors. A
+    # site that is not used at all, as in evaluation a layer of training only, is no fault.
+    bound_calls: set[str] = set()
 
     @nn.nowrap
     def apply(self, variables, *args, modulation=None, **kwargs):
@@ -137,9 +170,13 @@ def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn
             layers = {path: layers for path, (_, layers) in sites.items()}
             for path, own in spread(modulation, layers).items():
                 found[path] = named(own, _suffix(sites[path][0]))
-        with nn.intercept_methods(intercept):
+        calls = _Calls({one.output for one in grafts}, bound_calls if found else set())
+        with nn.intercept_methods(calls.intercept):
             variables = {**variables, "params": _bound(params, "", found)}
-            return base.apply(self, variables, *args, **kwargs)
+            result = base.apply(self, variables, *args, **kwargs)
+        if kwargs.get("method") in (None, "__call__"):  # who names another knows what that uses
+            calls.require_called(found, base.__name__)
+        return result
 
     @nn.nowrap
     def init_with_output(self, rngs, *args, modulation=None, **kwargs):
@@ -148,12 +185,10 @@ def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn
     members = {
         "apply": apply,
         "init_with_output": init_with_output,
-        "__module__": base.__module__,
-        "__qualname__": base.__qualname__,
-        "__doc__": base.__doc__,
+        "_graft_base": base,
         "_grafts": grafts,
     }
-    return types.new_class(base.__name__, (base,), {}, lambda space: space.update(members))
+    return subclass(base, members, nn.Module)
 
 
 def _suffix(output: int | str | None) -> str:

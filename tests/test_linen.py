@@ -265,6 +265,109 @@ def test_the_linen_layer_equals_the_nnx_layer_and_starts_as_the_identity():
     np.testing.assert_array_equal(bridged(X, task), X)
 
 
+class Shares(nn.Module):
+    """A module and its layer in one scope, as ``nn.share_scope`` makes them."""
+
+    def setup(self):
+        self.layer = nn.Dense(D)
+        nn.share_scope(self, self.layer)
+
+    def __call__(self, x):
+        return jnp.tanh(self.layer(x))
+
+
+@pytest.mark.parametrize("where", ["", "inner"])
+def test_modules_that_share_a_scope_are_one_site(where):
+    class Outer(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return Shares(name="inner")(x)
+
+    plain = Outer() if where else Shares()
+    own = plain.init(jax.random.key(0), X)
+    found = graft(plain, where).apply(own, X, modulation=TWO[0])
+    assert_close(found, film(plain.apply(own, X), *TWO[0]))
+
+
+class Encoder(nn.Module):
+    def setup(self):
+        self.layer = nn.Dense(D)
+
+    def __call__(self, x):
+        return self.layer(x)
+
+    def encode(self, x):
+        return self.layer(x)
+
+
+class Uses(nn.Module):
+    """Uses an encoder by one method or the other, or leaves it alone."""
+
+    use: str
+    kind: type = Encoder
+
+    def setup(self):
+        self.encoder = self.kind()
+
+    def __call__(self, x):
+        if self.is_initializing():
+            return self.encoder(x)
+        for name in self.use.split():
+            x = getattr(self.encoder, name)(x)
+        return x
+
+    def features(self, x):
+        return self.encoder.encode(x)
+
+
+@pytest.mark.parametrize("kind", [Encoder, nn.remat(Encoder), nn.jit(Encoder)])
+def test_a_call_that_goes_round_a_site_says_so(kind):
+    model = graft(Uses("encode", kind), where="encoder")
+    own = model.init(jax.random.key(0), X)
+    model.apply(own, X)  # unbound: as it was
+    with pytest.raises(
+        UsageError, match=r"'encoder' was not called.*Uses took its 'encode'"
+    ) as told:
+        model.apply(own, X, modulation=TWO[0])
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("use", ["__call__", "__call__ encode", "encode __call__", ""])
+@pytest.mark.parametrize("kind", [Encoder, nn.remat(Encoder), nn.jit(Encoder)])
+def test_no_other_call_is_told(use, kind):
+    plain = Uses(use, kind)
+    own = plain.init(jax.random.key(0), X)
+    encoder = Encoder().bind({"params": own["params"]["encoder"]})
+    expected = X
+    for name in use.split():
+        expected = encoder(expected)
+        expected = film(expected, *TWO[0]) if name == "__call__" else expected
+    model = graft(plain, where="encoder")
+    for _ in range(3):  # with code that nn.jit has kept, too
+        assert_close(model.apply(own, X, modulation=TWO[0]), expected)
+    if kind is Encoder:  # whoever asks for a method knows what it uses
+        assert_close(model.apply(own, X, modulation=TWO[0], method="features"), encoder(X))
+
+
+def test_what_a_class_does_with_its_subclasses_is_not_done_with_a_graft():
+    classes = {}
+
+    class Named(nn.Module):
+        def __init_subclass__(cls, *, name, **options):
+            super().__init_subclass__(**options)
+            classes[name] = cls
+
+    class Mine(Named, name="mine"):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(D)(x)
+
+    own = Mine().init(jax.random.key(0), X)
+    model = graft(Mine(), where="")
+    assert_close(model.apply(own, X, modulation=TWO[0]), film(Mine().apply(own, X), *TWO[0]))
+    assert isinstance(model, Mine) and classes == {"mine": Mine}
+
+
 DENSE = nn.Dense(3).init(jax.random.key(0), X)
 
 

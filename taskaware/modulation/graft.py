@@ -13,14 +13,14 @@ no cache of compiled code can hold an old one. A context manager or a closure co
 """
 
 import functools
-import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 from flax import nnx
 
 from taskaware.errors import UsageError
+from taskaware.modulation.calls import note_called, note_taken, watched
 from taskaware.modulation.places import AnyModulation
 from taskaware.modulation.sites import (
     PREFIX,
@@ -33,6 +33,7 @@ from taskaware.modulation.sites import (
     place_names,
     spread,
     stacks_of,
+    subclass,
 )
 
 M = TypeVar("M")
@@ -65,10 +66,13 @@ def graft(
     r"""Return a copy of a model in which the output of chosen modules can be modulated.
 
     The copy shares the arrays but not the Variables, so training it leaves ``model`` as it was.
-    Paths of parameters, ``isinstance`` and, until ``bind`` gives γ and β, every output stay the
-    same. Two equal grafts of two equal models have equal graphdefs. A module that is called twice,
-    or that stands in two places, is one site: each call is modulated by the same γ and β. A call
-    that names the class, ``Block.__call__(block, x)``, goes round it.
+    Paths of parameters and ``isinstance`` stay the same, and, until ``bind`` gives γ and β, so does
+    every output, unless the model compares exact classes: ``type(layer) is nnx.Linear`` is no
+    longer true of a chosen layer. Two equal grafts of two equal models have equal graphdefs. A
+    module that is called twice, or that stands in two places, is one site: each call is modulated
+    by the same γ and β. What goes round ``__call__`` is not: of an ``nnx.Embed`` whose table is the
+    output's too, the embedding is modulated and ``attend`` is not. Where a model uses a site only
+    so, its first bound call says it.
 
     Args:
         model: any NNX model. What a chosen module returns is to be floats (B, …, D).
@@ -100,7 +104,7 @@ def graft(
             layers = leading_axis(nnx.state(modules[stack], nnx.Param), stack)
         module = modules[path]
         base = _site(module).base if _is_site(module) else type(module)
-        object.__setattr__(module, "__class__", _grafted_class(Site(base, output, layers)))
+        _make(module, _grafted_class(Site(base, output, layers)))
     return model
 
 
@@ -112,7 +116,8 @@ def ungraft(model: M) -> M:
     model = nnx.clone(model)
     for module in _sites(model).values():
         _clear(module)
-        object.__setattr__(module, "__class__", _site(module).base)
+        _make(module, _site(module).base)
+    _make(model, _unbound_class(model))
     return model
 
 
@@ -130,7 +135,8 @@ def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M
             likewise, one row's weights in place of D.
 
     Raises:
-        UsageError: the model has no site, or the modulation does not fit its sites.
+        UsageError: the model has no site, or the modulation does not fit its sites; and from a call
+            of the view, if it uses a site in another way than by calling it.
 
     Example:
         >>> model = graft(nnx.Sequential(nnx.Linear(2, 3, rngs=nnx.Rngs(0))), where=r"layers/0")
@@ -148,6 +154,8 @@ def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M
         _clear(sites[path])
         for name, part in named(own).items():
             setattr(sites[path], name, GraftParam(part))
+    if "" not in sites and _is_callable(type(model)):
+        _make(model, _bound_class(_unbound_class(model)))
     return model
 
 
@@ -172,34 +180,64 @@ def places_of(model: nnx.Module) -> list[str]:
 def _grafted_class(site: Site) -> type:
     def modulated(self, *args, **kwargs):
         plain: Any = super(cls, self)
-        result = plain.__call__(*args, **kwargs)
         modulation = found_in(vars(self))
         if modulation is None:
-            return result
+            return plain.__call__(*args, **kwargs)
+        with watched(self):
+            note_called(self)
+            result = plain.__call__(*args, **kwargs)
         modulation = jax.tree.map(lambda part: part[...], modulation, is_leaf=_is_variable)
         return modulate_output(result, site.output, modulation, site.base.__name__)
 
-    def reduce(self):
-        return _revived, (site, vars(self).copy())
+    def noted(self, name):
+        value = super(cls, self).__getattribute__(name)
+        if name == "__dict__" or not name.startswith("__"):
+            note_taken(self, name, value)
+        return value
 
-    members = {
-        # Whoever looks at the signature, as nnx.Sequential does, is to see the original's.
-        "__call__": functools.wraps(site.base.__call__, updated=())(modulated),
-        "__reduce__": reduce,  # pickle cannot find this class by its name
-        "__module__": site.base.__module__,
-        "__qualname__": site.base.__qualname__,
-        "__doc__": site.base.__doc__,
-        "_graft_site": site,
-    }
-    options = {} if site.base._pytree__is_pytree else {"pytree": False}
-    cls = types.new_class(site.base.__name__, (site.base,), options, lambda d: d.update(members))
+    members = {"__getattribute__": noted, "_graft_site": site, "_graft_was_called": False}
+    cls = _calling(site.base, modulated, (_grafted_class, site), members)
     return cls
 
 
-def _revived(site: Site, attributes: dict[str, Any]) -> nnx.Module:
-    module = object.__new__(_grafted_class(site))
+@functools.cache
+def _bound_class(base: type) -> type:
+    """Return the class of a bound model that is no site itself: one whose calls are watched."""
+
+    def called(self, *args, **kwargs):
+        with watched(self):
+            plain: Any = super(cls, self)
+            return plain.__call__(*args, **kwargs)
+
+    cls = _calling(base, called, (_bound_class, base), {"_bound_base": base})
+    return cls
+
+
+def _unbound_class(model: Any) -> type:
+    return getattr(type(model), "_bound_base", type(model))
+
+
+def _calling(base: Any, call: Callable, made_by: tuple[Callable, Any], members: dict) -> type:
+    def reduce(self):  # pickle cannot find this class by its name
+        return _revived, (*made_by, vars(self).copy())
+
+    members = {
+        **members,
+        # Whoever looks at the signature, as nnx.Sequential does, is to see the original's.
+        "__call__": functools.wraps(base.__call__, updated=())(call),
+        "__reduce__": reduce,
+    }
+    return subclass(base, members, nnx.Pytree, pytree=base._pytree__is_pytree)
+
+
+def _revived(make: Callable, of: Any, attributes: dict[str, Any]) -> nnx.Module:
+    module = object.__new__(make(of))
     vars(module).update(attributes)
     return module
+
+
+def _make(module: Any, cls: type) -> None:
+    object.__setattr__(module, "__class__", cls)
 
 
 def _path(parts: tuple) -> str:

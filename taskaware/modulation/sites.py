@@ -1,7 +1,9 @@
 """What grafts of NNX and of Linen models have in common: which modules, and γ and β for each."""
 
+import abc
 import difflib
 import re
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,6 +39,52 @@ def found_in(parameters: Mapping[str, Any], suffix: str = "") -> Any:
         if names[0] in parameters:
             return kind(*(parameters[name] for name in names))
     return None
+
+
+def subclass(base: Any, members: Mapping[str, Any], flax: type, **options: Any) -> type:
+    """Return a subclass by the same name of which Flax hears, and nobody else.
+
+    What ``base``'s own classes and metaclass do with a new subclass is passed over: it may ask for
+    arguments that only their author knows, or write it into a registry by its name, which would
+    give out grafted modules from then on.
+
+    Args:
+        base: the class of a module.
+        members: what the subclass adds.
+        flax: Flax's own base class, whose ``__init_subclass__`` is to run.
+        options: that it takes.
+    """
+    prepare: Any = flax.__init_subclass__
+    hook = prepare.__func__
+
+    def init_subclass(cls):
+        # Its super() goes on after the last class, so past any that stands behind Flax's as well.
+        last = types.CellType(cls.__mro__[-2])
+        cells = dict(zip(hook.__code__.co_freevars, hook.__closure__, strict=True))
+        closure = tuple((cells | {"__class__": last}).values())
+        alone = types.FunctionType(
+            hook.__code__, hook.__globals__, argdefs=hook.__defaults__, closure=closure
+        )
+        alone.__kwdefaults__ = hook.__kwdefaults__
+        alone(cls, **options)
+
+    # It stands before ``base`` and must have its layout, or no object could change its class.
+    root = base
+    while root.__base__.__dictoffset__:
+        root = root.__base__
+    first = type("Graft", (root.__base__,), {"__init_subclass__": init_subclass})
+    names = ("__module__", "__qualname__", "__doc__")
+    members = {**{name: getattr(base, name) for name in names}, **members}
+    make: Any = abc.ABCMeta if isinstance(base, abc.ABCMeta) else type
+    return make.__new__(type(base), base.__name__, (first, base), members)
+
+
+def unused(site: str, model: str, name: str) -> UsageError:
+    """Return what to raise where a call of a model went round a site's ``__call__``."""
+    return UsageError(
+        f"graft: {site} was not called, so γ and β had no effect there: {model} took its"
+        f" {name!r} instead; choose a module that is called, such as the one around it"
+    )
 
 
 def _names(kind: type[AnyModulation], suffix: str) -> list[str]:
