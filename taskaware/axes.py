@@ -38,7 +38,17 @@ PARAMETERS = {
     r"up bias": ("hidden",),
     r"(down|project) kernel": ("hidden", "model"),
 }
-"""The axes of parameters by the end of their path; others are copied to every device."""
+"""The axes of parameters by the end of their path."""
+
+REPLICATED = (
+    r"convolutions \d+ kernel kernel",  # of few numbers and much work, which is split by rows
+    r"tcn kernel_NZ",  # each row of a batch takes a row of them
+    r"tcn head kernel",
+    r"places offset_LZ",
+)
+"""Parameters that are copied to every device however large they are, by the end of their path. A
+new one of 2^14 numbers or more has its place here or above: in neither, it would be copied unseen.
+"""
 
 _LARGE = 2**14
 """Parameters of fewer numbers are copied to every device: splitting them saves nothing."""

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import traceback
+from typing import Any
 
 from taskaware.errors import RunError, StoppedError, UsageError
 from taskaware.machine import cpu_count
@@ -20,7 +21,7 @@ def start() -> None:
 
     What is said there is read when a process begins. Whatever the user has said stays.
     """
-    command, wanted = "".join(sys.argv[1:2]), {}
+    command, wanted = next((word for word in sys.argv[1:] if word != "--debug"), ""), {}
     if sys.platform == "linux" and command in _COMPUTES:
         # Large pages: without them the kernel hands out, and clears, every array in pieces of
         # 4 KiB. Worth a fifth of a training step on a CPU.
@@ -37,9 +38,7 @@ def start() -> None:
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 misused, 128 + signal stopped."""
     if "--debug" not in sys.argv:
-        # What commands raise is told by run. What comes here are callbacks of Orbax's that find
-        # its event loop closed after a write that failed: nothing that our line has not said.
-        sys.unraisablehook = lambda told: None
+        sys.unraisablehook = _tell_unraisable
     codecs.register_error("otherwise", _otherwise)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -89,6 +88,15 @@ def run(argv: list[str]) -> int:
                 return _fail(hint, 2)
         reason = " ".join(str(error).split()) or "no message"
         return _fail(f"{type(error).__name__}: {reason}; --debug shows where", 1)
+
+
+def _tell_unraisable(told: Any) -> None:
+    """Tell what nobody could catch, but for what our line has said already.
+
+    After a write that failed, callbacks of Orbax's find its event loop closed.
+    """
+    if not (isinstance(told.exc_value, RuntimeError) and "loop is closed" in str(told.exc_value)):
+        sys.__unraisablehook__(told)
 
 
 def _fail(message: str, code: int) -> int:

@@ -125,8 +125,16 @@ def _locked(file: IO[str], path: Path) -> bool:
 
 
 def set_up_jax() -> None:
-    """Keep compiled programs between commands, where the user has not chosen otherwise."""
+    """Prepare this process, as one that is a command's alone, for JAX and for Orbax.
+
+    Compiled programs are kept between commands, where the user has not chosen otherwise.
+    """
     import jax
+
+    with contextlib.suppress(ImportError):  # which comes with Orbax
+        import absl.logging
+
+        absl.logging.get_absl_logger().setLevel("CRITICAL")  # it tells its moves, and errors twice
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "taskaware" / "xla"

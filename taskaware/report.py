@@ -15,6 +15,7 @@ from rich.table import Table
 from taskaware.config import Task
 from taskaware.data.corpora.check import Summary
 from taskaware.evaluate import measure_of
+from taskaware.strict_json import write_text
 from taskaware.train.loop import Progress
 
 console = Console(highlight=False, soft_wrap=True)
@@ -215,7 +216,7 @@ def _keep_until(path: Path, step: int) -> None:
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if _step_of(line) <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        write_text(path, "".join(line + "\n" for line in kept))
 
 
 def _step_of(line: str) -> float:

@@ -28,7 +28,7 @@ from taskaware.machine import cpu_count, sole_user
 from taskaware.model.build import abstract_for, build_for
 from taskaware.model.seq2seq import Seq2Seq
 from taskaware.processes import first_does
-from taskaware.strict_json import load, to_json
+from taskaware.strict_json import load, to_json, write_text
 from taskaware.train.checkpoint import Checkpoints, anything_saved
 
 _MAY_CHANGE = (
@@ -189,13 +189,6 @@ def damaged(path: Path, error: Exception) -> UsageError:
     """Return what to raise for a file of a run folder that only tells and can be made again."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UsageError(f"{path}: damaged ({reason}); delete it and run the same command again")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,7 +1,9 @@
 """Configurations as JSON files: written whole, read strictly, equal after the round trip."""
 
+import contextlib
 import dataclasses
 import json
+import os
 import types
 import typing
 from pathlib import Path
@@ -75,6 +77,18 @@ def _read(path: str | Path) -> str:
     return text
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
@@ -85,7 +99,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
-    """Turn parsed JSON into ``kind``: dataclass, Literal, tuple[X, ...], X | None, or a scalar."""
+    """Turn parsed JSON into ``kind``: dataclass, Literal, tuple[X, ...], union, or a scalar."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
@@ -120,7 +134,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             raise UsageError(f"{where}: expected a list, found {value!r}")
         return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if origin in (types.UnionType, typing.Union):
-        return None if value is None else _build(args[0], value, where)
+        return _build(_member(kind, value, where), value, where)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
@@ -133,3 +147,38 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if kind is int and not -(2**63) <= value < 2**63:
         raise UsageError(f"{where}: expected an int of 64 bits, found a larger one")
     return value
+
+
+def _member(union: Any, value: Any, where: str) -> Any:
+    """Return the one member of a union that is read from JSON of a value's type.
+
+    Raises:
+        TypeError: of two members nobody can say which is meant; that is the dataclass's fault.
+        UsageError: there is none.
+    """
+    by_type: dict[type, Any] = {}
+    for member in typing.get_args(union):
+        for json_type in _json_types(member):
+            if by_type.setdefault(json_type, member) is not member:
+                raise TypeError(
+                    f"{where}: {union} has two members that JSON writes as {json_type.__name__}"
+                )
+    if float in by_type:
+        by_type.setdefault(int, by_type[float])
+    if type(value) not in by_type:
+        choices = ", ".join("null" if one is type(None) else one.__name__ for one in by_type)
+        raise UsageError(f"{where}: expected one of {choices}, found {value!r}")
+    return by_type[type(value)]
+
+
+def _json_types(kind: Any) -> set[type]:
+    """Return the types that ``json`` gives for what may be read as a kind."""
+    if dataclasses.is_dataclass(kind):
+        return {dict}
+    match typing.get_origin(kind):
+        case typing.Literal:
+            return {type(choice) for choice in typing.get_args(kind)}
+        case None:
+            return {kind}
+        case origin:
+            return {list if origin is tuple else origin}

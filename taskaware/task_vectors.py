@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from taskaware.errors import UsageError, require_known
-from taskaware.strict_json import load
+from taskaware.strict_json import load, write_text
 
 FORMAT = 1
 
@@ -83,9 +83,9 @@ class TaskVectors:
         return json.dumps(dataclasses.asdict(self)) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write ``to_json`` to a file."""
+        """Write ``to_json`` to a file, whole or not at all."""
         try:
-            Path(path).write_text(self.to_json(), encoding="utf-8")
+            write_text(Path(path), self.to_json())
         except OSError as error:
             raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
 

@@ -10,8 +10,10 @@ from command_line import get_ready, refused, taskaware, tiny
 from flax import nnx
 
 from taskaware.config import FiLMConfig, Task
+from taskaware.modulation.tcn import ExplicitTCN, TaskTokens
 from taskaware.run import open_run, start
 from taskaware.strict_json import to_json
+from taskaware.train.state import TASK_ROWS
 from taskaware.training import restore, train
 
 NEW = ("--name", "mt2", "--source", "text", "--target", "translation", "--metric", "bleu")
@@ -21,6 +23,17 @@ KINDS = {
     "implicit": ("implicit", FiLMConfig()),
     "vanilla": ("vanilla", FiLMConfig()),
 }
+
+
+def test_a_frozen_model_s_rows_of_tasks_are_known_by_type_and_not_by_name():
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.tcn = ExplicitTCN(3, 2, 4, rngs=rngs)
+            self.kernel_NZ = nnx.Param(rngs.params.normal((3, 4)))
+            self.head = TaskTokens([["a"], ["b"]], 2, rngs=rngs)
+
+    trained = nnx.filter_state(nnx.state(Net(nnx.Rngs(0))), TASK_ROWS)
+    assert [path for path, _ in nnx.to_flat_state(trained)] == [("tcn", "kernel_NZ")]
 
 
 @pytest.fixture(scope="module")

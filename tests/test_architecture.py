@@ -353,6 +353,10 @@ def modules_after(code):
     return set(run.stdout.split())
 
 
+def test_type_checkers_of_other_packages_are_told_that_this_one_is_typed():
+    assert (ROOT / "py.typed").is_file()  # PEP 561; wheels take all that stands beside it
+
+
 def test_importing_the_package_imports_nothing_heavy():
     found = modules_after("import taskaware")
     assert "taskaware" in found

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import typing
 from collections import Counter
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 
 from taskaware import axes
+from taskaware.config import FiLMConfig, Model
 from taskaware.errors import UsageError
-from taskaware.model.build import build
+from taskaware.model.build import abstract, build
 from taskaware.train.joint import joint_step
 from taskaware.train.optimizer import make_optimizer
 from taskaware.train.state import initial_state
@@ -135,6 +137,33 @@ def test_the_optimizer_s_numbers_lie_where_their_parameters_do():
     found = jax.tree.leaves(jax.tree.map(lambda s: s.spec, where, is_leaf=is_sharding))
     expected = PartitionSpec(("tensor", "fsdp"), None)
     assert found.count(expected) == 3  # the embedding's, and Adam's two of it
+
+
+FILM = {
+    "implicit": [{"placement": "norm", "sharing": "per_block_offset"}, {"sharing": "per_block"}],
+    "explicit": [{"kind": "adapter", "sharing": "per_block_offset"}, {"kind": "mask"}],
+}
+
+
+def test_of_every_large_parameter_it_is_written_how_it_lies():
+    """Nothing is large and copied to every device because nobody has thought of it."""
+    paths, large = set(), set()
+    for conditioning in typing.get_args(typing.get_type_hints(Model)["conditioning"]):
+        for injection in ("film", "input"):
+            for film in [{}, *FILM.get(conditioning, [])]:
+                small = {"encoder_layers": 1, "decoder_layers": 1, "film": FiLMConfig(**film)}
+                config = Model(conditioning=conditioning, injection=injection, **small)
+                tokens = [(f"<{n}>", "<translate>") for n in range(40)]
+                shapes = abstract(config, 32_000, 40, speech=True, task_tokens=tokens)
+                for words, leaf in nnx.to_flat_state(nnx.state(shapes)):
+                    path = " ".join(map(str, words))
+                    paths.add(path)
+                    large |= {path} if leaf.size >= 2**14 else set()
+    rows = [*axes.PARAMETERS, *axes.REPLICATED]
+    fitting = {path: [row for row in rows if re.search(rf"\b{row}$", path)] for path in paths}
+    assert len(large) > 20
+    assert [path for path in large if len(fitting[path]) != 1] == []
+    assert set(rows) == {row for path in paths for row in fitting[path]}  # none is left over
 
 
 def is_sharding(leaf):

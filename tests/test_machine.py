@@ -1,12 +1,15 @@
+import inspect
 import mmap
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import ROOT
+from command_line import ROOT, fresh
 
+from taskaware import cli, commands, corpus_commands, run_commands
 from taskaware.errors import UsageError
 from taskaware.machine import memory_mappings, sole_user
 
@@ -106,8 +109,8 @@ def test_a_command_that_computes_starts_in_the_environment_that_it_is_fastest_in
     tuned = "glibc.malloc.hugetlb=1"
     plain = {k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", "XLA_FLAGS")}
 
-    def told(command: str, **variables: str) -> list[str]:
-        words = [sys.executable, "-c", start, command, "--help"]
+    def told(*command: str, **variables: str) -> list[str]:
+        words = [sys.executable, "-c", start, *command, "--help"]
         shown = subprocess.run(
             words, cwd=ROOT, env=plain | variables, capture_output=True, text=True
         )
@@ -116,11 +119,72 @@ def test_a_command_that_computes_starts_in_the_environment_that_it_is_fastest_in
 
     assert told("check") == ["None None"]
     assert told("embed") == ["None None", f"{tuned} None"]
+    assert told("--debug", "embed") == told("embed")
     first, second = told("decode")
     assert first == "None None"
     assert second.startswith(tuned) and int(second.split()[1]) in (1, 2, 4, 8)
     chosen = {"GLIBC_TUNABLES": "glibc.malloc.check=0", "JAX_NUM_CPU_DEVICES": "3"}
     assert told("decode", **chosen) == ["glibc.malloc.check=0 3"]
+
+
+def test_it_is_known_of_every_command_whether_it_computes():
+    """By what stands in it: a new command has to be in one of the lists."""
+    named = {
+        name.replace("_", "-"): inspect.getsource(command)
+        for module in (commands, corpus_commands, run_commands)
+        for name, command in vars(module).items()
+        if inspect.isfunction(command) and command.__module__ == module.__name__
+    }
+    prepared = {
+        name for name, code in named.items() if re.search(r"set_up_jax\(\)| _train\(", code)
+    }
+    brief = {"env", "fit", "share", "export"}  # compile at most, or write weights
+    assert prepared - brief - {"-train", "-training"} == set(cli._COMPUTES)
+    assert set(cli._DECODES) < set(cli._COMPUTES) and brief < prepared
+
+
+CHANGES = """
+import logging, sys, threading, warnings
+from orbax.checkpoint import v1
+import absl.logging, jax, threadpoolctl
+
+def state():
+    loggers = {name: one.level for name, one in logging.root.manager.loggerDict.items()
+               if isinstance(one, logging.Logger) and not name.startswith("taskaware")}
+    pools = [(pool["filepath"], pool["num_threads"]) for pool in threadpoolctl.threadpool_info()]
+    return (loggers["absl"], pools, sys.unraisablehook, sys.excepthook, threading.excepthook,
+            logging.root.handlers[:], jax.config.values["jax_compilation_cache_dir"])
+
+before = state()
+import taskaware.training, taskaware.results, taskaware.pretrained, taskaware.linen
+from taskaware.machine import set_up_jax
+assert state()[0] == before[0] and state()[2:] == before[2:], (before, state())
+assert dict(state()[1]).items() >= dict(before[1]).items()
+set_up_jax()
+assert absl.logging.get_absl_logger().level == logging.CRITICAL
+"""
+
+
+def test_importing_the_package_changes_nothing_of_the_process():
+    done = subprocess.run([sys.executable, "-c", CHANGES], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [("ValueError('lost')", True), ("RuntimeError('Event loop is closed')", False)],
+)
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_what_nobody_could_catch_is_told_but_for_what_orbax_leaves(error, told, debug):
+    before = (
+        "from taskaware import commands\n"
+        f"class Lost:\n    def __del__(self):\n        raise {error}\n"
+        "def env():\n    Lost()\n"
+        "commands.env = env"
+    )
+    outcome = fresh("env", *debug, before=before)
+    assert outcome.code == 0
+    assert (error.partition("(")[0] in outcome.err) == bool(told or debug)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux calls mappings")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -34,6 +35,19 @@ def test_a_file_gives_back_every_bit(tmp_path):
     assert found == given
     assert found.array.dtype == np.float32
     assert found.array.tobytes() == numbers.tobytes()
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path):
+    path = tmp_path / "v.json"
+    KNOWN.save(path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(UsageError, match=r"v\.json: cannot be written"):
+            vectors(long=(0.5,) * 9999).save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert TaskVectors.load(path) == KNOWN
 
 
 def test_a_mixture_is_the_weighted_sum():

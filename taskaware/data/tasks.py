@@ -1,5 +1,7 @@
 """A task's examples: which rows of the prepared data it takes, as tokens and as audio."""
 
+import threading
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -14,6 +16,8 @@ from taskaware.errors import UsageError
 
 _KEPT_BYTES = 2**30
 _VALUE_BYTES = 4
+_reserving = threading.Lock()
+_reserved: dict[int, int] = {}  # bytes of each of this process's recordings that are kept
 
 
 class TokenRows:
@@ -38,8 +42,9 @@ class TokenRows:
 class Recordings:
     """The recordings of one split as normalized log-mel frames.
 
-    Where all of them fit into 1 GiB (a bit over nine hours) each is computed once and kept, for
-    all tasks and epochs: on few cores, computing them takes a ninth of a small model's training.
+    Where all of them fit into what others have left of 1 GiB (a bit over nine hours) each is
+    computed once and kept, for all tasks and epochs: on few cores, computing them takes a ninth of
+    a small model's training. Their share is free again when the last who uses them is gone.
 
     Attributes:
         rows: the split's rows, in order.
@@ -49,7 +54,7 @@ class Recordings:
         self.rows = corpus.rows(split)
         self._corpus, self._split = corpus, split
         frames = sum(num_frames(row.num_samples) for row in self.rows)
-        fits = frames * MEL_CHANNELS * _VALUE_BYTES <= _KEPT_BYTES
+        fits = self._reserve(frames * MEL_CHANNELS * _VALUE_BYTES)
         self._kept: dict[int, np.ndarray] | None = {} if fits else None
 
     def frames(self, index: int) -> Float32[np.ndarray, "frames C"]:
@@ -60,6 +65,14 @@ class Recordings:
         if self._kept is not None:
             self._kept[index] = frames
         return frames
+
+    def _reserve(self, size: int) -> bool:
+        with _reserving:
+            if size > _KEPT_BYTES - sum(_reserved.values()):
+                return False
+            _reserved[id(self)] = size
+        weakref.finalize(self, _reserved.pop, id(self))
+        return True
 
 
 class TaskExamples:

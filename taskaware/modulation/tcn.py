@@ -12,6 +12,13 @@ from taskaware.modulation.film import TCNParam
 from taskaware.modulation.places import BETA, Init, Places, embedding_init
 
 
+class TaskRow(TCNParam):
+    """A parameter with one row a task: what a task has for itself alone.
+
+    Its type lets a new task be added, and only its row be trained.
+    """
+
+
 class ExplicitTCN(nnx.Module):
     """t_e = FFN(e) for a one-hot task id e (eq. 1): one row of numbers a task, and no more.
 
@@ -35,7 +42,7 @@ class ExplicitTCN(nnx.Module):
         rngs: nnx.Rngs,
     ):
         draw = kernel_init or Places(d_model, 1, 0).kernel_init(init)
-        self.kernel_NZ = TCNParam(draw(rngs.params(), (num_tasks, embedding_width)))
+        self.kernel_NZ = TaskRow(draw(rngs.params(), (num_tasks, embedding_width)))
 
     def __call__(self, task_B: Int[Array, " B"]) -> Float[Array, "B Z"]:
         """Return each row's task embedding."""

@@ -7,7 +7,6 @@ of it is there ``manifests/6.json``, with the SHA-256 of every file.
 
 import concurrent.futures
 import json
-import logging
 import os
 import re
 import shutil
@@ -24,8 +23,6 @@ from taskaware.digests import damage, manifest
 from taskaware.errors import RunError, UsageError
 from taskaware.processes import first_does, is_first
 from taskaware.train.state import TrainState
-
-logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells its moves, and errors twice
 
 
 class Checkpoints:

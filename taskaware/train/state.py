@@ -9,7 +9,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Int, Key
 
-TASK_ROWS = nnx.PathContains("kernel_NZ")
+from taskaware.modulation.tcn import TaskRow
+
+TASK_ROWS = nnx.OfType(TaskRow)
 """What an explicit TCN holds for each task, and for no other."""
 
 

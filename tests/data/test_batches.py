@@ -9,6 +9,7 @@ from pathlib import Path
 import grain
 import numpy as np
 import pytest
+import threadpoolctl
 
 from taskaware.config import Batching, Model, SpecAugment, Task
 from taskaware.data import batches
@@ -252,6 +253,14 @@ def test_reading_starts_no_process_that_could_stay_behind(tasks):
     batches = training_batches(tasks, ALL, seed=3)
     next(batches)
     assert children() == before
+
+
+def test_reading_leaves_other_arithmetic_its_threads(tasks):
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        batches = training_batches(tasks, ALL, seed=3)
+        next(batches)
+        pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+        assert {pool["num_threads"] for pool in pools} == {2}
 
 
 def test_batches_are_the_same_from_examples_loaded_anew(corpus, tasks):

@@ -1,3 +1,4 @@
+import gc
 import itertools
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from taskaware.config import Batching, Task
 from taskaware.data import tasks
 from taskaware.data.corpora.base import Example, PreparedCorpus, Row
 from taskaware.data.corpora.write import prepare
-from taskaware.data.features import log_mel, normalize
+from taskaware.data.features import log_mel, normalize, num_frames
 from taskaware.data.tasks import (
     Recordings,
     TaskExamples,
@@ -178,6 +179,31 @@ def test_frames_are_computed_once_for_all_tasks_where_all_fit(corpus, monkeypatc
     for examples in (st, asr):
         np.testing.assert_array_equal(examples.frames(3), expected)
     assert heard == [("train", 3)] * times
+
+
+def test_all_recordings_of_a_process_together_keep_no_more_than_one_limit(corpus, monkeypatch):
+    """Not each folder and split its own; and what is let go of is free again."""
+    heard = []
+    read = PreparedCorpus.audio
+    monkeypatch.setattr(
+        PreparedCorpus, "audio", lambda self, *at: heard.append(at) or read(self, *at)
+    )
+
+    def computed(recordings):
+        heard.clear()
+        for one in 2 * recordings:
+            one.frames(3)
+        return len(heard)
+
+    prepared = PreparedCorpus(corpus.folder)
+    sizes = [80 * 4 * sum(num_frames(r.num_samples) for r in prepared.rows("train"))]
+    monkeypatch.setattr(tasks, "_KEPT_BYTES", sum(tasks._reserved.values()) + 2 * sizes[0])
+    four = [Recordings(prepared, "train") for _ in range(4)]
+    assert computed(four) == 2 + 2 * 2
+    del four[:2]
+    gc.collect()
+    five = [*four, *(Recordings(prepared, "train") for _ in range(3))]
+    assert computed(five) == 2 * 2 + 2 + 2
 
 
 def test_what_is_too_long_or_has_no_frame_is_left_out_and_counted(corpus):

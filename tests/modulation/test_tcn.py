@@ -135,7 +135,7 @@ def test_parameter_counts_are_those_worked_out_from_the_paper(expected, module):
 )
 def test_every_parameter_of_a_tcn_can_be_named_by_its_type(tcn):
     kinds = {type(variable) for _, variable in nnx.to_flat_state(nnx.state(tcn))}
-    assert kinds == {TCNParam}
+    assert kinds and all(issubclass(kind, TCNParam) for kind in kinds)
 
 
 def test_tasks_differ_from_the_first_step_while_gamma_is_one():
