@@ -50,7 +50,7 @@ def note_called(site: Any) -> None:
 
 def note_taken(site: Any, name: str, value: Any) -> None:
     """Note that an attribute of a site is read, if the site is bound."""
-    if (call := _call.get()) is None:
+    if (call := _call.get()) is None or id(site) in call.called:
         return
     if name == "__dict__":
         call.handed_on.add(id(site))

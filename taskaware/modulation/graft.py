@@ -189,8 +189,10 @@ def _grafted_class(site: Site) -> type:
         modulation = jax.tree.map(lambda part: part[...], modulation, is_leaf=_is_variable)
         return modulate_output(result, site.output, modulation, site.base.__name__)
 
+    read = site.base.__getattribute__
+
     def noted(self, name):
-        value = super(cls, self).__getattribute__(name)
+        value = read(self, name)
         if name == "__dict__" or not name.startswith("__"):
             note_taken(self, name, value)
         return value
