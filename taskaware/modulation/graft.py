@@ -189,7 +189,7 @@ def _grafted_class(site: Site) -> type:
         modulation = jax.tree.map(lambda part: part[...], modulation, is_leaf=_is_variable)
         return modulate_output(result, site.output, modulation, site.base.__name__)
 
-    read = site.base.__getattribute__
+    read: Any = site.base.__getattribute__
 
     def noted(self, name):
         value = read(self, name)
