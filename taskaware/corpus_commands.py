@@ -131,6 +131,8 @@ def _checking(kind: Any) -> Callable[..., None]:
         for reason, count in found.left_out.most_common():
             say(f"{count:,} would be left out: {reason}")
         say(f"{found.good:,} examples can be used")
+        for what, count in found.noted.most_common():
+            say(f"{count:,} of them: {what}")
         if not found.good and not found.bad:
             raise UsageError(f"{corpus.name}: expected examples, found none")
         if found.bad:
@@ -154,7 +156,11 @@ def _tell(corpus: Any, paper: str = "") -> None:
     from taskaware.data.corpora.check import summarize
     from taskaware.report import console, corpus_table, say
 
-    console.print(corpus_table(summarize(corpus)))
+    summaries = [*summarize(corpus)]
+    console.print(corpus_table(summaries))
+    for split, summary in summaries:
+        for what, count in summary.noted.most_common():
+            say(f"{split}: {count:,} kept all the same: {what}")
     if paper:
         say(f"the paper's train split of it: {paper}")
     print(f"{corpus.directory}: ready")

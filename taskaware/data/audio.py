@@ -1,38 +1,74 @@
 """Audio files as 16 kHz mono int16, or one line saying why not."""
 
+import contextlib
 import functools
 import io
 import math
 import shutil
-import struct
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from jaxtyping import Float32, Int16
+from jaxtyping import Float32, Int16, Num
 
+from taskaware.data.containers import read_header
 from taskaware.data.features import SAMPLE_RATE, WINDOW
+from taskaware.data.mp3 import mp3
+from taskaware.data.streams import SampleType, Sequential, Version, flac_length, ogg_patch, patched
 from taskaware.errors import UsageError
 
 MAX_SECONDS = 600.0
 """Longest stretch read at once, so that a mistaken table does not fill the memory."""
+OVERHANG = 1.0
+"""Seconds by which a stretch may pass the end of its file, and is cut there."""
 
 _TOLERANCE = 0.05
-"""Seconds by which a stretch may pass the end of its file, as corpora round their times."""
-_RATES = (1_000, 96_000)
+"""Seconds of them that are not worth a note, as corpora round their times."""
+_RATES = (1_000, 192_000)
 """Samples a second; to convert another rate could take any amount of memory."""
+_MOST_CLIPPED = 0.01
+"""Share of the samples beyond full scale from which on floats are taken for wrongly scaled."""
+_WIDTHS = {
+    **dict.fromkeys(("PCM_S8", "PCM_U8", "ULAW", "ALAW"), 1),
+    **{"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8},
+}
+"""Bytes of a sample by libsndfile's name of what it is."""
 
-# Of a WAV's header.
-_PLAIN = (0x0001, 0x0003, 0x0006, 0x0007)
-"""PCM, float, A-law and µ-law."""
-_ADPCM = {0x0002: "Microsoft ADPCM", 0x0011: "IMA ADPCM"}
-_EXTENSIBLE = 0xFFFE
-_MOST_CHUNKS = 1000
+# What was done to a recording that is read all the same.
+CUT = "segment cut at the end of its recording"
+ONE_CHANNEL = "two channels that cancel each other, the stronger one taken"
+CLIPPED = "samples beyond full scale, clipped"
+SILENT = "silence: all samples are 0"
+FAINT = "silence once rounded to 16 bits"
 
 
 class TooShortError(UsageError):
     """Audio shorter than one frame, of which nothing can be computed."""
+
+
+class Recording(NamedTuple):
+    """What was read, and what was done to it."""
+
+    samples: Int16[np.ndarray, " A"]
+    """16 kHz."""
+    notes: tuple[str, ...]
+    """What a reader should know of them; the same words for all of a kind."""
+
+
+class _Source(NamedTuple):
+    """An open file of known length."""
+
+    rate: int
+    channels: int
+    length: int
+    """Samples of each channel."""
+    subtype: str
+    """libsndfile's name of what a sample is."""
+    read: Callable[[int, int, SampleType], Num[np.ndarray, "A N"]]
+    """Returns a stretch by its first sample, their number and their dtype; fewer, if damaged."""
 
 
 def read_audio(
@@ -41,63 +77,123 @@ def read_audio(
     duration: float | None = None,
     *,
     resample: bool = False,
-) -> Int16[np.ndarray, " A"]:
+) -> Recording:
     """Read a file, or a stretch of it, as mono int16 samples.
 
-    Two channels are averaged, unless one of them is empty. Samples other than 16-bit ones are
-    scaled to that range, rounded and clipped.
+    Two channels are averaged, unless one of them is empty, or little is left of them. Samples other
+    than 16-bit ones are scaled to that range, rounded and clipped.
 
     Args:
-        path: WAV, FLAC, Ogg, MP3, NIST SPHERE or AIFF; M4A through ffmpeg.
+        path: WAV, RF64, W64, AIFF, AU, CAF or NIST SPHERE of PCM or float samples, FLAC, MP3, Ogg
+            Vorbis or Opus; M4A through ffmpeg.
         start: seconds from the beginning of the file.
-        duration: seconds; None reads to the end.
+        duration: seconds; None reads to the end. What passes the end of the file by up to a
+            second is cut.
         resample: whether a file of another rate is converted instead of refused.
 
     Raises:
-        UsageError: the file is missing, empty, not audio or cut short; its rate differs, it has
-            more than two channels or samples that are not finite; the stretch leaves the file by
-            more than 0.05 s, or is longer than ten minutes.
+        UsageError: the file is missing, empty, not audio, damaged or cut short; its rate differs,
+            it has more than two channels, samples that are not finite or of a wrong scale; the
+            stretch leaves the file by more than a second, or is longer than ten minutes.
         TooShortError: it is shorter than one frame of 25 ms.
     """
     path = Path(path)
     if not path.is_file():
         found = "something that is not a file" if path.exists() else "nothing there"
         raise UsageError(f"{path}: expected an audio file, found {found}")
+    if not path.stat().st_size:
+        raise UsageError(f"{path}: expected an audio file, found an empty one")
     try:
-        with _open(path) as sound:
-            rate = sound.samplerate
-            if rate != SAMPLE_RATE and not resample:
-                raise UsageError(
-                    f"{path}: expected {SAMPLE_RATE} Hz, found {rate} Hz; convert with --resample"
-                )
-            if not _RATES[0] <= rate <= _RATES[1]:
-                raise UsageError(
-                    f"{path}: expected {_RATES[0]} to {_RATES[1]} Hz, found {rate} Hz; is it audio?"
-                )
-            if sound.channels > 2:
-                raise UsageError(
-                    f"{path}: expected one or two channels, found {sound.channels}; mix them first"
-                )
-            signal_A = _read(path, sound, *_stretch(path, sound, start, duration))
+        with _opened(path) as source:
+            _require_convertible(path, source, resample)
+            first, count, cut = _stretch(path, source, start, duration)
+            as_is = (source.rate, source.channels, source.subtype) == (SAMPLE_RATE, 1, "PCM_16")
+            channels = source.read(first, count, "int16" if as_is else "float32")
     except OSError as error:
         raise UsageError(f"{path}: cannot read the audio file ({error.strerror})") from None
     # soundfile raises TypeError for a name that ends in .raw, which tells neither rate nor width.
     except (soundfile.LibsndfileError, TypeError) as error:
         reason = getattr(error, "error_string", "headerless samples").strip(" .")
-        raise UsageError(f"{path}: cannot read as audio ({reason}){_likely_cause(path)}") from None
-    if rate != SAMPLE_RATE:
+        raise UsageError(f"{path}: cannot read as audio ({reason})") from None
+    if len(channels) < count:
+        raise UsageError(
+            f"{path}: the header promises {source.length} samples, found {first + len(channels)};"
+            " the file was cut short or damaged: fetch it again"
+        )
+    if as_is:
+        silent = "" if channels.any() else SILENT
+        return Recording(channels[:, 0], tuple(note for note in (cut, silent) if note))
+    finite = np.isfinite(channels).all(axis=1)
+    if not finite.all():
+        at = (first + int(finite.argmin())) / source.rate
+        raise UsageError(f"{path}: expected finite samples, found NaN or infinity at {at:.3f} s")
+    signal_A, mixed = _mono(channels)
+    if source.rate != SAMPLE_RATE:
         import scipy.signal  # a second
 
-        common = math.gcd(rate, SAMPLE_RATE)
-        signal_A = scipy.signal.resample_poly(signal_A, SAMPLE_RATE // common, rate // common)
-    return np.rint(signal_A * 32768.0).clip(-32768, 32767).astype(np.int16)
+        common = math.gcd(source.rate, SAMPLE_RATE)
+        up, down = SAMPLE_RATE // common, source.rate // common
+        signal_A = scipy.signal.resample_poly(signal_A, up, down)
+    samples_A, scaled = _int16(path, signal_A, source.subtype, whole=count == source.length)
+    return Recording(samples_A, tuple(note for note in (cut, mixed, scaled) if note))
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[_Source]:
     if path.suffix.lower() == ".m4a":
-        return soundfile.SoundFile(io.BytesIO(_decode_m4a(path, path.stat().st_mtime_ns)))
-    _check_header(path)
-    return soundfile.SoundFile(path)
+        decoded = io.BytesIO(_decode_m4a(path, path.stat().st_mtime_ns))
+        with Sequential(decoded) as sound:
+            yield _source(sound, sound.frames)
+        return
+    header = read_header(path)
+    if header.container == "MP3":
+        file = mp3(Version.of(path))
+        yield _Source(file.rate, file.channels, file.length, "MP3", file.read)
+        return
+    patch = ogg_patch(Version.of(path)) if header.container == "Ogg" else None
+    with Sequential(path if patch is None else patched(path, *patch)) as sound:
+        if header.sample_bytes is not None:
+            yield _source(sound, _counted(path, sound, header.sample_bytes))
+        elif header.container == "FLAC":
+            yield _source(sound, flac_length(sound, Version.of(path)))
+        else:
+            yield _source(sound, sound.frames)
+
+
+def _source(sound: soundfile.SoundFile, length: int) -> _Source:
+    def read(first: int, count: int, dtype: SampleType) -> Num[np.ndarray, "A N"]:
+        sound.seek(first)
+        return sound.read(count, dtype=dtype, always_2d=True)
+
+    return _Source(sound.samplerate, sound.channels, length, sound.subtype, read)
+
+
+def _counted(path: Path, sound: soundfile.SoundFile, sample_bytes: int) -> int:
+    """Return how many samples there are by their bytes, unless the header tells of fewer."""
+    if sound.subtype not in _WIDTHS:
+        raise UsageError(f"{path}: expected PCM or float samples, found {sound.subtype}")
+    length = sample_bytes // (_WIDTHS[sound.subtype] * sound.channels)
+    if sound.frames < length:
+        raise UsageError(
+            f"{path}: the header promises {sound.frames} samples, found {length}; convert the file"
+        )
+    return length
+
+
+def _require_convertible(path: Path, source: _Source, resample: bool) -> None:
+    if source.rate != SAMPLE_RATE and not resample:
+        raise UsageError(
+            f"{path}: expected {SAMPLE_RATE} Hz, found {source.rate} Hz; convert with --resample"
+        )
+    if not _RATES[0] <= source.rate <= _RATES[1]:
+        raise UsageError(
+            f"{path}: expected {_RATES[0]} to {_RATES[1]} Hz, found {source.rate} Hz; convert it:"
+            f" ffmpeg -i {path.name} -ar {SAMPLE_RATE} NEW.wav"
+        )
+    if source.channels > 2:
+        raise UsageError(
+            f"{path}: expected one or two channels, found {source.channels}; mix them first"
+        )
 
 
 @functools.lru_cache(maxsize=1)  # A corpus reads the many stretches of a file one after the other.
@@ -128,76 +224,19 @@ def _decode_m4a(path: Path, changed: int) -> bytes:
     return done.stdout
 
 
-def _check_header(path: Path) -> None:
-    """Refuse what libsndfile must not see: some of its decoders are known to be unsafe."""
-    size = path.stat().st_size
-    if size == 0:
-        raise UsageError(f"{path}: expected an audio file, found an empty one")
-    with open(path, "rb") as file:
-        start = file.read(12)
-        if start[:4] == b"RIFF" and start[8:] == b"WAVE":
-            return _check_wav(path, file, size)
-        if start[:3] == b"ID3" and len(start) >= 10:  # libsndfile takes what follows for any format
-            file.seek(10 + functools.reduce(lambda n, byte: n << 7 | byte & 0x7F, start[6:10], 0))
-            start = file.read(12)
-    mp3 = start[:1] == b"\xff" and start[1:2] >= b"\xe0"
-    aiff = start[:4] == b"FORM" and start[8:] == b"AIFF"
-    if not mp3 and not aiff and start[:4] not in (b"fLaC", b"OggS", b"NIST"):
-        raise UsageError(
-            f"{path}: cannot read as audio (it is no WAV, FLAC, Ogg, MP3, SPHERE or AIFF file)"
-            f"{_likely_cause(path)}"
-        )
-
-
-def _check_wav(path: Path, file: io.BufferedReader, size: int) -> None:
-    """Refuse a WAV that is not one of plain samples, or holds fewer than its header says."""
-    codec = None
-    for _ in range(_MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
-            break
-        name, length = struct.unpack("<4sI", head)
-        next_chunk = file.tell() + length + length % 2
-        if name == b"fmt " and codec is None:
-            codec = _codec(file.read(min(length, 40)))
-            if codec not in _PLAIN:
-                raise UsageError(
-                    f"{path}: expected PCM or float samples, found"
-                    f" {_ADPCM.get(codec, f'codec {codec:#06x}')}; convert the file"
-                )
-        elif name == b"fmt ":
-            break
-        elif name == b"data" and codec is not None:
-            held = size - file.tell()
-            if length > held or (length == 0 and held > 0):
-                raise UsageError(
-                    f"{path}: the header promises {length} bytes of samples, found {held};"
-                    " the file was cut short or never finished: fetch or convert it again"
-                )
-            return
-        file.seek(next_chunk)
-    raise UsageError(f"{path}: cannot read as audio (its header is not that of a WAV file)")
-
-
-def _codec(form: bytes) -> int:
-    """Return what a WAV's samples are; an extensible header tells it as the start of a GUID."""
-    codec = int.from_bytes(form[:2], "little")
-    return int.from_bytes(form[24:26], "little") if codec == _EXTENSIBLE else codec
-
-
 def _stretch(
-    path: Path, sound: soundfile.SoundFile, start: float, duration: float | None
-) -> tuple[int, int]:
-    """Return the first sample of the stretch and the number of samples."""
-    rate, length = sound.samplerate, sound.frames / sound.samplerate
+    path: Path, source: _Source, start: float, duration: float | None
+) -> tuple[int, int, str]:
+    """Return the first sample of the stretch, the number of samples, and what is to be noted."""
+    rate, length = source.rate, source.length / source.rate
     end = length if duration is None else start + duration
     # Written so that NaN fails every one of them.
-    if not (0 <= start <= length and start <= end <= length + _TOLERANCE):
+    if not (0 <= start <= length and start <= end <= length + OVERHANG):
         raise UsageError(
             f"{path}: expected a stretch of its {length:.2f} s, found {start:.2f} s to {end:.2f} s;"
             " correct start and duration"
         )
-    first, last = round(start * rate), min(round(end * rate), sound.frames)
+    first, last = round(start * rate), min(round(end * rate), source.length)
     if (last - first) * SAMPLE_RATE < WINDOW * rate:
         raise TooShortError(
             f"{path}: expected at least 0.025 s of audio, found {(last - first) / rate:.4f} s"
@@ -207,30 +246,49 @@ def _stretch(
             f"{path}: expected at most {MAX_SECONDS:.0f} s of audio, found"
             f" {(last - first) / rate:.0f} s; give start and duration"
         )
-    return first, last - first
+    return first, last - first, CUT if end > length + _TOLERANCE else ""
 
 
-def _read(
-    path: Path, sound: soundfile.SoundFile, first: int, count: int
-) -> Float32[np.ndarray, " A"]:
-    sound.seek(first)
-    # float32 holds 16-bit samples exactly, so that one path serves every encoding.
-    channels = sound.read(count, dtype="float32", always_2d=True)
-    if len(channels) < count:
-        raise UsageError(
-            f"{path}: the header promises {sound.frames} samples, found {first + len(channels)};"
-            " the file was cut short: fetch it again"
-        )
-    finite = np.isfinite(channels).all(axis=1)
-    if not finite.all():
-        at = (first + int(finite.argmin())) / sound.samplerate
-        raise UsageError(f"{path}: expected finite samples, found NaN or infinity at {at:.3f} s")
+def _mono(channels: Float32[np.ndarray, "A N"]) -> tuple[Float32[np.ndarray, " A"], str]:
+    """Return the mean of two channels, or one that it would lose, and what is to be noted."""
     # Of two channels one may be empty; a mean with it would halve the other.
     used = np.maximum(channels.max(axis=0), -channels.min(axis=0)) >= 0.5 / 32768
-    return channels[:, used].mean(axis=1) if used.any() else channels[:, 0]
+    if used.sum() < 2:
+        return channels[:, used.argmax()], ""
+    mean_A = channels.mean(axis=1)
+    power = np.square(channels).mean(axis=0)
+    if np.square(mean_A).mean() < 0.1 * power.max():
+        return channels[:, power.argmax()], ONE_CHANNEL
+    return mean_A, ""
 
 
-def _likely_cause(path: Path) -> str:
-    with open(path, "rb") as file:
-        start = file.read(64).lstrip()
-    return "; it begins like HTML: a failed download?" if start.startswith(b"<") else ""
+def _int16(
+    path: Path, signal_A: Float32[np.ndarray, " A"], subtype: str, *, whole: bool
+) -> tuple[Int16[np.ndarray, " A"], str]:
+    """Return 16-bit samples, and what is to be noted.
+
+    Only floats can have been written in a wrong scale; decoders pass full scale a little where the
+    sound was clipped before it was compressed.
+    """
+    scaled_A = np.rint(signal_A * 32768.0)
+    low, high = scaled_A.min(), scaled_A.max()
+    note = ""
+    if low == high == 0:
+        peak = float(np.abs(signal_A).max())
+        if peak and whole:
+            raise UsageError(
+                f"{path}: expected sound, found nothing above one step of 16 bits, though it has"
+                f" samples of up to {peak:.2g} of full scale; written in a wrong scale? raise them:"
+                f" sox --norm {path.name} NEW.wav"
+            )
+        note = FAINT if peak else SILENT
+    elif low < -32768 or high > 32768:
+        share = np.mean(np.abs(scaled_A) > 32768)
+        if subtype in ("FLOAT", "DOUBLE") and share > _MOST_CLIPPED:
+            raise UsageError(
+                f"{path}: expected values from -1 to 1, found up to {max(high, -low) / 32768:,.4g},"
+                f" so that {share:.0%} of them would be clipped; written in a wrong scale? lower"
+                f" them: sox --norm {path.name} NEW.wav"
+            )
+        note = CLIPPED
+    return scaled_A.clip(-32768, 32767).astype(np.int16), note

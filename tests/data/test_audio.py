@@ -10,7 +10,7 @@ import pytest
 from taskaware.errors import UsageError
 
 soundfile = pytest.importorskip("soundfile")
-from taskaware.data.audio import read_audio  # noqa: E402
+from taskaware.data.audio import CLIPPED, CUT, FAINT, ONE_CHANNEL, SILENT, read_audio  # noqa: E402
 
 RATE = 16000
 
@@ -41,23 +41,24 @@ def refusal(path, *args, **kwargs):
 def test_16_bit_samples_come_back_bit_by_bit(tmp_path, samples, suffix):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, samples, RATE, subtype="PCM_16")
-    result = read_audio(path)
+    result = read_audio(path).samples
     assert result.dtype == np.int16
     np.testing.assert_array_equal(result, samples)
 
 
 def test_float_samples_are_rounded_and_clipped(tmp_path):
     path = tmp_path / "a.wav"
-    values = [0.0, 0.6 / 32768, -1.4 / 32768, 1.0, 1.5, -1.0, -2.0]
-    soundfile.write(path, np.array(values * 100), RATE, subtype="FLOAT")
-    expected = [0, 1, -1, 32767, 32767, -32768, -32768]
-    np.testing.assert_array_equal(read_audio(path), expected * 100)
+    values = [0.0, 0.6 / 32768, -1.4 / 32768, 1.0, -1.0]
+    soundfile.write(path, np.array([1.5, -2.0, *values * 100]), RATE, subtype="FLOAT")
+    samples, notes = read_audio(path)
+    np.testing.assert_array_equal(samples, [32767, -32768, *[0, 1, -1, 32767, -32768] * 100])
+    assert notes == ("samples beyond full scale, clipped",)
 
 
 def test_two_channels_are_averaged(tmp_path):
     path = tmp_path / "a.wav"
-    soundfile.write(path, np.array([[100, 300], [-32768, 32766]] * 400, np.int16), RATE)
-    np.testing.assert_array_equal(read_audio(path), [200, -1] * 400)
+    soundfile.write(path, np.array([[100, 300], [-32768, -30000]] * 400, np.int16), RATE)
+    np.testing.assert_array_equal(read_audio(path).samples, [200, -31384] * 400)
 
 
 def test_more_channels_are_refused(tmp_path):
@@ -67,18 +68,23 @@ def test_more_channels_are_refused(tmp_path):
 
 
 def test_a_stretch_is_cut_out_at_its_samples(wav, samples):
-    np.testing.assert_array_equal(read_audio(wav, 0.25, 0.5), samples[4000:12000])
-    np.testing.assert_array_equal(read_audio(wav, 0.9), samples[14400:])
+    np.testing.assert_array_equal(read_audio(wav, 0.25, 0.5).samples, samples[4000:12000])
+    np.testing.assert_array_equal(read_audio(wav, 0.9).samples, samples[14400:])
 
 
-def test_a_stretch_may_pass_the_end_by_a_rounding(wav, samples):
-    np.testing.assert_array_equal(read_audio(wav, 0.5, 0.54), samples[8000:])
+@pytest.mark.parametrize(
+    ("over", "notes"), [(0.04, ()), (0.06, (CUT,)), (0.99, (CUT,)), (1.0, (CUT,))]
+)
+def test_a_stretch_may_pass_the_end_by_a_second_and_is_cut_there(wav, samples, over, notes):
+    result = read_audio(wav, 0.5, 0.5 + over)
+    np.testing.assert_array_equal(result.samples, samples[8000:])
+    assert result.notes == notes
 
 
 @pytest.mark.parametrize(
     ("start", "duration"),
     [
-        *[(-0.1, None), (-0.1, 0.5), (1.01, None), (2.0, 0.5), (0.5, 0.56), (0.5, -0.1)],
+        *[(-0.1, None), (-0.1, 0.5), (1.01, None), (2.0, 0.5), (0.5, 1.51), (0.5, -0.1)],
         *[(math.nan, None), (0.0, math.nan), (math.inf, None), (0.0, math.inf)],
     ],
 )
@@ -87,7 +93,7 @@ def test_a_stretch_outside_the_file_is_refused(wav, start, duration):
 
 
 def test_less_than_one_frame_is_refused(wav, tmp_path):
-    assert len(read_audio(wav, 0.5, 0.025)) == 400
+    assert len(read_audio(wav, 0.5, 0.025).samples) == 400
     assert "at least 0.025 s" in refusal(wav, 0.5, 0.0249)
     short = tmp_path / "short.wav"
     soundfile.write(short, np.zeros(399), RATE)
@@ -104,7 +110,7 @@ def test_a_file_too_long_for_the_memory_is_refused_unread(tmp_path):
     path.write_bytes(header)
     os.truncate(path, size + 44)
     assert "at most 600 s of audio, found 1200 s" in refusal(path)
-    assert len(read_audio(path, 1100.0, 2.0)) == 2 * RATE
+    assert len(read_audio(path, 1100.0, 2.0).samples) == 2 * RATE
 
 
 @pytest.mark.parametrize("keep", [44, 46, 200, 1000, 16000, 31000, 32042])
@@ -125,7 +131,7 @@ def test_chunks_around_the_samples_are_skipped(wav, samples):
     data = wav.read_bytes()
     odd = b"note" + struct.pack("<I", 3) + b"abc\0"
     wav.write_bytes(data[:36] + odd + data[36:] + odd)
-    np.testing.assert_array_equal(read_audio(wav), samples)
+    np.testing.assert_array_equal(read_audio(wav).samples, samples)
     os.truncate(wav, 30000)
     assert f"promises 32000 bytes of samples, found {30000 - 44 - 12}" in refusal(wav)
 
@@ -182,12 +188,12 @@ def test_another_rate_is_refused_unless_it_is_to_be_converted(tmp_path, rate):
     path = tmp_path / "a.wav"
     soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate), rate)
     assert f"expected 16000 Hz, found {rate} Hz; convert with --resample" in refusal(path)
-    result = read_audio(path, resample=True)
+    result = read_audio(path, resample=True).samples
     assert len(result) == RATE
     expected = 16384 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
     # Away from the ends, where the filter sees the silence outside.
     assert np.abs(result - expected)[500:-500].max() < 0.01 * 16384
-    assert abs(len(read_audio(path, 0.5, 0.25, resample=True)) - 4000) <= 1
+    assert abs(len(read_audio(path, 0.5, 0.25, resample=True).samples) - 4000) <= 1
 
 
 # Channels of which one is empty.
@@ -199,20 +205,106 @@ def test_an_empty_channel_does_not_halve_the_other(tmp_path, samples, full):
     channels = np.zeros((len(samples), 2), np.int16)
     channels[:, full] = samples
     soundfile.write(path, channels, RATE)
-    np.testing.assert_array_equal(read_audio(path), samples)
+    np.testing.assert_array_equal(read_audio(path).samples, samples)
 
 
 def test_a_channel_below_half_a_step_of_16_bits_is_empty(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.array([[0.5, 1e-5], [-0.5, -1e-5]] * 400), RATE, subtype="FLOAT")
-    np.testing.assert_array_equal(read_audio(path), [16384, -16384] * 400)
+    np.testing.assert_array_equal(read_audio(path).samples, [16384, -16384] * 400)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_silence_stays_silence(tmp_path, channels):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.zeros((800, channels), np.int16), RATE)
-    np.testing.assert_array_equal(read_audio(path), [0] * 800)
+    result = read_audio(path)
+    np.testing.assert_array_equal(result.samples, [0] * 800)
+    assert result.notes == (SILENT,)
+
+
+# Channels that cancel each other.
+
+
+@pytest.mark.parametrize(
+    ("factor", "stronger"), [(-1.0, 0), (-0.98, 0), (-0.98, 1), (-0.6, 0), (-0.6, 1)]
+)
+def test_of_two_channels_that_cancel_each_other_the_stronger_is_taken(tmp_path, factor, stronger):
+    path = tmp_path / "a.wav"
+    tone = 20000 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    channels = np.stack([tone, factor * tone], axis=1)[:, :: -1 if stronger else 1]
+    soundfile.write(path, channels.astype(np.int16), RATE)
+    samples, notes = read_audio(path)
+    np.testing.assert_array_equal(samples, channels.astype(np.int16)[:, stronger])
+    assert notes == (ONE_CHANNEL,)
+
+
+def test_channels_with_sounds_of_their_own_are_averaged(tmp_path):
+    path = tmp_path / "a.wav"
+    channels = np.random.default_rng(0).normal(0, 2000, (RATE, 2)).astype(np.int16)
+    channels[:, 1] //= 10
+    soundfile.write(path, channels, RATE)
+    samples, notes = read_audio(path)
+    np.testing.assert_array_equal(samples, np.rint(channels.mean(axis=1)))
+    assert notes == ()
+
+
+# Samples of a wrong scale, as scipy.io.wavfile.write writes what it is given.
+
+
+def speech():
+    return (8000 * np.sin(np.arange(RATE) / 20)).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("values", "subtype", "expected"),
+    [
+        (speech().astype(np.int32), "PCM_32", "samples of up to 3.7e-06 of full scale"),
+        (speech() / 32768.0 / 32768.0, "FLOAT", "nothing above one step of 16 bits"),
+        (speech() / 32768.0 / 32768.0, "DOUBLE", "nothing above one step of 16 bits"),
+        (speech().astype(np.float32), "FLOAT", "found up to 7,999, so that 100%"),
+        (speech() / 32768.0 * 6, "FLOAT", "found up to 1.465, so that"),
+    ],
+)
+@pytest.mark.parametrize("rate", [RATE, 44100])
+def test_a_file_of_a_wrong_scale_is_refused_with_its_peak(
+    tmp_path, values, subtype, expected, rate
+):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, values, rate, subtype=subtype)
+    said = refusal(path, resample=True)
+    assert "written in a wrong scale?" in said
+    assert expected in said or rate != RATE
+
+
+def test_a_stretch_may_be_too_faint_for_16_bits(tmp_path):
+    path = tmp_path / "a.wav"
+    values = np.concatenate([speech() / 32768, speech() / 2**31])
+    soundfile.write(path, values, RATE, subtype="FLOAT")
+    assert read_audio(path).notes == ()
+    samples, notes = read_audio(path, 1.0)
+    assert not samples.any()
+    assert notes == (FAINT,)
+
+
+def test_a_few_samples_beyond_full_scale_are_clipped_and_noted(tmp_path):
+    path = tmp_path / "a.wav"
+    values = speech() / 32768
+    values[1000:1100] *= 2.4 / np.abs(values[1000:1100]).max()
+    soundfile.write(path, values, RATE, subtype="FLOAT")
+    samples, notes = read_audio(path)
+    assert samples.max() == 32767
+    assert notes == (CLIPPED,)
+
+
+def test_what_a_decoder_puts_beyond_full_scale_is_noted_however_much_it_is(tmp_path):
+    """Noise of full scale and more, clipped, and then compressed, which rounds the corners off."""
+    path = tmp_path / "a.ogg"
+    values = np.random.default_rng(0).normal(0, 1, RATE).clip(-1, 1)
+    soundfile.write(path, values, RATE, format="OGG", subtype="VORBIS")
+    decoded, _ = soundfile.read(path, dtype="float32")
+    assert np.mean(np.abs(decoded) > 1) > 0.05
+    assert read_audio(path).notes == (CLIPPED,)
 
 
 # M4A.
@@ -246,8 +338,8 @@ def test_m4a_is_decoded_once_for_all_stretches(tmp_path, samples, ffmpeg):
     asked = ffmpeg(au(samples, RATE))
     path = tmp_path / "a b;c.m4a"
     path.write_bytes(b"anything")
-    np.testing.assert_array_equal(read_audio(path), samples)
-    np.testing.assert_array_equal(read_audio(path, 0.25, 0.5), samples[4000:12000])
+    np.testing.assert_array_equal(read_audio(path).samples, samples)
+    np.testing.assert_array_equal(read_audio(path, 0.25, 0.5).samples, samples[4000:12000])
     (call,) = asked.read_text().splitlines()
     assert f"-i file:{path} " in call
     assert "-f mov " in call
@@ -261,7 +353,7 @@ def test_m4a_that_was_replaced_is_decoded_again(tmp_path, samples, ffmpeg):
     read_audio(path)
     ffmpeg(au(samples[:800], RATE))
     os.utime(path, ns=(1, 1))
-    assert len(read_audio(path)) == 800
+    assert len(read_audio(path).samples) == 800
 
 
 def test_m4a_of_another_rate_is_converted_only_on_demand(tmp_path, ffmpeg):
@@ -269,8 +361,8 @@ def test_m4a_of_another_rate_is_converted_only_on_demand(tmp_path, ffmpeg):
     path = tmp_path / "a.m4a"
     path.write_bytes(b"anything")
     assert "found 44100 Hz; convert with --resample" in refusal(path)
-    assert len(read_audio(path, resample=True)) == RATE
-    assert "expected a stretch of its 1.00 s" in refusal(path, 0.5, 0.6, resample=True)
+    assert len(read_audio(path, resample=True).samples) == RATE
+    assert "expected a stretch of its 1.00 s" in refusal(path, 0.5, 1.6, resample=True)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +404,7 @@ def m4a(tmp_path):
 
 
 def test_a_true_m4a_is_the_sound_it_was(m4a):
-    result = read_audio(m4a, 0.25, 0.5, resample=True)
+    result = read_audio(m4a, 0.25, 0.5, resample=True).samples
     spectrum = np.abs(np.fft.rfft(result / 32768))
     assert len(result) == 8000
     assert spectrum.argmax() * 2 == 440  # bins of 2 Hz

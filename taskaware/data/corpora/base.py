@@ -67,6 +67,18 @@ class LeftOut(NamedTuple):
     """FILE:LINE, or the file; the message, of what cannot be read and is left out for that."""
 
 
+class Noted(NamedTuple):
+    """What was done to the example that comes next, such as cutting it at the end of its file.
+
+    It is counted and listed; the example is kept.
+    """
+
+    what: str
+    """The same words for all to which the same was done."""
+    where: str
+    """FILE:LINE, or the file."""
+
+
 class Bad(NamedTuple):
     """What cannot be read: preparing stops at it, or is asked to leave it out."""
 
@@ -76,7 +88,7 @@ class Bad(NamedTuple):
     """What, where, expected, found, and what to do, in one line."""
 
 
-Item = Example | LeftOut | Bad
+Item = Example | LeftOut | Noted | Bad
 Shard = Callable[[], Iterable[Item]]
 """Reads a part of a split. It can be pickled, so that another process may read it."""
 Splits = Mapping[str, Sequence[Shard]]
@@ -163,6 +175,11 @@ def index(directory: Path, split: str) -> Path:
 def left_out(directory: Path, split: str) -> Path:
     """A JSON array a line, a reason and where, of all that was left out."""
     return directory / f"left_out-{split}.jsonl"
+
+
+def noted(directory: Path, split: str) -> Path:
+    """A JSON array a line, what was done and where, of what was kept all the same."""
+    return directory / f"noted-{split}.jsonl"
 
 
 def digests(directory: Path) -> Path:
@@ -277,12 +294,18 @@ class PreparedCorpus:
 
     def left_out(self, split: str) -> list[LeftOut]:
         """Return what was left out of a split; nothing in a folder of before it was noted."""
-        path = left_out(self.directory, split)
+        return [LeftOut(*pair) for pair in self._pairs(left_out(self.directory, split))]
+
+    def noted(self, split: str) -> list[Noted]:
+        """Return what was done to examples of a split; nothing in a folder of before it was."""
+        return [Noted(*pair) for pair in self._pairs(noted(self.directory, split))]
+
+    def _pairs(self, path: Path) -> list[list[str]]:
         if not path.exists():
             return []
         try:
             with open(path, "rb") as file:
-                return [LeftOut(*_texts(json.loads(line), 2)) for line in lines_of(file, path)]
+                return [_texts(json.loads(line), 2) for line in lines_of(file, path)]
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise self._damaged(f"cannot read {path.name} ({error})") from None
 

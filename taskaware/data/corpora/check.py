@@ -4,7 +4,7 @@ import collections
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from taskaware.data.corpora.base import Bad, Corpus, Example, LeftOut, PreparedCorpus, Shard
+from taskaware.data.corpora.base import Bad, Corpus, Example, LeftOut, Noted, PreparedCorpus, Shard
 from taskaware.data.corpora.write import OnShard, in_processes
 from taskaware.data.features import SAMPLE_RATE
 
@@ -19,6 +19,8 @@ class Findings(NamedTuple):
     """Examples that can be used."""
     left_out: collections.Counter[str]
     """By reason."""
+    noted: collections.Counter[str]
+    """Of those that can be used, by what is done to them."""
     bad: collections.Counter[str]
     """By kind."""
     messages: dict[str, list[str]]
@@ -37,7 +39,7 @@ def check(corpus: Corpus, *, workers: int = 1, on_shard: OnShard | None = None) 
         UsageError: files are missing, or so broken that nothing after them can be read.
     """
     shards = [shard for shards in corpus.splits(strict=False).values() for shard in shards]
-    all_found = Findings(0, collections.Counter(), collections.Counter(), {})
+    all_found = _read(tuple)  # as if of an empty shard
     for i, found in enumerate(in_processes(_read, shards, workers), 1):
         all_found = _joined(all_found, found)
         if on_shard is not None:
@@ -47,7 +49,8 @@ def check(corpus: Corpus, *, workers: int = 1, on_shard: OnShard | None = None) 
 
 
 def _read(shard: Shard) -> Findings:
-    good, left_out, bad = 0, collections.Counter(), collections.Counter()
+    good = 0
+    left_out, noted, bad = (collections.Counter[str]() for _ in range(3))
     messages: dict[str, list[str]] = {}
     for item in shard():
         match item:
@@ -55,16 +58,19 @@ def _read(shard: Shard) -> Findings:
                 good += 1
             case LeftOut(reason):
                 left_out[reason] += 1
+            case Noted(what):
+                noted[what] += 1
             case Bad(kind, message):
                 bad[kind] += 1
                 messages.setdefault(kind, []).append(message)
-    return Findings(good, left_out, bad, messages)
+    return Findings(good, left_out, noted, bad, messages)
 
 
 def _joined(a: Findings, b: Findings) -> Findings:
     kinds = {**a.messages, **b.messages}
     messages = {k: [*a.messages.get(k, ()), *b.messages.get(k, ())][:SHOWN] for k in kinds}
-    return Findings(a.good + b.good, a.left_out + b.left_out, a.bad + b.bad, messages)
+    left_out, noted, bad = a.left_out + b.left_out, a.noted + b.noted, a.bad + b.bad
+    return Findings(a.good + b.good, left_out, noted, bad, messages)
 
 
 class Summary(NamedTuple):
@@ -81,6 +87,8 @@ class Summary(NamedTuple):
     """The share of them that the train split has too; 1.0 for train itself."""
     left_out: collections.Counter[str]
     """By reason."""
+    noted: collections.Counter[str]
+    """Of the examples, by what was done to them."""
 
 
 def summarize(corpus: PreparedCorpus) -> Iterator[tuple[str, Summary]]:
@@ -107,5 +115,6 @@ def summarize(corpus: PreparedCorpus) -> Iterator[tuple[str, Summary]]:
                 words=words.total(),
                 known_words=shared / max(1, words.total()),
                 left_out=reasons,
+                noted=collections.Counter(item.what for item in corpus.noted(split)),
             ),
         )

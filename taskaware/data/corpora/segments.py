@@ -13,6 +13,7 @@ from taskaware.data.corpora.base import (
     Example,
     Item,
     LeftOut,
+    Noted,
     Splits,
 )
 from taskaware.errors import UsageError
@@ -93,11 +94,12 @@ def _read(items: Sequence[Segment | LeftOut | Bad], corpus: str, resample: bool)
         samples = NO_AUDIO
         if audio:
             try:
-                samples = read_audio(audio, start, duration, resample=resample)
+                samples, notes = read_audio(audio, start, duration, resample=resample)
             except TooShortError:
                 yield LeftOut("audio shorter than one frame", where)
                 continue
             except UsageError as error:
                 yield Bad("audio", f"{where}: {error}")
                 continue
+            yield from (Noted(note, where) for note in notes)
         yield Example(id, samples, *texts, corpus=corpus)

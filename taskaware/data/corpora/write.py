@@ -30,6 +30,7 @@ from taskaware.data.corpora.base import (
     Corpus,
     Example,
     LeftOut,
+    Noted,
     PreparedCorpus,
     Row,
     Shard,
@@ -38,6 +39,7 @@ from taskaware.data.corpora.base import (
     features,
     index,
     left_out,
+    noted,
 )
 from taskaware.data.features import SAMPLE_RATE
 from taskaware.digests import sha256
@@ -245,12 +247,12 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Print nothing."""
 
 
-_KINDS = (index, left_out)
+_KINDS = (index, left_out, noted)
 """The parts that are written beside a shard's records."""
 
 
 class _Records(NamedTuple):
-    """Hands a shard's examples to TFDS, and notes each, or why it is left out."""
+    """Hands a shard's examples to TFDS, and lists each, or why it is left out."""
 
     folder: Path
     part: str
@@ -266,7 +268,8 @@ class _Records(NamedTuple):
         with (
             open(attempts[0], "w", encoding="utf-8") as rows,
             # A name that is not UTF-8 stands escaped, as JSON has it too.
-            open(attempts[1], "w", encoding="utf-8", errors="backslashreplace") as notes,
+            open(attempts[1], "w", encoding="utf-8", errors="backslashreplace") as gone,
+            open(attempts[2], "w", encoding="utf-8", errors="backslashreplace") as notes,
         ):
             for item in self.shard():
                 match item:
@@ -275,11 +278,13 @@ class _Records(NamedTuple):
                         rows.write(json.dumps(row, ensure_ascii=False) + "\n")
                         yield item.id, {**item._asdict(), "sample_rate": SAMPLE_RATE}
                     case LeftOut():
+                        gone.write(json.dumps(item, ensure_ascii=False) + "\n")
+                    case Noted():
                         notes.write(json.dumps(item, ensure_ascii=False) + "\n")
                     case Bad(kind, message):
                         if not self.skip_bad:
                             raise UsageError(f"{message} (or leave such examples out: --skip-bad)")
-                        notes.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
+                        gone.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
         for whole, place in zip(attempts, places, strict=True):
             os.replace(whole, place)
 
@@ -300,8 +305,8 @@ def _write_shard(job: tuple[epath.Path, _Records]) -> _Done:
     file = writer.ExampleWriter(file_adapters.FileFormat.ARRAY_RECORD)
     examples: Iterator[Any] = records()
     written = writer.ShardWriter(described, serializer, file).write(examples, path)
-    with open(left_out(records.folder, records.part), "rb") as notes:
-        return _Done(written, sum(1 for _ in notes))
+    with open(left_out(records.folder, records.part), "rb") as gone:
+        return _Done(written, sum(1 for _ in gone))
 
 
 def in_processes(

@@ -1,0 +1,151 @@
+"""FLAC and Ogg whose headers do not tell the length, or that are several files joined."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from sounds import RATE, noise, speech_like
+
+from taskaware.errors import UsageError
+
+soundfile = pytest.importorskip("soundfile")
+from taskaware.data.audio import read_audio  # noqa: E402
+
+SUBTYPES = ["VORBIS", "OPUS"]
+
+
+def refusal(path):
+    with pytest.raises(UsageError) as error:
+        read_audio(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    return message
+
+
+def encoded(samples, **form):
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE, **form)
+    return file.getvalue()
+
+
+# FLAC.
+
+
+@pytest.fixture
+def samples():
+    return speech_like(9)
+
+
+def untold(samples):
+    """A FLAC as it comes through a pipe: 0 samples, the low 36 bits of 8 bytes of its header."""
+    data = bytearray(encoded(samples, format="FLAC"))
+    (field,) = struct.unpack_from(">Q", data, 18)
+    assert field & 2**36 - 1 == len(samples)
+    struct.pack_into(">Q", data, 18, field & ~(2**36 - 1))
+    return bytes(data)
+
+
+def test_a_flac_that_does_not_tell_its_length_is_read_to_its_end(tmp_path, samples):
+    path = tmp_path / "a.flac"
+    path.write_bytes(untold(samples))
+    np.testing.assert_array_equal(read_audio(path).samples, samples)
+    for start, duration in [(0.0, 1.0), (3.25, 2.0), (8.0, 1.0), (8.0, None)]:
+        expected = samples[round(start * RATE) :][: round((duration or 9) * RATE)]
+        np.testing.assert_array_equal(read_audio(path, start, duration).samples, expected)
+
+
+def test_it_is_refused_where_it_is_cut(tmp_path, samples):
+    path = tmp_path / "a.flac"
+    path.write_bytes(untold(samples)[:-5000])
+    assert "cannot read as audio (Error : flac decoder lost sync)" in refusal(path)
+
+
+def test_two_flacs_joined_are_told_from_one(tmp_path, samples):
+    path = tmp_path / "a.flac"
+    one = encoded(samples, format="FLAC")
+    path.write_bytes(one + one)
+    assert f"another one after it, at byte {len(one)}; split it" in refusal(path)
+    path.write_bytes(b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + one)
+    np.testing.assert_array_equal(read_audio(path).samples, samples)
+
+
+# Ogg.
+
+
+def pages(data):
+    while data:
+        size = 27 + data[26] + sum(data[27 : 27 + data[26]])
+        yield data[:size]
+        data = data[size:]
+
+
+def sealed(page):
+    """A page with its check sum: a remainder by the polynomial 0x04c11db7, bit by bit."""
+    page = page[:22] + bytes(4) + page[26:]
+    remainder = 0
+    for byte in page:
+        remainder ^= byte << 24
+        for _ in range(8):
+            remainder = (remainder << 1) ^ (0x04C11DB7 if remainder >> 31 else 0)
+            remainder &= 2**32 - 1
+    return page[:22] + struct.pack("<I", remainder) + page[26:]
+
+
+@pytest.fixture(params=SUBTYPES)
+def ogg(request):
+    return [*pages(encoded(noise(3.5), format="OGG", subtype=request.param))]
+
+
+def test_an_ogg_whose_last_page_does_not_say_so_is_read_to_its_end(tmp_path, ogg):
+    path = tmp_path / "a.ogg"
+    path.write_bytes(b"".join(ogg))
+    expected = read_audio(path).samples
+    assert len(expected) == 3.5 * RATE
+    assert ogg[-1][5] & 4
+    path.write_bytes(b"".join([*ogg[:-1], sealed(ogg[-1][:5] + b"\0" + ogg[-1][6:])]))
+    np.testing.assert_array_equal(read_audio(path).samples, expected)
+    np.testing.assert_array_equal(read_audio(path, 2.0, 1.5).samples, expected[2 * RATE :])
+
+
+def test_two_oggs_joined_are_refused(tmp_path, ogg):
+    path = tmp_path / "a.ogg"
+    other = [sealed(page[:14] + b"next" + page[18:]) for page in ogg]
+    path.write_bytes(b"".join(ogg + other))
+    size = sum(map(len, ogg))
+    assert f"another one after it, at byte {size}; split it" in refusal(path)
+
+
+def test_an_ogg_that_ends_within_a_page_was_cut(tmp_path, ogg):
+    path = tmp_path / "a.ogg"
+    path.write_bytes(b"".join(ogg)[:-500])
+    assert "cut short" in refusal(path)
+
+
+def test_a_page_that_was_damaged_is_told(tmp_path, ogg):
+    path = tmp_path / "a.ogg"
+    data = bytearray(b"".join(ogg))
+    place = sum(map(len, ogg[:-1]))
+    data[place + 200] ^= 1
+    path.write_bytes(data)
+    assert f"the page at byte {place} is damaged" in refusal(path)
+    data[place + 1] ^= 1
+    path.write_bytes(data + b"".join(ogg[-1:]))
+    assert f"expected a page at byte {place}, found it damaged" in refusal(path)
+
+
+def test_a_length_that_goes_back_is_told(tmp_path, ogg):
+    path = tmp_path / "a.ogg"
+    last = sealed(ogg[-1][:6] + struct.pack("<q", 20000) + ogg[-1][14:])
+    path.write_bytes(b"".join([*ogg[:-1], last]))
+    assert "found 20000; convert it" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("packet", "name"), [(b"\x7fFLAC\1\0", "FLAC in Ogg"), (b"Speex   1.2", "Speex")]
+)
+def test_what_libsndfile_does_not_read_in_ogg_is_named(tmp_path, packet, name):
+    path = tmp_path / "a.ogg"
+    head = b"OggS\0\2" + bytes(8) + b"name" + bytes(4)
+    path.write_bytes(sealed(head + bytes(4) + bytes([1, len(packet)]) + packet))
+    assert f"found {name}; convert it: ffmpeg -i a.ogg NEW.wav" in refusal(path)
