@@ -92,10 +92,13 @@ def _require_held(path: Path, promised: int, held: int) -> None:
 
 
 def _require_no_more(path: Path, file: BinaryIO, promised: int, end: int, size: int) -> None:
-    """Refuse anything but zeros between where the samples, or chunks after them, end, and the end.
+    """Refuse what follows the samples and the chunks after them, unless it is zeros or an ID3 tag.
 
-    What stands there may be samples of a header that was not finished.
+    It may be samples too, of a header that was not finished.
     """
+    file.seek(min(end, size))
+    if size - end == 128 and file.read(3) == b"TAG":
+        return
     file.seek(min(end, size))
     if any(any(block) for block in iter(lambda: file.read(2**20), b"")):
         raise UsageError(
@@ -231,7 +234,9 @@ def _chunks(
 
 def _end_of_chunks(path: Path, file: BinaryIO, size: int, layout: _Layout, end: int) -> int:
     """Return where the chunks after the samples end."""
-    place = -(-end // layout.aligned) * layout.aligned
+    file.seek(end)
+    padded = not any(file.read(-end % layout.aligned))  # as it should be
+    place = end + padded * (-end % layout.aligned)
     for name, begin, length in _chunks(file, size, layout, place):
         if name == layout.samples:
             raise UsageError(
@@ -261,7 +266,7 @@ def _in_sphere(path: Path, file: BinaryIO, size: int) -> int:
     """Source: the header of NIST SPHERE, lines of a name, a type and a value."""
     file.seek(8)
     length = file.read(8).strip()
-    if not length.isdigit() or not 16 < int(length) <= 2**16:
+    if not length.isdigit() or not 16 < int(length) <= min(size, 2**16):
         raise UsageError(f"{path}: cannot read as audio (its header is not that of a SPHERE file)")
     lines = (line.split() for line in file.read(int(length) - 16).splitlines())
     fields = {line[0]: line[2] for line in lines if len(line) == 3}

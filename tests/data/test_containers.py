@@ -103,6 +103,7 @@ def test_chunks_may_follow_but_no_second_one_of_samples(path):
     content = written(format="WAV", subtype="PCM_16")
     note = b"LIST" + struct.pack("<I", 6) + b"abcdef"
     reads(path, content + note + note + bytes(6))
+    reads(path, content + note + b"TAG" + b"x" * 125)
     more = b"data" + struct.pack("<I", 32000) + SAMPLES.tobytes()
     assert "found another at byte 32058" in refusal(path, content + note + more)
     assert "no chunk, from byte 32058" in refusal(path, content + note + note[:-1])
@@ -142,6 +143,14 @@ def test_samples_that_libsndfile_would_take_for_narrower_ones_are_refused(path):
     content = written(format="WAV", subtype="PCM_32")
     form = struct.pack("<IHH", 4 * RATE, 4, 32), struct.pack("<IHH", 4 * RATE, 4, 24)
     assert "24 bits in 4 bytes each" in refusal(path, changed(content, *form))
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0"])
+def test_a_chunk_may_follow_an_odd_number_of_bytes_with_or_without_padding(path, padding):
+    content = written(np.zeros(1001), format="WAV", subtype="PCM_U8")
+    content = content[: 44 + 1001] + padding + b"LIST" + struct.pack("<I", 4) + b"abcd"
+    path.write_bytes(content)
+    assert len(read_audio(path).samples) == 1001
 
 
 @pytest.mark.parametrize("coding", ["pcm,embedded-shorten-v2.00", "ulaw,embedded-shorten-v1.1"])

@@ -104,7 +104,7 @@ BAD = {
     "order": (f"{NAME} 0.5 0.25\n", "expected an end after the start 0.5 s, found 0.25 s"),
     "suffix": (f"{NAME}.wav 0.25 0.5\n", f"no audio file '{NAME}.wav.wav' or '{NAME}.wav.flac' or"),
     "path": (f"../audios/{NAME} 0.25 0.5\n", "expected the bare name of an audio file"),
-    "beyond the end": (f"{NAME} 0.25 1.1\n", "expected a stretch of its 1.00 s"),
+    "beyond the end": (f"{NAME} 0.25 2.1\n", "expected a stretch of its 1.00 s"),
 }
 
 

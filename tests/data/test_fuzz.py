@@ -4,6 +4,7 @@ Those readers that have a form of their own to try are in their own tests.
 """
 
 import functools
+import io
 import json
 import shutil
 import struct
@@ -135,6 +136,32 @@ def test_any_header_of_audio(tmp_path_factory, magic, parts, resample):
     )
     path.write_bytes(magic + struct.pack("<I", 4 + len(body)) + b"WAVE" + body)
     assert of(path, [refused(lambda: read_audio(path, resample=resample))])
+
+
+def recordings():
+    """A recording of every container whose samples no decoder of libsndfile touches."""
+    import soundfile
+
+    for name in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST"):
+        file = io.BytesIO()
+        soundfile.write(file, noise(0.1), 16000, format=name, subtype="PCM_16")
+        yield file.getvalue()
+
+
+@given(
+    st.sampled_from([*recordings()]),
+    st.lists(
+        st.tuples(st.integers(0, 4200), st.binary(max_size=8), st.integers(0, 40)), max_size=5
+    ),
+)
+@example([*recordings()][3], [(96, b"\xff" * 8, 8)])
+def test_any_recording_with_other_bytes_in_it(tmp_path_factory, content, changes):
+    path = tmp_path_factory.getbasetemp() / "any.audio"
+    for place, new, lost in changes:
+        place %= len(content) + 1
+        content = content[:place] + new + content[place + lost :]
+    path.write_bytes(content)
+    assert of(path, [refused(lambda: read_audio(path, resample=True))])
 
 
 anything = st.recursive(

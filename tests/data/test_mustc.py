@@ -235,8 +235,8 @@ def test_what_is_no_text_is_refused_with_its_line(root, tmp_path, english, expec
     ("entry", "expected"),
     [
         (
-            V1.replace("0.500000", "0.81"),
-            "expected a stretch of its 1.00 s, found 0.25 s to 1.06 s",
+            V1.replace("0.500000", "1.76"),
+            "expected a stretch of its 1.00 s, found 0.25 s to 2.01 s",
         ),
         (V1.replace("0.250000", "7"), "expected a stretch of its 1.00 s, found 7.00 s to 7.50 s"),
     ],
