@@ -123,9 +123,9 @@ def read_audio(
     if as_is:
         silent = "" if channels.any() else SILENT
         return Recording(channels[:, 0], tuple(note for note in (cut, silent) if note))
-    finite = np.isfinite(channels).all(axis=1)
+    finite = np.isfinite(channels)
     if not finite.all():
-        at = (first + int(finite.argmin())) / source.rate
+        at = (first + int(finite.all(axis=1).argmin())) / source.rate
         raise UsageError(f"{path}: expected finite samples, found NaN or infinity at {at:.3f} s")
     signal_A, mixed = _mono(channels)
     if source.rate != SAMPLE_RATE:
@@ -251,6 +251,8 @@ def _stretch(
 
 def _mono(channels: Float32[np.ndarray, "A N"]) -> tuple[Float32[np.ndarray, " A"], str]:
     """Return the mean of two channels, or one that it would lose, and what is to be noted."""
+    if channels.shape[1] == 1:
+        return channels[:, 0], ""
     # Of two channels one may be empty; a mean with it would halve the other.
     used = np.maximum(channels.max(axis=0), -channels.min(axis=0)) >= 0.5 / 32768
     if used.sum() < 2:
@@ -270,7 +272,8 @@ def _int16(
     Only floats can have been written in a wrong scale; decoders pass full scale a little where the
     sound was clipped before it was compressed.
     """
-    scaled_A = np.rint(signal_A * 32768.0)
+    scaled_A = signal_A * 32768.0
+    np.rint(scaled_A, out=scaled_A)
     low, high = scaled_A.min(), scaled_A.max()
     note = ""
     if low == high == 0:
@@ -291,4 +294,4 @@ def _int16(
                 f" them: sox --norm {path.name} NEW.wav"
             )
         note = CLIPPED
-    return scaled_A.clip(-32768, 32767).astype(np.int16), note
+    return scaled_A.clip(-32768, 32767, out=scaled_A).astype(np.int16), note

@@ -72,14 +72,15 @@ class Mp3(NamedTuple):
         with open(self.path, "rb") as file:
             file.seek(self.places[begin])
             frames = file.read(self.places[end] - self.places[begin])
-        before, skip = b"", first - begin * self.frame
+        skip = first - begin * self.frame
         if _layer(self.header) == 3:
             # Where it is told a number of frames, libmpg123 leaves its own delay out.
             empty = begin == 0
-            before = self._numbered(end - begin, empty=empty)
+            frames = self._numbered(end - begin, empty=empty) + frames
             skip += empty * self.frame - _DECODER_DELAY
-        # Where it is not, what follows the frames lets it guess more of them than there are.
-        with Sequential(io.BytesIO(before + frames + bytes(len(frames)))) as sound:
+        else:  # What follows the frames lets it guess more of them than there are.
+            frames += bytes(len(frames))
+        with Sequential(io.BytesIO(frames)) as sound:
             return sound.read(skip + count, dtype=dtype, always_2d=True)[skip:]
 
     def _numbered(self, number: int, *, empty: bool) -> bytes:
