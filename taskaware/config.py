@@ -9,7 +9,9 @@ from typing import Any, Literal
 from taskaware.errors import UsageError, require_known
 
 Metric = Literal["bleu", "wer", "cer"]
-_WITHOUT_SPACES = "zh zho cmn yue wuu hak nan ja jpn th tha lo lao km khm my mya bo bod".split()
+_WITHOUT_SPACES = (
+    "zh zho chi cmn yue wuu hak nan lzh ja jpn th tha lo lao km khm my mya bo bod".split()
+)
 
 
 def has_spaces(language: str) -> bool:
@@ -19,10 +21,7 @@ def has_spaces(language: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What goes in and what must come out.
-
-    ST is speech → translation, ASR speech → transcript, MT text → translation.
-    """
+    """What goes in and what must come out: ASR is speech → transcript, MT text → translation."""
 
     name: str
     source: Literal["speech", "text"]

