@@ -85,7 +85,7 @@ def assert_contract(step, start, batches):
             losses.append(float(metrics["loss_N"].sum() / metrics["tokens_N"].sum()))
         runs.append(state)
     assert traces == 1
-    assert losses[29] < 0.8 * losses[0]
+    assert losses[29] < 0.9 * losses[0]  # 0.59 to 0.78, by seed and strategy
     assert losses[:30] == losses[30:]
     assert int(state.step) == 30
     for a, b, first in zip(*map(jax.tree.leaves, (*runs, start)), strict=True):

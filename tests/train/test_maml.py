@@ -95,10 +95,22 @@ def test_one_number_tells_the_two_orders_apart():
         assert float(found) == pytest.approx(expected, rel=1e-6)
 
 
+def smooth_point():
+    """Parameters of a Transformer with every part, around which its loss has no kink.
+
+    Half of the units of each ReLU are open for every input, half are closed. Of fresh parameters
+    some ReLU's input is so near to zero that central differences are up to 60 % off, by the seed.
+    """
+
+    def moved(path, leaf):
+        is_before_relu = "'up'" in jax.tree_util.keystr(path) and leaf.ndim == 1
+        return jnp.where(jnp.arange(leaf.size) % 2, 4.0, -4.0) if is_before_relu else leaf
+
+    return jax.tree_util.tree_map_with_path(moved, nnx.state(model("implicit")))
+
+
 def slopes(order):
-    """The gradient of a Transformer with every part."""
-    of = slope("implicit", Meta(order=order))
-    return of(nnx.state(model("implicit")), text_tasks(), RATES)[1]
+    return slope("implicit", Meta(order=order))(smooth_point(), text_tasks(), RATES)[1]
 
 
 def product(a, b):
@@ -107,21 +119,21 @@ def product(a, b):
 
 def test_second_order_is_the_slope_of_the_meta_loss():
     """By central differences along the gradient itself."""
-    params, tasks, found = nnx.state(model("implicit")), text_tasks(), slopes("second")
+    params, tasks, found = smooth_point(), text_tasks(), slopes("second")
     norm = product(found, found) ** 0.5
 
     def moved(distance):
         there = jax.tree.map(lambda p, g: p + distance * g / norm, params, found)
         return float(slope("implicit", Meta(order="second"))(there, tasks, RATES)[0])
 
-    # A meta-loss bends: 2e-2 from here its slope is 8 % off, 1e-3 from here 0.2 %.
-    assert norm == pytest.approx((moved(1e-3) - moved(-1e-3)) / 2e-3, rel=5e-3)
+    # Of four models and their data 2e-4 off at most; first order is 40 to 85 % off.
+    assert norm == pytest.approx((moved(1e-3) - moved(-1e-3)) / 2e-3, rel=2e-3)
 
 
 @pytest.mark.long
 def test_first_order_is_not_the_slope():
     first, second = slopes("first"), slopes("second")
-    assert abs(product(first, second) / product(second, second) - 1) > 0.5
+    assert abs(product(first, second) / product(second, second) - 1) > 0.2
 
 
 def test_without_an_inner_step_it_is_joint_learning():
