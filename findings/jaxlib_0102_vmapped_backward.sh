@@ -8,8 +8,8 @@
 #   Σ(M x)² over 32,769 rows, is wrong in its last row. XLA:CPU makes one YNNPACK kernel
 #   ("__ynn_fusion") of several products, sums and what lies between, and that reads a part of what
 #   lies between at the wrong place. jax-ml/jax#39103 (closed) has the forward pass; there jaxlib
-#   0.10.1 is right, and 0.12.0.1 is right here. The same kernels end the process on arrays of seven
-#   axes: jax-ml/jax#39257, #40412. 0.10.2 is the last jax for Python 3.11.
+#   0.10.1 is right, and 0.12.0.1 is right here. 0.10.2 is the last jax
+#   for Python 3.11.
 # To do: XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type= (nothing after the equals sign) makes
 #   none of these kernels, and the gradients are right; later jaxlibs take the flag too. Or compute
 #   a gradient per task by vmap(grad) over a task axis of the data, as maml_loss does: everything
