@@ -74,6 +74,12 @@ class Server:
         code, self._running = int(self._process.stdout.readline()), 0
         return Outcome(code, *(Path(f"{self._log}.{name}").read_text() for name in ("out", "err")))
 
+    def wait_until(self, true):
+        """Wait until something is true that the command brings about."""
+        while not true():
+            assert not self.ended(), self.end()
+            time.sleep(0.01)
+
     def ended(self) -> bool:
         """Whether the command is through; then ``end`` does not wait."""
         return bool(select.select([self._process.stdout], [], [], 0)[0])

@@ -212,10 +212,8 @@ def test_a_hundred_kills_lose_nothing(server, given, straight, tmp_path, seed):
 def test_a_run_that_is_told_to_stop_saves_the_step_that_it_is_at(server, given, tmp_path, number):
     train = ["train", given.joint, "--out", tmp_path / "run", "--save-every", 1000]
     process = server.start(*train, "--steps", 10**6)
-    while not (tmp_path / "run" / "metrics.jsonl").exists():
-        time.sleep(0.01)
-    while (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") < 5:
-        time.sleep(0.01)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    server.wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= 5)
     os.kill(process, number)
     stopped = server.end()
     last = curve(tmp_path / "run")[-1][0]
@@ -232,8 +230,7 @@ def test_a_run_that_is_told_to_stop_saves_the_step_that_it_is_at(server, given, 
 def test_a_run_that_has_not_stepped_yet_ends_at_once(server, given, tmp_path):
     """A handler in Python would wait until the first step is compiled."""
     process = server.start("train", given.joint, "--out", tmp_path / "run")
-    while not (tmp_path / "run" / "experiment.json").exists():
-        time.sleep(0.01)
+    server.wait_until((tmp_path / "run" / "experiment.json").exists)
     os.kill(process, signal.SIGTERM)
     assert server.end().code == -signal.SIGTERM
     server.start("train", given.joint, "--out", tmp_path / "run", "--steps", 1)
