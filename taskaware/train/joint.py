@@ -81,6 +81,10 @@ def descend(
     A batch whose loss or gradient is not finite changes neither parameters nor optimizer; it is
     counted as a step, and as ``skipped`` in what is reported.
 
+    Two compilations of a gradient, or two processors, differ by some 3e-7 of its norm; but where a
+    ReLU's input is zero but for rounding, by that unit's share of it, 1e-5 to 1e-3. Either is a
+    gradient of the loss, and training does not suffer.
+
     Args:
         loss: (parameters, batch, the step's own key) → (loss, what to report).
         optimizer: turns the gradient into an update.

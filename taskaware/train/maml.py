@@ -88,6 +88,8 @@ def maml_loss(
     for alike in _same_shapes(tasks):
         together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[tasks[i] for i in alike])
         keys = jnp.stack([jax.random.fold_in(key, i) for i in alike])
+        # Not one backward pass with a cotangent a task: jaxlib 0.10.2 compiles that wrongly for
+        # CPUs (jax-ml/jax#39103).
         found.append(jax.vmap(judge)(together, keys))
     stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
     metrics = {name: stacked[name].sum(0) for name in ("loss_N", "tokens_N", "frames")}

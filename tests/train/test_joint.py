@@ -106,7 +106,7 @@ def test_a_row_s_loss_does_not_depend_on_its_own_embedding():
     m, b = model("implicit", dropout=0.0), toy_run.batch()
     donor = derangement(KEYS[0], b.task_B)
 
-    # A gradient a row: XLA for CPUs as of jaxlib 0.10.2 gets some of a compiled Jacobian wrong.
+    # A gradient a row: jaxlib 0.10.2 compiles some Jacobians wrongly for CPUs (jax-ml/jax#39103).
     @jax.jit
     @jax.grad
     def of_row(embedding_BZ, row):
