@@ -17,7 +17,16 @@ from jaxtyping import Float32, Int16, Num
 from taskaware.data.containers import read_header
 from taskaware.data.features import SAMPLE_RATE, WINDOW
 from taskaware.data.mp3 import mp3
-from taskaware.data.streams import SampleType, Sequential, Version, flac_length, ogg_patch, patched
+from taskaware.data.streams import (
+    SampleType,
+    Sequential,
+    Version,
+    flac,
+    flac_length,
+    ogg_patch,
+    patched,
+    require_flac_ends,
+)
 from taskaware.errors import UsageError
 
 MAX_SECONDS = 600.0
@@ -145,25 +154,37 @@ def _opened(path: Path) -> Iterator[_Source]:
         with Sequential(decoded) as sound:
             yield _source(sound, sound.frames)
         return
-    header = read_header(path)
+    header, version = read_header(path), Version.of(path)
     if header.container == "MP3":
-        file = mp3(Version.of(path))
+        file = mp3(version)
         yield _Source(file.rate, file.channels, file.length, "MP3", file.read)
         return
-    patch = ogg_patch(Version.of(path)) if header.container == "Ogg" else None
+    if header.container == "FLAC":
+        content, told = flac(version)
+        with Sequential(content) as sound:
+            ends = functools.partial(require_flac_ends, version)
+            yield _source(sound, told or flac_length(version), ends)
+        return
+    patch = ogg_patch(version) if header.container == "Ogg" else None
     with Sequential(path if patch is None else patched(path, *patch)) as sound:
-        if header.sample_bytes is not None:
-            yield _source(sound, _counted(path, sound, header.sample_bytes))
-        elif header.container == "FLAC":
-            yield _source(sound, flac_length(sound, Version.of(path)))
-        else:
+        if header.sample_bytes is None:
             yield _source(sound, sound.frames)
+        else:
+            yield _source(sound, _counted(path, sound, header.sample_bytes))
 
 
-def _source(sound: soundfile.SoundFile, length: int) -> _Source:
+def _source(
+    sound: soundfile.SoundFile,
+    length: int,
+    require_end: Callable[[soundfile.SoundFile], None] = lambda sound: None,
+) -> _Source:
     def read(first: int, count: int, dtype: SampleType) -> Num[np.ndarray, "A N"]:
-        sound.seek(first)
-        return sound.read(count, dtype=dtype, always_2d=True)
+        if first:
+            sound.seek(first)
+        channels = sound.read(count, dtype=dtype, always_2d=True)
+        if first + count == length:
+            require_end(sound)
+        return channels
 
     return _Source(sound.samplerate, sound.channels, length, sound.subtype, read)
 

@@ -13,8 +13,6 @@ import soundfile
 
 from taskaware.errors import UsageError
 
-_UNKNOWN = 2**62
-"""libsndfile gives at least so many samples to a file whose length it does not know."""
 _BLOCK = 2**16
 """Samples decoded at once where they are only counted."""
 _WINDOW = 2**20
@@ -65,35 +63,60 @@ def id3_bytes(head: bytes) -> int:
     return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
-def flac_length(sound: soundfile.SoundFile, version: Version) -> int:
-    """Return how many samples a FLAC has; one that was written to a pipe does not tell.
+# FLAC: its header tells its length, if what wrote it could go back there.
+
+
+def flac(version: Version) -> tuple[Any, int]:
+    """Return a FLAC whose header no longer tells its length, and that length, 0 if it told none.
+
+    Of one that tells its length libsndfile reads no more than that, and cannot read one at all
+    whose first frame is not numbered 0.
+    """
+    with open(version.path, "rb") as file:
+        place = file.seek(id3_bytes(file.read(10)) + 21)
+        told = file.read(5)
+    untold = bytes(byte & mask for byte, mask in zip(told, b"\xf0\0\0\0\0", strict=False))
+    return patched(version.path, place, untold), int.from_bytes(told, "big") & 2**36 - 1
+
+
+@once_a_file
+def flac_length(version: Version) -> int:
+    """Return how many samples a FLAC has, decoding it."""
+    with Sequential(flac(version)[0]) as sound:
+        try:
+            return sum(iter(lambda: len(sound.read(_BLOCK, dtype="float32")), 0))
+        except soundfile.LibsndfileError:
+            _require_one_flac(version)
+            raise
+
+
+def require_flac_ends(version: Version, sound: soundfile.SoundFile) -> None:
+    """Refuse a FLAC that goes on where its header says that it ends.
 
     Raises:
-        UsageError: it is several files joined, of which libsndfile reads the first.
+        UsageError: it does; it may be several files joined.
     """
-    if place := _second_flac(version):
-        raise _joined(version.path, place)
-    return sound.frames if sound.frames < _UNKNOWN else _count(version)
+    try:
+        more = len(sound.read(1, dtype="float32"))
+    except soundfile.LibsndfileError:  # what follows is no frame
+        _require_one_flac(version)
+        return
+    if more:
+        raise UsageError(
+            f"{version.path}: expected its end where the header says, after {sound.tell() - 1}"
+            f" samples, found more of them; convert it: ffmpeg -i {version.path.name} NEW.wav"
+        )
 
 
-@once_a_file
-def _count(version: Version) -> int:
-    with Sequential(version.path) as sound:
-        return sum(iter(lambda: len(sound.read(_BLOCK, dtype="float32")), 0))
-
-
-@once_a_file
-def _second_flac(version: Version) -> int:
-    """Return where a header stands for a second time, 0 if it does not."""
+def _require_one_flac(version: Version) -> None:
     headers, place, before = 0, 0, b""
     with open(version.path, "rb") as file:
         while block := file.read(_WINDOW):
             for match in _FLAC.finditer(before + block):
                 headers += 1
                 if headers == 2:
-                    return place - len(before) + match.start()
+                    raise _joined(version.path, place - len(before) + match.start())
             place, before = place + len(block), block[-7:]  # a byte less than a header
-    return 0
 
 
 def _joined(path: Path, place: int) -> UsageError:

@@ -1,6 +1,7 @@
 """FLAC and Ogg whose headers do not tell the length, or that are several files joined."""
 
 import io
+import re
 import struct
 
 import numpy as np
@@ -37,13 +38,18 @@ def samples():
     return speech_like(9)
 
 
-def untold(samples):
-    """A FLAC as it comes through a pipe: 0 samples, the low 36 bits of 8 bytes of its header."""
+def telling(samples, length):
+    """A FLAC whose header tells a length: the low 36 bits of 8 bytes."""
     data = bytearray(encoded(samples, format="FLAC"))
     (field,) = struct.unpack_from(">Q", data, 18)
     assert field & 2**36 - 1 == len(samples)
-    struct.pack_into(">Q", data, 18, field & ~(2**36 - 1))
+    struct.pack_into(">Q", data, 18, field & ~(2**36 - 1) | length)
     return bytes(data)
+
+
+def untold(samples):
+    """A FLAC as it comes through a pipe."""
+    return telling(samples, 0)
 
 
 def test_a_flac_that_does_not_tell_its_length_is_read_to_its_end(tmp_path, samples):
@@ -61,11 +67,36 @@ def test_it_is_refused_where_it_is_cut(tmp_path, samples):
     assert "cannot read as audio (Error : flac decoder lost sync)" in refusal(path)
 
 
+def test_a_flac_that_goes_on_where_its_header_says_that_it_ends_is_refused(tmp_path, samples):
+    """So ffmpeg joins several by ``-f concat -c copy``: with the header of the first."""
+    path = tmp_path / "a.flac"
+    path.write_bytes(telling(samples, len(samples) - RATE))
+    assert f"after {len(samples) - RATE} samples, found more of them; convert it" in refusal(path)
+    np.testing.assert_array_equal(read_audio(path, 2.0, 3.0).samples, samples[2 * RATE : 5 * RATE])
+
+
+def test_what_follows_a_flac_and_is_none_is_left_alone(tmp_path, samples):
+    path = tmp_path / "a.flac"
+    path.write_bytes(encoded(samples, format="FLAC") + b"TAG".ljust(128, b"\0"))
+    np.testing.assert_array_equal(read_audio(path).samples, samples)
+
+
+def test_a_flac_whose_first_frame_is_not_numbered_0_is_read(tmp_path, samples):
+    """So ``-ss`` and ``-c copy`` leave one."""
+    path = tmp_path / "a.flac"
+    data = untold(samples)
+    first = re.search(rb"\xff\xf8(..)\0", data, re.DOTALL)
+    second = data.index(b"\xff\xf8" + first[1] + b"\1")
+    path.write_bytes(data[: first.start()] + data[second:])
+    np.testing.assert_array_equal(read_audio(path).samples, samples[4096:])
+
+
 def test_two_flacs_joined_are_told_from_one(tmp_path, samples):
     path = tmp_path / "a.flac"
     one = encoded(samples, format="FLAC")
-    path.write_bytes(one + one)
-    assert f"another one after it, at byte {len(one)}; split it" in refusal(path)
+    for first in (one, untold(samples)):
+        path.write_bytes(first + one)
+        assert f"another one after it, at byte {len(one)}; split it" in refusal(path)
     path.write_bytes(b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + one)
     np.testing.assert_array_equal(read_audio(path).samples, samples)
 
