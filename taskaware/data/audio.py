@@ -123,11 +123,14 @@ def read_audio(
     # soundfile raises TypeError for a name that ends in .raw, which tells neither rate nor width.
     except (soundfile.LibsndfileError, TypeError) as error:
         reason = getattr(error, "error_string", "headerless samples").strip(" .")
-        raise UsageError(f"{path}: cannot read as audio ({reason})") from None
+        raise UsageError(
+            f"{path}: cannot read as audio ({reason}); if it is whole, convert it: ffmpeg -i"
+            f" {path.name} NEW.wav"
+        ) from None
     if len(channels) < count:
         raise UsageError(
             f"{path}: the header promises {source.length} samples, found {first + len(channels)};"
-            " the file was cut short or damaged: fetch it again"
+            " the file was cut short or damaged: fetch or convert it again"
         )
     if as_is:
         silent = "" if channels.any() else SILENT

@@ -178,7 +178,7 @@ def ogg_patch(version: Version) -> tuple[int, bytes] | None:
 
 
 def _pages(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
-    place, granules = 0, {}
+    place, numbers, granules = 0, {}, {}
     while (head := file.read(27)).startswith(b"OggS"):
         lengths = file.read(head[26]) if len(head) == 27 else b""
         page = head + lengths + file.read(sum(lengths))
@@ -189,7 +189,14 @@ def _pages(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]
             )
         if _ogg_sum(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little"):
             raise UsageError(f"{path}: the page at byte {place} is damaged; fetch the file again")
-        serial, granule = page[14:18], int.from_bytes(page[6:14], "little", signed=True)
+        serial, number = page[14:18], int.from_bytes(page[18:22], "little")
+        if number != numbers.get(serial, number):
+            raise UsageError(
+                f"{path}: expected page {numbers[serial]} at byte {place}, found page {number};"
+                " the file is damaged: fetch it again"
+            )
+        numbers[serial] = number + 1
+        granule = int.from_bytes(page[6:14], "little", signed=True)
         if 0 <= granule < granules.get(serial, 0):
             raise UsageError(
                 f"{path}: expected the page at byte {place} to end after sample"

@@ -86,6 +86,7 @@ def test_a_flac_whose_first_frame_is_not_numbered_0_is_read(tmp_path, samples):
     path = tmp_path / "a.flac"
     data = untold(samples)
     first = re.search(rb"\xff\xf8(..)\0", data, re.DOTALL)
+    assert first
     second = data.index(b"\xff\xf8" + first[1] + b"\1")
     path.write_bytes(data[: first.start()] + data[second:])
     np.testing.assert_array_equal(read_audio(path).samples, samples[4096:])
@@ -163,6 +164,15 @@ def test_a_page_that_was_damaged_is_told(tmp_path, ogg):
     data[place + 1] ^= 1
     path.write_bytes(data + b"".join(ogg[-1:]))
     assert f"expected a page at byte {place}, found it damaged" in refusal(path)
+
+
+def test_a_page_that_is_missing_or_there_twice_is_told(tmp_path, ogg):
+    """Though a stretch beyond it could be read; one across it would lack the sound in between."""
+    path = tmp_path / "a.ogg"
+    for pages_left, number in ((ogg[:2] + ogg[3:], 3), (ogg[:2] + ogg[1:], 1)):
+        path.write_bytes(b"".join(pages_left))
+        with pytest.raises(UsageError, match=f"expected page 2 at byte .*, found page {number};"):
+            read_audio(path, 0.5, 2.0)
 
 
 def test_a_length_that_goes_back_is_told(tmp_path, ogg):
