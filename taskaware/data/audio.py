@@ -15,7 +15,7 @@ import soundfile
 from jaxtyping import Float32, Int16, Num
 
 from taskaware.data.containers import read_header
-from taskaware.data.features import SAMPLE_RATE, WINDOW
+from taskaware.data.features import SAMPLE_RATE, WINDOW, to_int16
 from taskaware.data.mp3 import mp3
 from taskaware.data.streams import (
     SampleType,
@@ -38,8 +38,6 @@ _TOLERANCE = 0.05
 """Seconds of them that are not worth a note, as corpora round their times."""
 _RATES = (1_000, 192_000)
 """Samples a second; to convert another rate could take any amount of memory."""
-_MOST_CLIPPED = 0.01
-"""Share of the samples beyond full scale from which on floats are taken for wrongly scaled."""
 _WIDTHS = {
     **dict.fromkeys(("PCM_S8", "PCM_U8", "ULAW", "ALAW"), 1),
     **{"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8},
@@ -293,29 +291,16 @@ def _int16(
 ) -> tuple[Int16[np.ndarray, " A"], str]:
     """Return 16-bit samples, and what is to be noted.
 
-    Only floats can have been written in a wrong scale; decoders pass full scale a little where the
-    sound was clipped before it was compressed.
+    A stretch may be faint. Only floats can have been written beyond full scale; decoders pass it a
+    little where the sound was clipped before it was compressed.
     """
-    scaled_A = signal_A * 32768.0
-    np.rint(scaled_A, out=scaled_A)
-    low, high = scaled_A.min(), scaled_A.max()
-    note = ""
-    if low == high == 0:
-        peak = float(np.abs(signal_A).max())
-        if peak and whole:
-            raise UsageError(
-                f"{path}: expected sound, found nothing above one step of 16 bits, though it has"
-                f" samples of up to {peak:.2g} of full scale; written in a wrong scale? raise them:"
-                f" sox --norm {path.name} NEW.wav"
-            )
-        note = FAINT if peak else SILENT
-    elif low < -32768 or high > 32768:
-        share = np.mean(np.abs(scaled_A) > 32768)
-        if subtype in ("FLOAT", "DOUBLE") and share > _MOST_CLIPPED:
-            raise UsageError(
-                f"{path}: expected values from -1 to 1, found up to {max(high, -low) / 32768:,.4g},"
-                f" so that {share:.0%} of them would be clipped; written in a wrong scale? lower"
-                f" them: sox --norm {path.name} NEW.wav"
-            )
-        note = CLIPPED
-    return scaled_A.clip(-32768, 32767, out=scaled_A).astype(np.int16), note
+    scaled = to_int16(signal_A)
+    plausible = not whole if scaled.faint else subtype not in ("FLOAT", "DOUBLE")
+    if scaled.fault and not plausible:
+        raise UsageError(
+            f"{path}: {scaled.fault}; written in a wrong scale? mend it: sox --norm {path.name}"
+            " NEW.wav"
+        )
+    if not scaled.samples.any():
+        return scaled.samples, FAINT if scaled.faint else SILENT
+    return scaled.samples, CLIPPED if scaled.clipped else ""

@@ -100,7 +100,7 @@ def _require_no_more(path: Path, file: BinaryIO, promised: int, end: int, size: 
     if size - end == 128 and file.read(3) == b"TAG":
         return
     file.seek(min(end, size))
-    if any(any(block) for block in iter(lambda: file.read(2**20), b"")):
+    if any(block.strip(b"\0") for block in iter(lambda: file.read(2**20), b"")):
         raise UsageError(
             f"{path}: the header promises {promised} bytes of samples, found {size - end} bytes"
             f" after them that are no chunk, from byte {end}; if they are samples, its length is"

@@ -1,10 +1,10 @@
 """Log-mel filterbank features, equal to Kaldi's."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Float32, Int16
+from jaxtyping import Float, Float32, Int16
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from taskaware.dims import FRAMES_PER_SECOND, MEL_CHANNELS
@@ -15,6 +15,9 @@ WINDOW = 400
 SHIFT = SAMPLE_RATE // FRAMES_PER_SECOND
 """Samples from one frame to the next: 10 ms."""
 
+_FULL_SCALE = 32768
+_MOST_CLIPPED = 0.01
+"""Share of the samples that may lie beyond full scale, as resampled and decoded ones do."""
 _FFT = 512
 _PRE_EMPHASIS = np.float32(0.97)
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, SAMPLE_RATE / 2
@@ -72,6 +75,46 @@ def num_frames(num_samples: int) -> int:
         (0, 1, 98)
     """
     return 0 if num_samples < WINDOW else 1 + (num_samples - WINDOW) // SHIFT
+
+
+class Scaled(NamedTuple):
+    """16-bit samples made of floats."""
+
+    samples: Int16[np.ndarray, " A"]
+    peak: float
+    """The largest of the floats, where 1 is full scale."""
+    clipped: float
+    """Share of them beyond full scale."""
+
+    @property
+    def faint(self) -> bool:
+        """Whether rounding has left nothing of them."""
+        return self.peak > 0 and not self.samples.any()
+
+    @property
+    def fault(self) -> str:
+        """What shows that the floats were in a wrong scale; nothing if they seem not to be."""
+        if self.faint:
+            return (
+                "expected sound, found nothing above one step of 16 bits, though it has samples of"
+                f" up to {self.peak:.2g} of full scale"
+            )
+        if self.clipped > _MOST_CLIPPED:
+            return (
+                f"expected values from -1 to 1, found up to {self.peak:,.5g}, so that"
+                f" {self.clipped:.0%} of them would be clipped"
+            )
+        return ""
+
+
+def to_int16(signal_A: Float[np.ndarray, " A"]) -> Scaled:
+    """Scale finite floats, of which 1 is full scale, to 16 bits: rounded and clipped."""
+    scaled_A = np.asarray(signal_A, np.float32) * np.float32(_FULL_SCALE)
+    peak = float(max(scaled_A.max(), -scaled_A.min())) / _FULL_SCALE
+    np.rint(scaled_A, out=scaled_A)
+    clipped = float(np.mean(np.abs(scaled_A) > _FULL_SCALE)) if peak > 1 else 0.0
+    np.clip(scaled_A, -_FULL_SCALE, _FULL_SCALE - 1, out=scaled_A)
+    return Scaled(scaled_A.astype(np.int16), peak, clipped)
 
 
 def log_mel(samples_A: Int16[np.ndarray, " A"]) -> Float32[np.ndarray, "frames C"]:

@@ -9,14 +9,11 @@ from jaxtyping import Int16
 from taskaware.config import Task
 from taskaware.data.buckets import rounded
 from taskaware.data.collate import pad
-from taskaware.data.features import WINDOW, log_mel, normalize, num_frames
+from taskaware.data.features import WINDOW, log_mel, normalize, num_frames, to_int16
 from taskaware.data.tasks import TokenRows, input_text
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import MEL_CHANNELS, Batch, Speech
 from taskaware.errors import UsageError
-
-_MOST_CLIPPED = 0.01
-"""Share of the samples that may lie beyond full scale, as resampled and decoded ones do."""
 
 
 class Inputs:
@@ -94,20 +91,13 @@ def _scaled(samples_A: np.ndarray, where: str) -> Int16[np.ndarray, " A"]:
     """Return floats on the scale of 16 bits, or raise UsageError where too little would be left."""
     if not np.isfinite(samples_A).all():
         raise UsageError(f"{where}: expected finite samples, found NaN or infinity")
-    peak, beyond = float(np.abs(samples_A).max()), float((np.abs(samples_A) > 1).mean())
-    if beyond > _MOST_CLIPPED:
+    scaled = to_int16(samples_A)
+    if scaled.fault:
         raise UsageError(
-            f"{where}: expected floats from -1 to 1, found values up to {peak:,.5g}; divide them "
-            "by their full scale (32768 where they were 16-bit integers)"
+            f"{where}: {scaled.fault}; divide floats by their full scale (32768 where they were"
+            " 16-bit integers) once"
         )
-    wide_A = samples_A.astype(np.float64).clip(-1, 1)
-    scaled_A = np.rint(wide_A * 32768).clip(max=32767).astype(np.int16)
-    if peak > 0 and not scaled_A.any():
-        raise UsageError(
-            f"{where}: expected floats from -1 to 1, found none above one step of 16 bits (the "
-            f"largest is {peak:.2g}); were they divided by their full scale twice?"
-        )
-    return scaled_A
+    return scaled.samples
 
 
 def _kind(value: Any) -> str:

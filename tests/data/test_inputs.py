@@ -85,9 +85,9 @@ BAD_SAMPLES = {
     "objects": (lambda s: s.astype(object), "of object"),
     "integers as floats": (
         lambda s: s.astype(np.float32),
-        r"from -1 to 1, found values up to 1\d,\d",
+        r"from -1 to 1, found up to 1\d,\d",
     ),
-    "scaled twice": (lambda s: s / 2.0**30, "none above one step of 16 bits"),
+    "scaled twice": (lambda s: s / 2.0**30, "nothing above one step of 16 bits"),
     "not a number": (lambda s: np.where(s == s[7], np.nan, s / 32768), "found NaN or infinity"),
     "infinity": (lambda s: np.where(s == s[7], np.inf, s / 32768), "found NaN or infinity"),
     "24 ms": (lambda s: s[:399], r"at least 400 samples \(25 ms\), found 399"),
