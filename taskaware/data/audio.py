@@ -38,11 +38,16 @@ _TOLERANCE = 0.05
 """Seconds of them that are not worth a note, as corpora round their times."""
 _RATES = (1_000, 192_000)
 """Samples a second; to convert another rate could take any amount of memory."""
+_OPPOSED = -0.3
+"""Correlation of two channels below which their mean is less the sound than what they differ in."""
 _WIDTHS = {
     **dict.fromkeys(("PCM_S8", "PCM_U8", "ULAW", "ALAW"), 1),
     **{"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8},
 }
 """Bytes of a sample by libsndfile's name of what it is."""
+
+_WIDE = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+"""Those that a program's numbers may have been written as without a thought of their scale."""
 
 # What was done to a recording that is read all the same.
 CUT = "segment cut at the end of its recording"
@@ -279,11 +284,10 @@ def _mono(channels: Float32[np.ndarray, "A N"]) -> tuple[Float32[np.ndarray, " A
     used = np.maximum(channels.max(axis=0), -channels.min(axis=0)) >= 0.5 / 32768
     if used.sum() < 2:
         return channels[:, used.argmax()], ""
-    mean_A = channels.mean(axis=1)
-    power = np.square(channels).mean(axis=0)
-    if np.square(mean_A).mean() < 0.1 * power.max():
-        return channels[:, power.argmax()], ONE_CHANNEL
-    return mean_A, ""
+    left, right = np.square(channels).mean(axis=0).tolist()
+    if (channels[:, 0] * channels[:, 1]).mean() < _OPPOSED * math.sqrt(left * right):
+        return channels[:, int(right > left)], ONE_CHANNEL
+    return channels.mean(axis=1), ""
 
 
 def _int16(
@@ -291,16 +295,17 @@ def _int16(
 ) -> tuple[Int16[np.ndarray, " A"], str]:
     """Return 16-bit samples, and what is to be noted.
 
-    A stretch may be faint. Only floats can have been written beyond full scale; decoders pass it a
-    little where the sound was clipped before it was compressed.
+    Only where samples are wider than 16 bits can they have been written in a wrong scale: decoders
+    leave traces in silence, and pass full scale where the sound was clipped before it was
+    compressed. A stretch may be silence.
     """
     scaled = to_int16(signal_A)
-    plausible = not whole if scaled.faint else subtype not in ("FLOAT", "DOUBLE")
+    plausible = subtype not in _WIDE or (not whole and scaled.peak < 1)
     if scaled.fault and not plausible:
         raise UsageError(
             f"{path}: {scaled.fault}; written in a wrong scale? mend it: sox --norm {path.name}"
             " NEW.wav"
         )
     if not scaled.samples.any():
-        return scaled.samples, FAINT if scaled.faint else SILENT
+        return scaled.samples, FAINT if scaled.peak else SILENT
     return scaled.samples, CLIPPED if scaled.clipped else ""

@@ -67,6 +67,9 @@ _CONVERTED = {
     rb"wvpk": "WavPack",
     rb"MAC ": "Monkey's Audio",
     rb"RIFX|BW64|caff|FORM|RIFF.{4}AVI |\.RMF|FLV|DSD |FRM8": "a container that is not read here",
+    rb"\x0bw": "AC-3",
+    rb"TTA[12]": "True Audio",
+    rb"Creative Voice File": "VOC",
 }
 """What ffmpeg reads, by what it begins with."""
 
@@ -79,8 +82,11 @@ def _what_else(start: bytes) -> str:
         return "it is compressed by shorten; convert it: shorten -x FILE NEW.sph"
     if start.startswith((b"\x1f\x8b", b"PK\3\4", b"BZh", b"\xfd7zXZ")):
         return "it is packed; unpack it"
-    html = "; it begins like HTML: a failed download?" if start.lstrip().startswith(b"<") else ""
-    return f"it is no WAV, FLAC, Ogg, MP3, SPHERE, AIFF, AU, CAF or W64 file{html}"
+    html = "it begins like HTML: a failed download?" if start.lstrip().startswith(b"<") else ""
+    return (
+        "it is no WAV, FLAC, Ogg, MP3, SPHERE, AIFF, AU, CAF or W64 file;"
+        f" {html or 'ffmpeg or sox may convert it'}"
+    )
 
 
 def _require_held(path: Path, promised: int, held: int) -> None:
@@ -110,7 +116,10 @@ def _require_no_more(path: Path, file: BinaryIO, promised: int, end: int, size: 
 
 def _require_plain(path: Path, codec: str) -> None:
     if codec:
-        raise UsageError(f"{path}: expected PCM or float samples, found {codec}; convert the file")
+        raise UsageError(
+            f"{path}: expected PCM or float samples, found {codec}; convert it: ffmpeg -i"
+            f" {path.name} NEW.wav"
+        )
 
 
 # Containers of chunks, each with its name and its length.

@@ -87,14 +87,9 @@ class Scaled(NamedTuple):
     """Share of them beyond full scale."""
 
     @property
-    def faint(self) -> bool:
-        """Whether rounding has left nothing of them."""
-        return self.peak > 0 and not self.samples.any()
-
-    @property
     def fault(self) -> str:
         """What shows that the floats were in a wrong scale; nothing if they seem not to be."""
-        if self.faint:
+        if 0 < self.peak <= 1 / _FULL_SCALE:
             return (
                 "expected sound, found nothing above one step of 16 bits, though it has samples of"
                 f" up to {self.peak:.2g} of full scale"

@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from sounds import noise, speech_like
 
 from taskaware.errors import UsageError
 
@@ -237,6 +238,26 @@ def test_of_two_channels_that_cancel_each_other_the_stronger_is_taken(tmp_path, 
     samples, notes = read_audio(path)
     np.testing.assert_array_equal(samples, channels.astype(np.int16)[:, stronger])
     assert notes == (ONE_CHANNEL,)
+
+
+def test_opposed_channels_are_known_by_their_sound_below_their_noise(tmp_path):
+    """As Vorbis makes them of such ones; a mean of them is the noise alone."""
+    path = tmp_path / "a.wav"
+    left, right = noise(4) + noise(4, seed=1), noise(4, seed=2) - noise(4)
+    channels = np.stack([left, right], axis=1)
+    assert np.square(channels.mean(axis=1)).mean() > 0.2 * np.square(left / 1.0).mean()
+    soundfile.write(path, channels, RATE)
+    assert read_audio(path).notes == (ONE_CHANNEL,)
+
+
+@pytest.mark.parametrize("faint", [1.0, 0.1])
+def test_channels_of_different_sounds_are_averaged(tmp_path, faint):
+    path = tmp_path / "a.wav"
+    channels = np.stack([speech_like(4), (faint * noise(4) * 32767)], axis=1).astype(np.int16)
+    soundfile.write(path, channels, RATE)
+    samples, notes = read_audio(path)
+    assert notes == ()
+    np.testing.assert_array_equal(samples, np.rint(channels.mean(axis=1)))
 
 
 def test_channels_with_sounds_of_their_own_are_averaged(tmp_path):

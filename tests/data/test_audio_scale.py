@@ -7,7 +7,7 @@ from sounds import RATE
 from taskaware.errors import UsageError
 
 soundfile = pytest.importorskip("soundfile")
-from taskaware.data.audio import CLIPPED, FAINT, read_audio  # noqa: E402
+from taskaware.data.audio import CLIPPED, FAINT, SILENT, read_audio  # noqa: E402
 
 
 def speech():
@@ -21,7 +21,8 @@ def speech():
         (speech() / 32768.0 / 32768.0, "FLOAT", "nothing above one step of 16 bits"),
         (speech() / 32768.0 / 32768.0, "DOUBLE", "nothing above one step of 16 bits"),
         (speech().astype(np.float32), "FLOAT", "found up to 7,999, so that 100%"),
-        (speech() / 32768.0 * 6, "FLOAT", "found up to 1.465, so that"),
+        (speech() / 32768.0 * 6, "FLOAT", "found up to 1.46"),
+        (speech() / 9000.0 / 32768.0, "FLOAT", "nothing above one step of 16 bits"),
     ],
 )
 @pytest.mark.parametrize("rate", [RATE, 44100])
@@ -46,6 +47,20 @@ def test_a_stretch_may_be_too_faint_for_16_bits(tmp_path):
     samples, notes = read_audio(path, 1.0)
     assert not samples.any()
     assert notes == (FAINT,)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("ogg", "OPUS"), ("ogg", "VORBIS"), ("mp3", None), ("wav", "PCM_16")]
+)
+def test_silence_with_traces_in_it_is_silence(tmp_path, suffix, subtype):
+    """Opus decodes zeros as numbers like 1e-34; conversion rounds a lone step of 16 bits away."""
+    path = tmp_path / f"a.{suffix}"
+    for traces in (0, 1):
+        values = np.zeros((48000, 2))
+        values[::4801, 0] = values[7::4801, 1] = traces / 32768
+        soundfile.write(path, values, 48000, subtype=subtype)
+        samples, notes = read_audio(path, resample=True)
+        assert not samples.any() and notes in ((FAINT,), (SILENT,))
 
 
 def test_a_few_samples_beyond_full_scale_are_clipped_and_noted(tmp_path):
