@@ -104,8 +104,9 @@ class Scaled(NamedTuple):
 
 def to_int16(signal_A: Float[np.ndarray, " A"]) -> Scaled:
     """Scale finite floats, of which 1 is full scale, to 16 bits: rounded and clipped."""
-    scaled_A = np.asarray(signal_A, np.float32) * np.float32(_FULL_SCALE)
-    peak = float(max(scaled_A.max(), -scaled_A.min())) / _FULL_SCALE
+    peak = float(max(signal_A.max(), -signal_A.min()))
+    with np.errstate(over="ignore"):  # such numbers are clipped, and counted
+        scaled_A = np.asarray(signal_A, np.float32) * np.float32(_FULL_SCALE)
     np.rint(scaled_A, out=scaled_A)
     clipped = float(np.mean(np.abs(scaled_A) > _FULL_SCALE)) if peak > 1 else 0.0
     np.clip(scaled_A, -_FULL_SCALE, _FULL_SCALE - 1, out=scaled_A)

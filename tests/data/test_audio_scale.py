@@ -22,6 +22,7 @@ def speech():
         (speech() / 32768.0 / 32768.0, "DOUBLE", "nothing above one step of 16 bits"),
         (speech().astype(np.float32), "FLOAT", "found up to 7,999, so that 100%"),
         (speech() / 32768.0 * 6, "FLOAT", "found up to 1.46"),
+        (speech() * 1e33, "FLOAT", "found up to 7.999e+36"),
         (speech() / 9000.0 / 32768.0, "FLOAT", "nothing above one step of 16 bits"),
     ],
 )
