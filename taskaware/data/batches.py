@@ -282,20 +282,20 @@ def evaluation_batches(
     least one, for attention takes memory by the square: rows times padded length is never above
     ``size`` times the limit, nor attention above what it takes there, but for a row alone.
 
-    The last batch of a bucket is filled up with its last example; the indices are of the rows
-    that count.
+    The batches of a bucket have as many examples as one another, or one more, so that none is
+    alone that could have company: validation gives each the task vector of another. Each is filled
+    up with copies of its last example; the indices are of the rows that count.
     """
     wanted = np.arange(len(examples.rows)) if only is None else np.asarray(only)
     doublings = np.ceil(np.log2(np.maximum(examples.relative_length[wanted], 1))).astype(int)
     for doubling in np.unique(doublings).tolist():
         part = wanted[doublings == doubling]
-        rows, count = size, min(buckets, len(part))
+        rows, count = size, max(1, min(buckets, len(part) // 2))
         if doubling:
             rows, count = max(1, min(size // 4**doubling, len(part))), 1
         for members in cut_by_length(examples, part, count):
             shape = shape_of([(examples, members)])
-            for start in range(0, len(members), rows):
-                indices = members[start : start + rows]
+            for indices in np.array_split(members, -(-len(members) // rows)):
                 filled = [*indices.tolist(), *[int(indices[-1])] * (rows - len(indices))]
                 yield indices, collate([(task_index, examples, filled)], shape)
 

@@ -92,3 +92,15 @@ def test_nothing_is_left_out_and_nothing_drawn_where_long_examples_are_kept(corp
         assert len(kept) == len(kept.rows) and kept.left_out == 0
     (cut,) = load_tasks([task], "train", corpus.tokenizer, LIMITS)
     assert 0 < cut.left_out == int((kept.relative_length > 1).sum())
+
+
+@pytest.mark.parametrize("size", [3, 4, 32])
+@pytest.mark.parametrize("source", ["speech", "text"])
+def test_no_example_within_the_limits_is_alone_in_a_batch(corpus, source, size):
+    """Validation would give it its own task vector, which has seen the answer."""
+    examples = load(corpus, source)
+    short = np.flatnonzero(examples.relative_length <= 1).tolist()
+    assert len(short) > 6
+    for count in range(2, len(short)):
+        batches = [*evaluation_batches(0, examples, size=size, only=short[:count])]
+        assert min(len(rows) for rows, _ in batches) > 1
