@@ -14,7 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.config import Decoding, Model
-from taskaware.dims import EOS, PAD, Batch, Cache
+from taskaware.dims import EOS, MEL_CHANNELS, PAD, Batch, Cache
 from taskaware.layers import are_few
 from taskaware.model.seq2seq import Seq2Seq
 
@@ -244,20 +244,26 @@ class Searches:
         return self._made[few](*given)[:rows]
 
 
-def search_bytes(model: Model, config: Decoding, positions: int) -> int:
+def search_bytes(model: Model, config: Decoding, positions: int, frames: int = 0) -> int:
     """Return about how much memory a search takes per row, beside the model's weights.
 
-    Keys and values of every beam and position that may be written, and twice the encoder's
-    attention scores, which grow with the square of the length.
+    Keys and values of every beam and position that may be written; and what the encoder takes most
+    for before: twice its attention scores, which grow with the square of the length, or what the
+    convolutions make of speech.
 
     Args:
         model: its shape.
         config: beam and lengths.
         positions: of the source, S.
+        frames: of speech, A; 0 of text.
     """
     written = config.beam_size * (positions + config.extra_length)
     kept = 2 * model.decoder_layers * model.d_model * written
-    return 4 * (kept + 2 * model.num_heads * positions**2)
+    convolved = sum(
+        -(-frames // 2**depth) * -(-MEL_CHANNELS // 2**depth) * channels
+        for depth, channels in enumerate(model.cnn_channels, 1)
+    )
+    return 4 * (kept + max(2 * model.num_heads * positions**2, convolved))
 
 
 def _devices(model: Seq2Seq) -> list[Any]:

@@ -160,8 +160,9 @@ class Pretrained:
     def _bytes(self, given: Inputs, length: int) -> int:
         """Return what a row of some length takes in a search."""
         config = self.model.config
-        stride = config.stride if given.task.source == "speech" else 1
-        return search_bytes(config, self.decoding, -(-length // stride))
+        if given.task.source == "text":
+            return search_bytes(config, self.decoding, length)
+        return search_bytes(config, self.decoding, -(-length // config.stride), length)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder that ``from_pretrained`` reads; one of an earlier model is replaced.

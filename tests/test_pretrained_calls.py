@@ -15,8 +15,9 @@ from test_pretrained import random_model
 
 from taskaware import decode, pretrained
 from taskaware.data.inputs import Inputs
-from taskaware.dims import Batch
+from taskaware.dims import Batch, Speech
 from taskaware.errors import UsageError
+from taskaware.model.build import abstract
 from taskaware.pretrained import digest, from_pretrained
 
 WORDS = ["zero one", "two", "three four five zero one two three four five", "one two three"]
@@ -121,21 +122,27 @@ def test_inputs_that_need_much_memory_are_searched_apart_and_come_back_in_order(
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_the_memory_of_a_search_is_what_xla_reserves(model, beam_size):
+@pytest.mark.parametrize(("positions", "frames"), [(2048, 0), (64, 512), (1600, 12_800)])
+def test_the_memory_of_a_search_is_what_xla_reserves(model, positions, frames, beam_size):
+    shape = dataclasses.replace(
+        model.model.config, conditioning="vanilla", cnn_channels=(64, 64, 64)
+    )
     config = dataclasses.replace(model.decoding, beam_size=beam_size)
-    graphdef, params = nnx.split(random_vanilla(model))
-    source = Batch(None, jax.ShapeDtypeStruct((1, 2048), jnp.int32), None, None)
+    graphdef, params = nnx.split(abstract(shape, model.tokenizer.size, 2, speech=True))
+    source = Batch(None, jax.ShapeDtypeStruct((1, positions), jnp.int32), None, None)
+    if frames:
+        spoken = jax.ShapeDtypeStruct((1, frames, 80), jnp.float32)
+        source = Batch(Speech(spoken, jax.ShapeDtypeStruct((1,), jnp.int32)), None, None, None)
     program = decode._compiled(graphdef, config, None).lower(params, source, None).compile()
     reserved = program.memory_analysis().temp_size_in_bytes
-    expected = decode.search_bytes(model.model.config, config, 2048)
+    expected = decode.search_bytes(shape, config, positions, frames)
     assert reserved / 1.5 < expected < 1.5 * reserved
 
 
-def random_vanilla(model):
-    from taskaware.model.build import abstract
-
-    config = dataclasses.replace(model.model.config, conditioning="vanilla")
-    return abstract(config, model.tokenizer.size, 2, speech=True)
+def test_frames_of_speech_count_in_the_memory_of_a_call(model):
+    given, shape = Inputs(model.tasks[0], [speech(8000)], model.tokenizer), model.model.config
+    expected = decode.search_bytes(shape, model.decoding, 1000 // shape.stride, 1000)
+    assert model._bytes(given, 1000) == expected
 
 
 def test_an_input_that_no_memory_holds_is_refused_before_any_work(model, monkeypatch):
