@@ -78,8 +78,15 @@ def _read(path: str | Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
+    """Write a file whole or not at all; what a link points to, not the link.
+
+    A device or a pipe, such as ``/dev/stdout``, is written as it is: it cannot be replaced.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    path = Path(os.path.realpath(path))
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # others may write the file as well
     try:
         part.write_text(text, encoding="utf-8")
         os.replace(part, path)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 from typing import Literal
 
 import pytest
@@ -76,3 +77,35 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one_and_no_other(tmp
     with pytest.raises(IsADirectoryError):
         write_text(tmp_path / "folder", "new")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.txt", "folder"]
+
+
+def test_a_pipe_is_written_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        write_text(pipe, "text")
+        assert reader.read() == "text"
+    assert pipe.is_fifo() and [*tmp_path.iterdir()] == [pipe]
+
+
+def test_what_a_link_points_to_is_written_and_the_link_stays(tmp_path):
+    link, path = tmp_path / "link", tmp_path / "file"
+    link.symlink_to("file")
+    for text in ("new", "newer"):
+        write_text(link, text)
+        assert link.is_symlink() and path.read_text() == text
+
+
+def test_two_processes_that_write_a_file_have_a_part_each(tmp_path, monkeypatch):
+    path, replace = tmp_path / "file", os.replace
+
+    def overtaken(part, whole):
+        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        write_text(path, "theirs")
+        assert path.read_text() == "theirs"
+        replace(part, whole)
+
+    monkeypatch.setattr(os, "replace", overtaken)
+    write_text(path, "ours")
+    assert path.read_text() == "ours" and [*tmp_path.iterdir()] == [path]
