@@ -44,7 +44,7 @@ class FiLM(nn.Module):
     It starts as the identity. Parameters have the names and shapes of ``taskaware.FiLM``.
 
     Example:
-        >>> import jax
+        >>> import jax, jax.numpy as jnp
         >>> x, task = jnp.ones((2, 5, 8)), jnp.eye(3)[:2]
         >>> y, variables = FiLM().init_with_output(jax.random.key(0), x, task)
         >>> bool((y == x).all()), variables["params"]["kernel_ZD"].shape

@@ -48,6 +48,7 @@ class FiLM(nnx.Module):
         d_model: width D of the features.
 
     Example:
+        >>> import jax
         >>> layer = FiLM(3, 8, rngs=nnx.Rngs(0))
         >>> x = jnp.ones((2, 5, 8))
         >>> bool((layer(x, jax.nn.one_hot(jnp.array([0, 2]), 3)) == x).all())

@@ -139,6 +139,8 @@ def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M
             of the view, if it uses a site in another way than by calling it.
 
     Example:
+        >>> import jax.numpy as jnp
+        >>> from taskaware import Modulation
         >>> model = graft(nnx.Sequential(nnx.Linear(2, 3, rngs=nnx.Rngs(0))), where=r"layers/0")
         >>> twice = bind(model, Modulation(jnp.full((4, 3), 2.0), jnp.zeros((4, 3))))
         >>> x = jnp.ones((4, 2))
