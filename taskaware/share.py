@@ -175,11 +175,19 @@ def _scores(run: Run, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> list[s
         for task in tasks
         if (signature := row.get("signatures", {}).get(task.name))
     }
+    left_out = [
+        f"{count:,} of {task.name} ({row['split']})"
+        for row in rows
+        for task in tasks
+        if (count := row.get("left_out", {}).get(task.name, 0))
+    ]
+    unscored = f"References that hold nothing to score left out: {', '.join(left_out)}. "
     decoding = rows[-1]["decoding"]
     return [
         *lines,
         "",
-        f"{'; '.join(sorted(signatures))}. Beam {decoding['beam_size']}, length penalty "
+        f"{'; '.join(sorted(signatures)) or 'No score'}. {unscored if left_out else ''}"
+        f"Beam {decoding['beam_size']}, length penalty "
         f"{decoding['length_penalty']}. Confusion is the share of outputs nearer to another task's "
         "reference for the same input than to their own.",
     ]

@@ -116,7 +116,7 @@ def test_hypotheses_are_written_before_they_are_scored(odd, evaluated, monkeypat
         path.unlink()
 
 
-def test_a_split_without_anything_to_score_has_no_score(odd):
+def test_a_split_without_anything_to_score_has_no_score(odd, evaluated):
     outcome = taskaware("evaluate", odd / "run", "--split", "silent")
     assert (outcome.code, outcome.err) == (0, "")
     rows = json.loads((odd / "run" / "results.json").read_text())
@@ -129,7 +129,9 @@ def test_a_split_without_anything_to_score_has_no_score(odd):
     assert "–" in outcome.out
     card = taskaware("share", odd / "run", odd / "shared")
     assert (card.code, card.err) == (0, "")
-    assert "| silent | asr | WER | – | – |" in (odd / "shared" / "README.md").read_text()
+    written = (odd / "shared" / "README.md").read_text()
+    assert "| silent | asr | WER | – | – |" in written
+    assert "nothing to score left out: 1 of asr (test), 2 of asr (silent). Beam 2" in written
 
 
 def test_forgetting_is_told_of_the_tasks_that_have_a_score(odd, tmp_path):
