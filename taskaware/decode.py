@@ -237,11 +237,12 @@ class Searches:
         rows = len(jax.tree.leaves(source)[0])
         filled = -(-rows // self._num_devices) * self._num_devices
         few = are_few(filled * self._config.beam_size // self._num_devices)
-        if few not in self._made:
-            self._made[few] = make_search(self._model, self._config, filled)
+        search = self._made.get(few)  # by itself, for another thread may drop what is made
+        if search is None:
+            search = self._made[few] = make_search(self._model, self._config, filled)
         row_B = np.arange(filled) % rows
         given = jax.tree.map(lambda leaf: leaf[row_B], (source, embedding_BZ))
-        return self._made[few](*given)[:rows]
+        return search(*given)[:rows]
 
 
 def search_bytes(model: Model, config: Decoding, positions: int, frames: int = 0) -> int:

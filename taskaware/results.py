@@ -275,7 +275,7 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
     rows = [_scored(run, split) for run in (base, *tuned)]
     tasks = [task for task in tasks if all(score_of(row, task) is not None for row in rows)]
     if not tasks:
-        raise UsageError(f"{base.folder}: no task has a score on {split}; choose another split")
+        raise UsageError(f"{base.folder}: no reference of {split} holds anything to score")
     gain_N = np.array([float(measure_of(task.metric).gain) for task in tasks])
     score_MN = np.array([[score_of(row, task) for task in tasks] for row in rows], float)
     change_MN = (score_MN - score_MN[:1]) * gain_N[None] + 0.0  # no "-0.0"
