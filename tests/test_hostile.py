@@ -333,8 +333,8 @@ AUDIO = {
     "an unsafe codec behind a tag": audio(
         b"ID3\3\0\0\0\0\0\x0a" + bytes(10) + ADPCM, "it is no WAV"
     ),
-    "an unsafe codec in another format": audio(written("W64", "IMA_ADPCM"), "it is no WAV"),
-    "an unsafe codec in AIFF": audio(written("AIFF", "IMA_ADPCM"), "it is no WAV"),
+    "an unsafe codec in another format": audio(written("W64", "IMA_ADPCM"), "found IMA ADPCM"),
+    "an unsafe codec in AIFF": audio(written("AIFF", "IMA_ADPCM"), "found codec b'ima4'"),
     "an unsafe codec by its other name": audio(
         riff((b"fmt ", form(0xFFFE, more=b"\x16\0\x10\0\4\0\0\0\2\0" + GUID)), DATA), "Microsoft AD"
     ),
@@ -358,7 +358,7 @@ AUDIO = {
     "no channel": audio(riff((b"fmt ", form(channels=0)), DATA), "cannot read as audio"),
     "a thousand channels": audio(riff((b"fmt ", form(channels=1000)), DATA), "one or two channels"),
     "a rate that nobody hears": audio(
-        riff((b"fmt ", form(rate=2**31 - 1)), DATA), "found 2147483647 Hz; is it", "--resample"
+        riff((b"fmt ", form(rate=2**31 - 1)), DATA), "found 2147483647 Hz; convert", "--resample"
     ),
     "hours": audio(
         lambda path: (
