@@ -19,7 +19,7 @@ import taskaware.linen
 from taskaware import Modulation, bind, graft
 from taskaware.config import FiLMConfig, Meta, Model, TCNConfig
 from taskaware.data.collate import by_task
-from taskaware.dims import EOS, PAD, Batch, Speech
+from taskaware.dims import EOS, MEL_CHANNELS, PAD, Batch, Speech
 from taskaware.losses import smoothed_cross_entropy
 from taskaware.model.build import build
 from taskaware.train.joint import joint_loss
@@ -44,7 +44,7 @@ def batch(speech=False):
     task = np.repeat(np.arange(N, dtype=np.int32), B // N)
     spoken = None
     if speech:
-        frames = random.normal(size=(B // N, 4 * S, 16)).astype(np.float32)
+        frames = random.normal(size=(B // N, 4 * S, MEL_CHANNELS)).astype(np.float32)
         length = random.integers(2 * S, 4 * S, B // N).astype(np.int32)
         spoken, source = Speech(jnp.asarray(frames, FLOAT), jnp.asarray(length)), source[B // N :]
     return Batch(spoken, *map(jnp.asarray, (source, target, task)))
@@ -85,7 +85,6 @@ def transformer(width, conditioning, *, speech=False, **changes):
         encoder_layers=1,
         decoder_layers=1,
         dropout=0.0,
-        mel_channels=16,
         cnn_channels=(8, 8),
         conditioning=conditioning,
         tcn=TCNConfig(width=width, d_ff=2 * width),
