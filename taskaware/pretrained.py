@@ -360,7 +360,7 @@ def _require_digest(path: Path, expected: str) -> None:
 def _from_hub(repo_id: str, download: bool, revision: str | None) -> Path:
     if repo_id.count("/") != 1 or not all(map(str.strip, repo_id.split("/"))):
         raise UsageError(f"{repo_id}: neither a folder nor owner/name on the Hugging Face hub")
-    hub = _hub()
+    hub = _hub(f"{repo_id}: no such folder; the hub")
     try:
         return Path(
             hub.snapshot_download(
@@ -378,14 +378,14 @@ def _from_hub(repo_id: str, download: bool, revision: str | None) -> Path:
         ) from None
 
 
-def _hub() -> Any:
+def _hub(where: str = "the hub") -> Any:
     try:
         import huggingface_hub
 
         return huggingface_hub
     except ModuleNotFoundError:
         raise UsageError(
-            'the hub: huggingface_hub is missing; pip install "taskaware[hub]"'
+            f'{where}: huggingface_hub is missing; pip install "taskaware[hub]"'
         ) from None
 
 

@@ -18,7 +18,7 @@ from taskaware.evaluate import measure_of
 from taskaware.strict_json import write_text
 from taskaware.train.loop import Progress
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)  # line :100: is no picture
 if not console.is_terminal:
     console.width = 120  # rich would cut a table in a log to 80 columns
 

@@ -3,13 +3,19 @@ import resource
 
 import pytest
 
-from taskaware.report import RunLog
+from taskaware.report import RunLog, say
 
 
 def lines(folder):
     return [
         json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()
     ]
+
+
+def test_a_line_is_printed_as_it_is(capsys):
+    line = "table.tsv:100: a[b]/c.wav: expected 16000 Hz :warning: [bold]"
+    say(line)
+    assert capsys.readouterr().out == f"{line}\n"
 
 
 def test_a_run_that_goes_on_drops_the_lines_after_its_step_and_half_a_line(tmp_path):
