@@ -36,7 +36,7 @@ def refusal(path, content, **options):
     return message
 
 
-def reads(path, content):
+def assert_reads(path, content):
     path.write_bytes(content)
     np.testing.assert_array_equal(read_audio(path).samples, SAMPLES)
 
@@ -49,7 +49,7 @@ def changed(content, what, new):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_sample_is_read(path, name):
-    reads(path, written(format=name, subtype="PCM_16"))
+    assert_reads(path, written(format=name, subtype="PCM_16"))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -89,21 +89,21 @@ def test_samples_beyond_those_that_are_promised_are_not_lost_in_silence(path, na
 
 def test_an_aiff_is_read_by_its_bytes_where_it_counts_fewer_samples(path):
     content = written(format="AIFF", subtype="PCM_16")
-    reads(
+    assert_reads(
         path, changed(content, struct.pack(">HIH", 1, 16000, 16), struct.pack(">HIH", 1, 8000, 16))
     )
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_zeros_may_follow(path, name):
-    reads(path, written(format=name, subtype="PCM_16") + bytes(1000))
+    assert_reads(path, written(format=name, subtype="PCM_16") + bytes(1000))
 
 
 def test_chunks_may_follow_but_no_second_one_of_samples(path):
     content = written(format="WAV", subtype="PCM_16")
     note = b"LIST" + struct.pack("<I", 6) + b"abcdef"
-    reads(path, content + note + note + bytes(6))
-    reads(path, content + note + b"TAG" + b"x" * 125)
+    assert_reads(path, content + note + note + bytes(6))
+    assert_reads(path, content + note + b"TAG" + b"x" * 125)
     more = b"data" + struct.pack("<I", 32000) + SAMPLES.tobytes()
     assert "found another at byte 32058" in refusal(path, content + note + more)
     assert "no chunk, from byte 32058" in refusal(path, content + note + note[:-1])
@@ -111,7 +111,9 @@ def test_chunks_may_follow_but_no_second_one_of_samples(path):
 
 def test_a_length_that_is_left_open_is_that_of_the_file_where_libsndfile_takes_it(path):
     content = written(format="AU", subtype="PCM_16")
-    reads(path, changed(content, struct.pack(">II", 24, 32000), struct.pack(">II", 24, 2**32 - 1)))
+    assert_reads(
+        path, changed(content, struct.pack(">II", 24, 32000), struct.pack(">II", 24, 2**32 - 1))
+    )
     content = written(format="CAF", subtype="PCM_16")
     content = changed(content, b"data" + struct.pack(">Q", 32004), b"data" + b"\xff" * 8)
     assert "leaves it open; convert it: ffmpeg -i a.audio NEW.wav" in refusal(path, content)
@@ -122,7 +124,7 @@ def test_rf64_tells_its_length_apart(path):
     ds64 = b"ds64" + struct.pack("<IQQQI", 28, 32000 + 72, 32000, 16000, 0)
     form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
     data = b"data\xff\xff\xff\xff" + SAMPLES.tobytes()
-    reads(path, b"RF64\xff\xff\xff\xffWAVE" + ds64 + form + data)
+    assert_reads(path, b"RF64\xff\xff\xff\xffWAVE" + ds64 + form + data)
     assert "promises 32000 bytes" in refusal(path, path.read_bytes()[:-2])
 
 
