@@ -33,9 +33,9 @@ from pathlib import Path
 from typing import Any
 
 from taskaware.config import Experiment
-from taskaware.experiment_file import definitions
-from taskaware.run import write_json
-from taskaware.strict_json import from_json, load, to_json
+from taskaware.config.file import definitions
+from taskaware.files.strict_json import from_json, load, to_json
+from taskaware.files.whole import write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

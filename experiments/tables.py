@@ -16,7 +16,7 @@ from typing import Any
 
 from reproduce import HERE, RESULTS, TABLES
 
-from taskaware.evaluate import measure_of
+from taskaware.evaluation.metrics.texts import measure_of
 
 README = HERE.parent / "README.md"
 WIDTH = 100

@@ -7,8 +7,8 @@ import sys
 import traceback
 from typing import Any
 
+from taskaware.devices.machine import cpu_count
 from taskaware.errors import RunError, StoppedError, UsageError
-from taskaware.machine import cpu_count
 
 _DECODES = ("evaluate", "decode", "forgetting", "pseudo-label")
 _COMPUTES = ("quickstart", "train", "add-task", "embed", *_DECODES)
@@ -59,7 +59,7 @@ def run(argv: list[str]) -> int:
     debug = "--debug" in argv
     argv = [word for word in argv if word != "--debug"]
     try:
-        from taskaware.commands import dispatch
+        from taskaware.commands.dispatch import dispatch
 
         dispatch(argv)
         print(end="", flush=True)  # which a closed stdout, None, does not mind

@@ -1,10 +1,10 @@
 import re
 
 import pytest
-from command_line import ROOT, refused, taskaware
+from support.command_line import ROOT, refused, taskaware
 
 from taskaware.config import Experiment, FiLMConfig, TCNConfig
-from taskaware.experiment_file import definitions, load_experiment
+from taskaware.config.file import definitions, load_experiment
 
 FOLDER = ROOT / "experiments"
 FILES = {

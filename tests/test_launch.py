@@ -5,7 +5,7 @@ import shlex
 import subprocess
 
 import yaml
-from command_line import ROOT
+from support.command_line import ROOT
 
 LAUNCH = ROOT / "experiments" / "launch"
 TRAIN = "taskaware train my.py --out runs/a --distributed --steps 5 --model.norm post".split()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskaware.config import Experiment, SpecAugment, Task
-from taskaware.strict_json import to_json
+from taskaware.files.strict_json import to_json
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
@@ -51,7 +51,7 @@ def test_tasks_that_were_added_to_a_frozen_model_cost_the_others_nothing():
 
 def test_stored_results_are_of_the_experiments_that_stand_there(scripts):
     reproduce, _ = scripts
-    from taskaware.experiment_file import definitions
+    from taskaware.config.file import definitions
 
     checked = 0
     for table, rows in reproduce.TABLES.items():

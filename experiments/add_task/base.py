@@ -7,9 +7,9 @@ Romanian: speech it has heard, a language that it has written, and never the two
 from dataclasses import replace
 from pathlib import Path
 
-from taskaware.add_task import add_task
 from taskaware.config import Experiment, FiLMConfig, Task
-from taskaware.quickstart import base_experiment
+from taskaware.workflows.addition import add_task
+from taskaware.workflows.first_run import base_experiment
 
 SIZES = "--train 6000 --validation 100 --test 400"
 data = {

@@ -24,14 +24,14 @@ import jax
 from flax import nnx
 from peers import SIZES, own_config
 
+from taskaware.config.file import load_experiment
 from taskaware.data.batches import training_batches
 from taskaware.dims import Batch
-from taskaware.experiment_file import load_experiment
-from taskaware.run import start
-from taskaware.train.compiling import jit_step
-from taskaware.train.joint import joint_step
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import initial_state
+from taskaware.runs.folder import start
+from taskaware.training.compiling import jit_step
+from taskaware.training.joint import joint_step
+from taskaware.training.optimizer import make_optimizer
+from taskaware.training.state import initial_state
 
 
 def main() -> None:

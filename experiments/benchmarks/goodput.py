@@ -26,11 +26,12 @@ from typing import Any
 from peers import RESULTS
 
 from taskaware.config import Experiment
-from taskaware.experiment_file import load_experiment
-from taskaware.run import environment, start, write_json
-from taskaware.strict_json import to_json
-from taskaware.train.checkpoint import Checkpoints
-from taskaware.training import train
+from taskaware.config.file import load_experiment
+from taskaware.files.strict_json import to_json
+from taskaware.files.whole import write_json
+from taskaware.runs.folder import environment, start
+from taskaware.runs.trainer import train
+from taskaware.training.checkpoint import Checkpoints
 
 SAVED_STEPS = 300
 

@@ -36,7 +36,8 @@ from peers import (
     training_flops,
 )
 
-from taskaware.run import environment, write_json
+from taskaware.files.whole import write_json
+from taskaware.runs.folder import environment
 
 SECONDS = FRAMES / 100
 """Of speech in a row."""

@@ -21,15 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from taskaware.config import Meta, Optimizer, small_model
-from taskaware.data.collate import by_task
+from taskaware.config import Meta, OptimizerConfig, small_model
+from taskaware.data.rows import by_task
 from taskaware.dims import Batch, Speech
-from taskaware.model.build import build
-from taskaware.train.compiling import compiler_options
-from taskaware.train.joint import Step, joint_step
-from taskaware.train.maml import maml_step
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import TrainState, initial_state
+from taskaware.models.building import build
+from taskaware.training.compiling import compiler_options
+from taskaware.training.joint import Step, joint_step
+from taskaware.training.maml import maml_step
+from taskaware.training.optimizer import make_optimizer
+from taskaware.training.state import TrainState, initial_state
 
 VOCABULARY, FRAMES, SOURCE, TARGET, ROWS, ROUNDS = 800, 256, 20, 20, 16, 10
 
@@ -39,7 +39,7 @@ def main(conditioning: str) -> None:
     model = build(
         replace(small_model(), conditioning=conditioning), VOCABULARY, 3, speech=True, seed=0
     )
-    optimizer = make_optimizer(Optimizer(), model.config.d_model)
+    optimizer = make_optimizer(OptimizerConfig(), model.config.d_model)
     graphdef = nnx.graphdef(model)
     joint = joint_step(graphdef, optimizer, 0.1, 3)
     orders = {

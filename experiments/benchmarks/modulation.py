@@ -17,12 +17,12 @@ from flax import nnx
 from maml import VOCABULARY, batch, in_turns, ratio
 
 from taskaware.config import Experiment
-from taskaware.machine import cpu_count
-from taskaware.model.build import build
-from taskaware.run import write_json
-from taskaware.train.joint import Step, joint_step
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import TrainState, initial_state
+from taskaware.devices.machine import cpu_count
+from taskaware.files.whole import write_json
+from taskaware.models.building import build
+from taskaware.training.joint import Step, joint_step
+from taskaware.training.optimizer import make_optimizer
+from taskaware.training.state import TrainState, initial_state
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from reproduce import RESULTS, TABLES, recipe

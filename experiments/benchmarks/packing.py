@@ -30,22 +30,23 @@ from flax import nnx
 from jax import lax
 from peers import CHANNELS, RESULTS, SIZES, Size, own_model
 
-from taskaware.config import Optimizer
+from taskaware.config import OptimizerConfig
 from taskaware.data.buckets import Shape, least_padding, shape_of
 from taskaware.data.tasks import TaskExamples, TokenRows
 from taskaware.dims import EOS, Batch, Speech
-from taskaware.layers import dropout, sinusoids
-from taskaware.losses import cross_entropy_of_stream
-from taskaware.model.blocks import DecoderBlock, EncoderBlock
-from taskaware.model.frontends import StridedConv
-from taskaware.model.seq2seq import Seq2Seq
-from taskaware.modulation.film import Modulation
+from taskaware.files.whole import write_json
+from taskaware.models.blocks import DecoderBlock, EncoderBlock
+from taskaware.models.frontends import StridedConv
+from taskaware.models.seq2seq import Seq2Seq
+from taskaware.modulation.affine import Modulation
 from taskaware.modulation.tcn import ExplicitTCN
-from taskaware.run import environment, write_json
-from taskaware.train.compiling import jit_step
-from taskaware.train.joint import Step, descend, joint_step
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import TrainState, initial_state
+from taskaware.nn.layers import dropout, sinusoids
+from taskaware.nn.losses import cross_entropy_of_stream
+from taskaware.runs.folder import environment
+from taskaware.training.compiling import jit_step
+from taskaware.training.joint import Step, descend, joint_step
+from taskaware.training.optimizer import make_optimizer
+from taskaware.training.state import TrainState, initial_state
 
 EXAMPLES, BUCKETS, TASKS, STRIDE = 10_000, 40, 2, 8
 POSITIONS = 2_400
@@ -212,7 +213,7 @@ def packed_stream(model: Seq2Seq, batch: Packed, key: jax.Array | None) -> jax.A
     rows, most = batch.task_BG.shape
     flat = model.places(model.tcn(batch.task_BG.reshape(-1)))
     places = Modulation(*[part.reshape(-1, rows, most, part.shape[-1]) for part in flat])
-    border = model.places.encoder_places
+    border = model.places.encoder_sites
     keys = [None] * 4 if key is None else jax.random.split(key, 4)
 
     def enter(x, place, key, segment, place_in_segment):
@@ -243,7 +244,7 @@ def packed_step(model: Seq2Seq, size: Size):
         loss_BT = cross_entropy_of_stream(merged.logits, y_BTD, batch.target_BT, 0.1)
         return jnp.where(said_BT, loss_BT, 0).sum() / said_BT.sum(), {}
 
-    return descend(loss, make_optimizer(Optimizer(), size.d_model))
+    return descend(loss, make_optimizer(OptimizerConfig(), size.d_model))
 
 
 def drawn(frames: int, target: int, size: Size, random: np.random.Generator) -> tuple:
@@ -271,7 +272,7 @@ def largest_difference(model: Seq2Seq, size: Size) -> float:
     packed = jax.tree.map(jnp.asarray, pack(rows, (56, 24), dict(enumerate(few)), 3))
     found = model.logits(packed_stream(model, packed, None))
     embedded = model.embed(jax.tree.map(jnp.asarray, unpacked(few, 304, 12)))
-    expected = model(embedded, model.task_embedding(embedded, jnp.array([e[2] for e in few])))
+    expected = model(embedded, model.task_vector(embedded, jnp.array([e[2] for e in few])))
     worst = 0.0
     for row, members in enumerate(rows):
         for number, example in enumerate(members):
@@ -364,7 +365,7 @@ def main() -> None:
     frames, target = lengths(EXAMPLES)
     lost = waste(frames, target)
     print(f"logits differ by {difference:.1e}; padding", lost, flush=True)
-    optimizer = make_optimizer(Optimizer(), size.d_model)
+    optimizer = make_optimizer(OptimizerConfig(), size.d_model)
     steps = {
         "packed": packed_step(model, size),
         "buckets": joint_step(nnx.graphdef(model), optimizer, 0.1, TASKS),

@@ -13,16 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from taskaware.config import Decoding, Model, Optimizer
-from taskaware.decode import make_search
+from taskaware.config import Decoding, ModelConfig, OptimizerConfig
 from taskaware.dims import Batch, Speech
-from taskaware.model.build import build
-from taskaware.model.seq2seq import Seq2Seq
-from taskaware.run import environment, write_json
-from taskaware.train.compiling import compiled_first, jit_step
-from taskaware.train.joint import joint_step
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import initial_state
+from taskaware.files.whole import write_json
+from taskaware.models.building import build
+from taskaware.models.seq2seq import Seq2Seq
+from taskaware.runs.folder import environment
+from taskaware.search.model import make_search
+from taskaware.training.compiling import compiled_first, jit_step
+from taskaware.training.joint import joint_step
+from taskaware.training.optimizer import make_optimizer
+from taskaware.training.state import initial_state
 
 Run = Callable[[], Any]
 """Does the work once, to the end."""
@@ -146,9 +147,9 @@ def batch(size: Size, source: str, rows: int = ROWS) -> Batch:
     return jax.device_put(Batch(speech, text, tokens[1], np.zeros(rows, np.int32)))
 
 
-def own_config(size: Size, **changes: Any) -> Model:
+def own_config(size: Size, **changes: Any) -> ModelConfig:
     """Return this package's model's shape; its convolutions make 100 positions of 800 frames."""
-    return Model(
+    return ModelConfig(
         d_model=size.d_model,
         num_heads=size.num_heads,
         d_ff=size.d_ff,
@@ -168,7 +169,7 @@ def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
 def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> Run:
     """Return a training step of this package, compiled, on one batch again and again."""
     model = own_model(size, source, **changes)
-    optimizer = make_optimizer(Optimizer(), size.d_model)
+    optimizer = make_optimizer(OptimizerConfig(), size.d_model)
     step = jit_step(joint_step(nnx.graphdef(model), optimizer, 0.1, 2))
     step = compiled_first(step, 1, print)
     state = [initial_state(nnx.state(model), optimizer, 0)]
@@ -183,7 +184,7 @@ def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> R
 
 def training_flops(size: Size, source: str, rows: int = ROWS) -> float:
     """Return the floating point operations of a step, as XLA counts them before it compiles."""
-    model, optimizer = own_model(size, source), make_optimizer(Optimizer(), size.d_model)
+    model, optimizer = own_model(size, source), make_optimizer(OptimizerConfig(), size.d_model)
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
     step = jax.jit(joint_step(nnx.graphdef(model), optimizer, 0.1, 2))
     shapes = jax.eval_shape(lambda: batch(size, source, rows))

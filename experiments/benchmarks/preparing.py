@@ -27,11 +27,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from taskaware.data.audio.features import SAMPLE_RATE, log_mel
 from taskaware.data.corpora.base import Row
 from taskaware.data.corpora.filtered import Filtered, text_reason
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.write import prepare
-from taskaware.data.features import SAMPLE_RATE, log_mel
 
 HOUR, ROUNDS = 3600.0, 5
 

@@ -24,13 +24,14 @@ import numpy as np
 from flax import nnx
 from peers import RESULTS, SIZES, Size, batch, own_config
 
-from taskaware import axes
-from taskaware.config import Optimizer
-from taskaware.model.build import abstract
-from taskaware.run import environment, write_json
-from taskaware.train.joint import joint_step
-from taskaware.train.optimizer import make_optimizer
-from taskaware.train.state import initial_state
+from taskaware.config import OptimizerConfig
+from taskaware.devices import sharding
+from taskaware.files.whole import write_json
+from taskaware.models.building import abstract
+from taskaware.runs.folder import environment
+from taskaware.training.joint import joint_step
+from taskaware.training.optimizer import make_optimizer
+from taskaware.training.state import initial_state
 
 ROWS = 64
 MACHINE = 8
@@ -84,16 +85,16 @@ def without_devices() -> dict[str, Any]:
 def foretold(size: Size, kind: str, devices: int) -> dict[str, Any]:
     """Return a device's work, memory and messages, and what that makes of the step's time."""
     fsdp, tensor = MESHES[kind]
-    mesh = axes.make_mesh(devices // (fsdp * tensor), fsdp, tensor)
-    optimizer = make_optimizer(Optimizer(), size.d_model)
+    mesh = sharding.make_mesh(devices // (fsdp * tensor), fsdp, tensor)
+    optimizer = make_optimizer(OptimizerConfig(), size.d_model)
     model = abstract(own_config(size), size.vocabulary, 2, speech=True)
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
-    where = axes.state_sharding(mesh, state)
+    where = sharding.state_sharding(mesh, state)
     rows = jax.eval_shape(lambda: batch(size, "speech", ROWS * devices // tensor))
     with jax.set_mesh(mesh):
         step = jax.jit(
             joint_step(nnx.graphdef(model), optimizer, 0.1, 2),
-            in_shardings=(where, axes.batch_sharding(mesh)),
+            in_shardings=(where, sharding.batch_sharding(mesh)),
             out_shardings=(where, None),
             donate_argnums=0,
         )

@@ -1,13 +1,6 @@
 """What the three digit experiments share: three tasks on real voices, one small model."""
 
-from taskaware.config import (
-    Batching,
-    Decoding,
-    Experiment,
-    Optimizer,
-    Task,
-    small_model,
-)
+from taskaware.config import Batching, Decoding, Experiment, OptimizerConfig, Task, small_model
 
 DATA = ("data/digits",)
 
@@ -20,7 +13,7 @@ base = Experiment(
     tokenizer="data/digits.model",
     model=small_model(),
     batching=Batching(size=16, buckets=2),
-    optimizer=Optimizer(learning_rate=0.6, warmup_steps=300),
+    optimizer=OptimizerConfig(learning_rate=0.6, warmup_steps=300),
     decoding=Decoding(beam_size=4, extra_length=10),
     steps=1200,
     log_every=100,

@@ -11,7 +11,7 @@ Obtained: EN DE BLEU 99.7, EN RO BLEU 99.5, EN TR BLEU 98.0, confusion % 0.0; si
 
 from pathlib import Path
 
-from taskaware.experiment_file import definitions, load_experiment
+from taskaware.config.file import definitions, load_experiment
 
 table = Path(__file__).parents[1] / "table2"
 experiment = load_experiment(table / "toy_joint_implicit.py")

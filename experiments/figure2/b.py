@@ -11,7 +11,7 @@ seed, 546 s each on 1 CPU core, 2026-11-21.
 
 from pathlib import Path
 
-from taskaware.experiment_file import definitions, load_experiment
+from taskaware.config.file import definitions, load_experiment
 
 table = Path(__file__).parents[1] / "table3"
 experiment = load_experiment(table / "joint_implicit.py")

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskaware.config import Batching
-from taskaware.experiment_file import definitions
+from taskaware.config.file import definitions
 
 table = definitions(Path(__file__).parents[1] / "table3" / "base.py")
 data = table["data"] | {

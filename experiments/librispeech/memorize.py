@@ -17,7 +17,7 @@ Obtained with the 38 FLAC utterances of two readers of Mini LibriSpeech, 7.7 min
 
 from dataclasses import replace
 
-from taskaware.config import Batching, Decoding, Experiment, Optimizer, Task, small_model
+from taskaware.config import Batching, Decoding, Experiment, OptimizerConfig, Task, small_model
 
 experiment = Experiment(
     tasks=(
@@ -32,7 +32,7 @@ experiment = Experiment(
     tokenizer="data/librispeech_few.model",
     model=replace(small_model(), conditioning="vanilla"),
     batching=Batching(size=12, buckets=2, max_seconds=20.0, max_tokens=150),
-    optimizer=Optimizer(learning_rate=0.8, warmup_steps=200),
+    optimizer=OptimizerConfig(learning_rate=0.8, warmup_steps=200),
     decoding=Decoding(beam_size=4, extra_length=20),
     steps=400,
     log_every=50,

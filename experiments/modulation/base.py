@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskaware.config import Experiment, FiLMConfig
-from taskaware.quickstart import base_experiment
+from taskaware.workflows.first_run import base_experiment
 
 data = {
     "data/toy/data": "taskaware prepare toy --out {out} --train 6000 --validation 100 --test 400",

@@ -1,13 +1,6 @@
 """What the spoken Multi30k experiments share: three tasks, and a model for one GPU."""
 
-from taskaware.config import (
-    Batching,
-    Decoding,
-    Experiment,
-    Model,
-    Optimizer,
-    Task,
-)
+from taskaware.config import Batching, Decoding, Experiment, ModelConfig, OptimizerConfig, Task
 
 DATA = ("data/multi30k_speech",)
 
@@ -18,7 +11,7 @@ base = Experiment(
         Task(name="mt", source="text", target="translation", metric="bleu", data=DATA),
     ),
     tokenizer="data/multi30k_speech.model",
-    model=Model(
+    model=ModelConfig(
         d_model=256,
         num_heads=4,
         d_ff=1024,
@@ -29,7 +22,7 @@ base = Experiment(
         dtype="bfloat16",
     ),
     batching=Batching(size=64, buckets=4, max_seconds=12.0, max_tokens=60),
-    optimizer=Optimizer(learning_rate=1.5, warmup_steps=4000),
+    optimizer=OptimizerConfig(learning_rate=1.5, warmup_steps=4000),
     decoding=Decoding(beam_size=4, extra_length=30),
     steps=20_000,
     log_every=100,

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from base import base
 
-from taskaware.config import Batching, Optimizer, small_model
+from taskaware.config import Batching, OptimizerConfig, small_model
 
 experiment = replace(
     base,
@@ -22,7 +22,7 @@ experiment = replace(
     tokenizer="data/multi30k_speech_5.model",
     model=small_model(),
     batching=Batching(size=16, buckets=2, max_seconds=8.0, max_tokens=60),
-    optimizer=Optimizer(learning_rate=0.6, warmup_steps=300),
+    optimizer=OptimizerConfig(learning_rate=0.6, warmup_steps=300),
     steps=300,
     log_every=50,
     save_every=100,

@@ -16,10 +16,10 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from taskaware.data.corpora.base import UTTERANCES_A_SHARD, Example, Splits
+from taskaware.data.corpora.base import UTTERANCES_PER_SHARD, Example, Splits
 from taskaware.data.corpora.write import prepare
 from taskaware.data.toy import speech
-from taskaware.report import shard_counter
+from taskaware.runs.console import shard_counter
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 
@@ -58,8 +58,8 @@ def _pairs(multi30k: Path, name: str) -> list[Pair]:
 def _splits(pairs: dict[str, list[Pair]]) -> Splits:
     return {
         split: [
-            functools.partial(_speak, split, some[first : first + UTTERANCES_A_SHARD])
-            for first in range(0, len(some), UTTERANCES_A_SHARD)
+            functools.partial(_speak, split, some[first : first + UTTERANCES_PER_SHARD])
+            for first in range(0, len(some), UTTERANCES_PER_SHARD)
         ]
         for split, some in pairs.items()
     }

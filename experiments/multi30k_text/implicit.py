@@ -14,8 +14,8 @@ from taskaware.config import (
     Batching,
     Decoding,
     Experiment,
-    Model,
-    Optimizer,
+    ModelConfig,
+    OptimizerConfig,
     Task,
     TCNConfig,
 )
@@ -31,7 +31,7 @@ experiment = Experiment(
         ),
     ),
     tokenizer="data/multi30k.model",
-    model=Model(
+    model=ModelConfig(
         d_model=128,
         num_heads=4,
         d_ff=512,
@@ -40,7 +40,7 @@ experiment = Experiment(
         tcn=TCNConfig(width=64, d_ff=256),
     ),
     batching=Batching(size=64, buckets=2, max_tokens=40),
-    optimizer=Optimizer(learning_rate=0.6, warmup_steps=300),
+    optimizer=OptimizerConfig(learning_rate=0.6, warmup_steps=300),
     decoding=Decoding(beam_size=4, extra_length=20),
     steps=500,
     log_every=50,

@@ -16,7 +16,7 @@ these. What is there, what is missing, and what a row's model takes:
 
 from dataclasses import replace
 
-from taskaware.config import Batching, Experiment, Model, Task
+from taskaware.config import Batching, Experiment, ModelConfig, Task
 
 data = {
     "data/mustc/en-de": (
@@ -43,7 +43,7 @@ base = Experiment(
         Task(name="mt", source="text", target="translation", metric="bleu", data=WMT),
     ),
     tokenizer="data/mustc.model",
-    model=Model(scan=True),  # 24 blocks would take long to compile one by one
+    model=ModelConfig(scan=True),  # 24 blocks would take long to compile one by one
     batching=Batching(size=8 * 16, buckets=32, edges="least_padding"),
     keep=5,  # to choose from, as the paper does
 )

@@ -8,14 +8,7 @@ of the last five checkpoints.
 
 from dataclasses import replace
 
-from taskaware.config import (
-    Batching,
-    Decoding,
-    Experiment,
-    Optimizer,
-    Task,
-    small_model,
-)
+from taskaware.config import Batching, Decoding, Experiment, OptimizerConfig, Task, small_model
 
 NAMES = {"de": "German", "ro": "Romanian", "tr": "Turkish", "fr": "French", "cs": "Czech"}
 
@@ -68,7 +61,7 @@ def _experiment(folders: dict[str, str], tokenizer: str, steps: int, size: int) 
         tokenizer=tokenizer,
         model=replace(small_model(), conditioning="vanilla"),
         batching=Batching(size=size, buckets=2, max_tokens=60),
-        optimizer=Optimizer(learning_rate=0.6, warmup_steps=300),
+        optimizer=OptimizerConfig(learning_rate=0.6, warmup_steps=300),
         decoding=Decoding(beam_size=4, extra_length=20),
         steps=steps,
         log_every=100,

@@ -7,8 +7,8 @@ the paper's §6.1.2. The last five checkpoints stay, to choose from as the paper
 from dataclasses import replace
 from pathlib import Path
 
-from taskaware.config import Experiment, Optimizer
-from taskaware.quickstart import base_experiment
+from taskaware.config import Experiment, OptimizerConfig
+from taskaware.workflows.first_run import base_experiment
 
 data = {
     "data/toy/data": "taskaware prepare toy --out {out} --train 6000 --validation 100 --test 400",
@@ -34,7 +34,7 @@ def finetuned(row: str, experiment: Experiment) -> dict[str, Experiment]:
         experiment,
         strategy="joint",
         start_from=f"runs/table3/{row}",
-        optimizer=Optimizer(learning_rate=0.3, warmup_steps=100),
+        optimizer=OptimizerConfig(learning_rate=0.3, warmup_steps=100),
         steps=300,
     )
     return {task.name: replace(common, train_on=(task.name,)) for task in common.tasks}

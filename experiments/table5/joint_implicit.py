@@ -28,7 +28,7 @@ Obtained: nothing yet: it needs the corpora and 8 accelerators.
 from dataclasses import replace
 from pathlib import Path
 
-from taskaware.experiment_file import definitions
+from taskaware.config.file import definitions
 
 table3 = definitions(Path(__file__).parents[1] / "mustc" / "base.py")
 DOWNLOADS = "data/downloads"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskaware.config import Experiment
-from taskaware.quickstart import base_experiment
+from taskaware.workflows.first_run import base_experiment
 
 SIZES = "--train 6000 --validation 100 --test 400"
 data = {

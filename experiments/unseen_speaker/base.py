@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskaware.config import Experiment
-from taskaware.experiment_file import definitions
+from taskaware.config.file import definitions
 
 SPEAKER = "lucas"
 PLAIN = "data/digits_unseen"

@@ -1,1 +1,9 @@
-"""From corpora on disk to arrays: features, tokens, prepared corpora. Never imports jax."""
+"""From corpora to batches of a bounded number of shapes; no JAX.
+
+Reading order: audio ← toy ← corpora ← tokenizer ← tasks ← buckets ← rows ← inputs ← batches ←
+provenance.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,19 +7,16 @@ or edges stand where padding costs least, and a bucket comes as often as its sha
 """
 
 import functools
-import hashlib
-import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import grain
 import numpy as np
 
 from taskaware.config import Batching, SpecAugment
-from taskaware.data.augment import spec_augment
+from taskaware.data.audio.augment import spec_augment
 from taskaware.data.buckets import Shape, cut_by_length, equal_mass, least_padding, shape_of
-from taskaware.data.collate import collate
+from taskaware.data.rows import collate
 from taskaware.data.tasks import TaskExamples
 from taskaware.dims import MEL_CHANNELS, Batch, Speech
 
@@ -42,7 +39,7 @@ def task_probabilities(counts: Sequence[int], alpha: float) -> np.ndarray:
     return weight / weight.sum()
 
 
-class Own(NamedTuple):
+class LocalRows(NamedTuple):
     """Whose rows of speech this process computes: those of parts start to end, of ``parts``."""
 
     start: int = 0
@@ -62,7 +59,7 @@ class Own(NamedTuple):
         return found
 
 
-_ALL_ROWS = Own()
+_ALL_ROWS = LocalRows()
 
 
 class _MixedBatches:
@@ -76,7 +73,7 @@ class _MixedBatches:
         multiple: int,
         seed: int,
         stride: int,
-        own: Own,
+        own: LocalRows,
         masks: SpecAugment,
     ):
         self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
@@ -157,7 +154,7 @@ def training_batches(
     first: int = 0,
     multiple: int = 1,
     only: Sequence[int] | None = None,
-    own: Own = _ALL_ROWS,
+    own: LocalRows = _ALL_ROWS,
     masks: SpecAugment = _NO_MASKS,
 ) -> Iterator[Batch]:
     """Yield batches, endlessly, from number ``first`` on; a process may leave out others' frames.
@@ -181,7 +178,7 @@ def training_batches(
     return iter(dataset.to_iter_dataset(options))
 
 
-def rows_a_batch(counts: Sequence[int], batching: Batching, multiple: int = 1) -> list[float]:
+def rows_per_batch(counts: Sequence[int], batching: Batching, multiple: int = 1) -> list[float]:
     """Return how many examples of each task a batch holds, in the mean over many, of unit examples.
 
     Args:
@@ -225,46 +222,6 @@ def blank_batches(
                 )
             )
     return found
-
-
-def fingerprint(
-    tasks: Sequence[TaskExamples],
-    batching: Batching,
-    seed: int,
-    tokenizer_sha256: str,
-    *,
-    stride: int,
-    multiple: int = 1,
-    only: Sequence[int] | None = None,
-    masks: SpecAugment = _NO_MASKS,
-) -> str:
-    """Return a digest of all that decides which examples come in which order, and how masked.
-
-    ``multiple`` counts only where it changes how many rows a task has, ``masks`` where there are
-    any.
-    """
-    digest = hashlib.sha256()
-    rows = [source.rows for source in _sources(tasks, batching, seed, stride, multiple, only)[0]]
-    sizes = asdict(batching)
-    if sizes["edges"] == "equal_mass":  # what runs of before this choice had
-        del sizes["edges"]
-    if sizes.pop("corpus_alpha") != 1.0:  # else it matters not which folder an example is from
-        folders = [np.bincount(examples.folder).tolist() for examples in tasks]
-        sizes["corpora"] = [batching.corpus_alpha, folders]
-    settings = [_ORDER, sizes, seed, tokenizer_sha256, rows, [asdict(e.task) for e in tasks]]
-    for setting in settings[-1]:
-        setting.pop("data")  # a moved folder holds the same data
-        if not setting["max_examples"]:  # what runs of before this choice had
-            del setting["max_examples"]
-    if only is not None and len(only) < len(tasks):
-        settings.append(list(only))
-    if masks.is_on:
-        settings.append(asdict(masks))
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    for examples in tasks:
-        for row in examples.rows:
-            digest.update(repr(tuple(row)).encode())
-    return digest.hexdigest()
 
 
 def evaluation_batches(

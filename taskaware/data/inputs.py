@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Int16
 
 from taskaware.config import Task
+from taskaware.data.audio.features import WINDOW, log_mel, normalize, num_frames, to_int16
 from taskaware.data.buckets import rounded
-from taskaware.data.collate import pad
-from taskaware.data.features import WINDOW, log_mel, normalize, num_frames, to_int16
+from taskaware.data.rows import pad
 from taskaware.data.tasks import TokenRows, input_text
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import MEL_CHANNELS, Batch, Speech

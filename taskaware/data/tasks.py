@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32
 
 from taskaware.config import Batching, Task
+from taskaware.data.audio.features import log_mel, normalize, num_frames
 from taskaware.data.corpora.base import PreparedCorpus, Row
-from taskaware.data.features import log_mel, normalize, num_frames
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import EOS, FRAMES_PER_SECOND, MEL_CHANNELS, UNK
 from taskaware.errors import UsageError

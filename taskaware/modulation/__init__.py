@@ -1,20 +1,39 @@
-"""FiLM and Task Characteristics Networks: JAX and Flax, and no other folder of this package."""
+"""FiLM and Task Characteristics Networks: JAX and Flax, and no other room but ``nn``.
 
-from taskaware.modulation.adapter import Adapter as Adapter
-from taskaware.modulation.adapter import adapt as adapt
-from taskaware.modulation.bake import bake as bake
-from taskaware.modulation.film import FiLM as FiLM
-from taskaware.modulation.film import Modulation as Modulation
-from taskaware.modulation.film import TCNParam as TCNParam
-from taskaware.modulation.film import film as film
-from taskaware.modulation.graft import GraftParam as GraftParam
-from taskaware.modulation.graft import bind as bind
-from taskaware.modulation.graft import graft as graft
-from taskaware.modulation.graft import places_of as places_of
-from taskaware.modulation.graft import ungraft as ungraft
-from taskaware.modulation.places import Places as Places
-from taskaware.modulation.places import modulate as modulate
-from taskaware.modulation.tcn import ExplicitTCN as ExplicitTCN
-from taskaware.modulation.tcn import ImplicitTCN as ImplicitTCN
-from taskaware.modulation.tcn import bidirectional_attention as bidirectional_attention
-from taskaware.modulation.tcn import derangement as derangement
+Reading order: affine ← adapter ← modulator ← tcn ← sites ← calls ← grafting ← folding ← linen.
+"""
+
+from taskaware.modulation import linen
+from taskaware.modulation.adapter import Adapter, adapt
+from taskaware.modulation.affine import FiLM, Modulation, TCNParam, film
+from taskaware.modulation.folding import fold
+from taskaware.modulation.grafting import GraftParam, bind, graft, sites_of, ungraft
+from taskaware.modulation.modulator import Modulator, modulate
+from taskaware.modulation.tcn import (
+    ExplicitTCN,
+    ImplicitTCN,
+    bidirectional_attention,
+    derangement,
+)
+
+__all__ = [
+    "Adapter",
+    "ExplicitTCN",
+    "FiLM",
+    "GraftParam",
+    "ImplicitTCN",
+    "Modulation",
+    "Modulator",
+    "TCNParam",
+    "adapt",
+    "bidirectional_attention",
+    "bind",
+    "derangement",
+    "film",
+    "fold",
+    "graft",
+    "linen",
+    "modulate",
+    "sites_of",
+    "ungraft",
+]

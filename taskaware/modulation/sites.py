@@ -13,8 +13,8 @@ from jaxtyping import Array
 
 from taskaware.errors import UsageError
 from taskaware.modulation.adapter import Adapter
-from taskaware.modulation.film import Modulation
-from taskaware.modulation.places import AnyModulation, modulate
+from taskaware.modulation.affine import Modulation
+from taskaware.modulation.modulator import AnyModulation, modulate
 
 Where = str | Callable[[str], bool]
 """A regular expression for a whole path such as "blocks/0/mlp", or a predicate of the path."""

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from taskaware.layers import FeedForward, Linear, MultiHeadAttention, causal_mask
-from taskaware.modulation.film import TCNParam
-from taskaware.modulation.places import BETA, Init, Places, embedding_init
+from taskaware.modulation.affine import TCNParam
+from taskaware.modulation.modulator import BETA, Init, Modulator, vector_init
+from taskaware.nn.layers import FeedForward, MultiHeadAttention, causal_mask
+from taskaware.nn.linear import Linear
 
 
 class TaskRow(TCNParam):
@@ -25,7 +26,7 @@ class ExplicitTCN(nnx.Module):
     Args:
         num_tasks: N, the paper's s.
         d_model: D, for telling γ's half from β's.
-        embedding_width: Z; 2 D in eq. 6, which makes N · 2 D parameters. (The paper's "roughly
+        vector_width: Z; 2 D in eq. 6, which makes N · 2 D parameters. (The paper's "roughly
             1500" for N = 3, D = 512 is half of them.)
         init: of γ and β, as ``Places.kernel_init``.
         kernel_init: that of other kinds of ``Places``, in place of ``init``.
@@ -35,14 +36,14 @@ class ExplicitTCN(nnx.Module):
         self,
         num_tasks: int,
         d_model: int,
-        embedding_width: int,
+        vector_width: int,
         *,
         init: Init = "task_distinct",
         kernel_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        draw = kernel_init or Places(d_model, 1, 0).kernel_init(init)
-        self.kernel_NZ = TaskRow(draw(rngs.params(), (num_tasks, embedding_width)))
+        draw = kernel_init or Modulator(d_model, 1, 0).kernel_init(init)
+        self.kernel_NZ = TaskRow(draw(rngs.params(), (num_tasks, vector_width)))
 
     def __call__(self, task_B: Int[Array, " B"]) -> Float[Array, "B Z"]:
         """Return each row's task embedding."""
@@ -135,7 +136,7 @@ class ImplicitTCN(nnx.Module):
 
     Args:
         d_model: D of X and Y, which are projected where ``width`` differs.
-        embedding_width: Z.
+        vector_width: Z.
         width: of the TCN's own blocks.
         d_ff: of their feed-forward layers.
         num_heads: of their attention.
@@ -146,7 +147,7 @@ class ImplicitTCN(nnx.Module):
     def __init__(
         self,
         d_model: int,
-        embedding_width: int,
+        vector_width: int,
         *,
         width: int = 128,
         d_ff: int = 1024,
@@ -170,8 +171,8 @@ class ImplicitTCN(nnx.Module):
         scale = (1.0 if init == "lecun" else BETA) * (2 * width) ** -0.5
         self.head = Linear(
             2 * width,
-            embedding_width,
-            kernel_init=embedding_init(d_model, init, scale),
+            vector_width,
+            kernel_init=vector_init(d_model, init, scale),
             dtype=dtype,
             rngs=rngs,
         )

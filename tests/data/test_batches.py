@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from taskaware.config import Batching, Model, SpecAugment, Task
+from taskaware.config import Batching, ModelConfig, SpecAugment, Task
 from taskaware.data import batches
 from taskaware.data.batches import (
-    Own,
+    LocalRows,
     blank_batches,
     evaluation_batches,
-    rows_a_batch,
+    rows_per_batch,
     task_probabilities,
 )
 from taskaware.data.buckets import _FRAME_STEP, _TOKEN_STEP, Shape
-from taskaware.data.collate import by_task
 from taskaware.data.corpora.base import NO_AUDIO, Example
 from taskaware.data.corpora.write import prepare
+from taskaware.data.rows import by_task
 from taskaware.data.tasks import load_tasks
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 from taskaware.dims import Batch, Speech
@@ -283,7 +283,7 @@ def test_processes_share_the_frames_of_a_batch_and_all_know_the_rest(
     """Each computes neighboring rows of the batch, or of every task where tasks go their ways."""
     for masks in (SpecAugment(), MASKS):
         (whole,) = take(1, tasks, batching, multiple=4, masks=masks)
-        owns = [Own(p, p + 1, count, by_task) for p in range(count)]
+        owns = [LocalRows(p, p + 1, count, by_task) for p in range(count)]
         parts = [take(1, tasks, batching, multiple=4, masks=masks, own=own)[0] for own in owns]
         for part in parts:
             np.testing.assert_equal(part._replace(speech=None), whole._replace(speech=None))
@@ -621,7 +621,7 @@ def test_a_small_task_has_a_row_in_every_batch(unequal):
 def test_rows_a_batch_are_those_of_many_batches(unequal, mixing, alpha, buckets, count):
     batching = Batching(size=4, buckets=buckets, mixing=mixing, alpha=alpha)
     found = Counter(task for b in take(count, unequal, batching) for task in b.task_B.tolist())
-    expected = rows_a_batch([len(examples) for examples in unequal], batching)
+    expected = rows_per_batch([len(examples) for examples in unequal], batching)
     assert [found[task] / count for task in range(3)] == pytest.approx(expected, abs=0.02)
 
 
@@ -652,7 +652,7 @@ def test_a_position_of_speech_counts_as_a_token_in_tokens(corpus, channels, posi
     batching = Batching(size=320, unit="tokens", buckets=1, max_tokens=50)
     st = load(corpus)[1].task
     examples = load_tasks([st], "extreme", corpus.tokenizer, batching)
-    (batch,) = take(1, examples, batching, stride=Model(cnn_channels=channels).stride)
+    (batch,) = take(1, examples, batching, stride=ModelConfig(cnn_channels=channels).stride)
     # The longest has 2.5 s, 248 frames, which are rounded up to 256: each convolution halves them.
     assert batch.target_BT.shape[1] <= positions
     assert batch.speech.frames_BAC.shape == (320 // positions, 256, 80)

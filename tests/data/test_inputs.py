@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from taskaware.config import Task
-from taskaware.data.features import log_mel, normalize
+from taskaware.data.audio.features import log_mel, normalize
 from taskaware.data.inputs import Inputs
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 from taskaware.dims import EOS

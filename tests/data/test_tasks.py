@@ -6,9 +6,9 @@ import pytest
 
 from taskaware.config import Batching, Task
 from taskaware.data import tasks
+from taskaware.data.audio.features import log_mel, normalize, num_frames
 from taskaware.data.corpora.base import Example, PreparedCorpus, Row
 from taskaware.data.corpora.write import prepare
-from taskaware.data.features import log_mel, normalize, num_frames
 from taskaware.data.tasks import (
     Recordings,
     TaskExamples,

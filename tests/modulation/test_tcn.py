@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import normal
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import equations
+from support.arrays import normal
 
 from taskaware import ExplicitTCN, ImplicitTCN, TCNParam, bidirectional_attention, derangement
 from taskaware.modulation.tcn import TaskTokens, last_valid

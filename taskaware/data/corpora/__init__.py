@@ -1,5 +1,10 @@
-"""Corpora: one file each, which documents the corpus' own format and yields its examples."""
+"""Corpora: readers, one file per corpus, and the form in which all are prepared.
 
-from taskaware.data.corpora.base import Example, PreparedCorpus, Row
+Reading order: base ← missing ← segments ← tables ← labelled ← write ← summary ← augmented ←
+filtered ← toy ← commonvoice ← librispeech ← europarl_st ← mustc ← parallel ← tedlium ← folder ←
+manifest.
+"""
 
-__all__ = ["Example", "PreparedCorpus", "Row"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

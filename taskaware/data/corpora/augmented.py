@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from taskaware.data import augment
+from taskaware.data.audio import augment
 from taskaware.data.corpora.base import (
-    UTTERANCES_A_SHARD,
+    UTTERANCES_PER_SHARD,
     Example,
     PreparedCorpus,
     Splits,
@@ -91,7 +91,7 @@ class Augmented:
             strict: unused, for a prepared corpus has nothing wrong with it, or cannot be opened.
         """
         corpus = PreparedCorpus(self.folder)
-        a_shard = max(1, UTTERANCES_A_SHARD // self.copies)
+        a_shard = max(1, UTTERANCES_PER_SHARD // self.copies)
         shards = {}
         for split in self.from_splits:
             spoken = [i for i, row in enumerate(corpus.rows(split)) if row.num_samples]

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int16
 
-from taskaware.digests import sha256
 from taskaware.errors import UsageError, nearest
+from taskaware.files.digests import sha256
 
-UTTERANCES_A_SHARD = 200
+UTTERANCES_PER_SHARD = 200
 """A shard is held in memory while it is written."""
-TEXTS_A_SHARD = 50_000
+TEXTS_PER_SHARD = 50_000
 
 NO_AUDIO = np.zeros(0, np.int16)
 
@@ -79,7 +79,7 @@ class Noted(NamedTuple):
     """FILE:LINE, or the file."""
 
 
-class Bad(NamedTuple):
+class Unreadable(NamedTuple):
     """What cannot be read: preparing stops at it, or is asked to leave it out."""
 
     kind: str
@@ -88,7 +88,7 @@ class Bad(NamedTuple):
     """What, where, expected, found, and what to do, in one line."""
 
 
-Item = Example | LeftOut | Noted | Bad
+Item = Example | LeftOut | Noted | Unreadable
 Shard = Callable[[], Iterable[Item]]
 """Reads a part of a split. It can be pickled, so that another process may read it."""
 Splits = Mapping[str, Sequence[Shard]]
@@ -156,7 +156,7 @@ def decode_line(line: bytes) -> str:
     return text
 
 
-def features() -> Any:
+def feature_types() -> Any:
     """Return what a record is made of, as TFDS describes it."""
     import tensorflow_datasets as tfds
 
@@ -182,7 +182,7 @@ def noted(directory: Path, split: str) -> Path:
     return directory / f"noted-{split}.jsonl"
 
 
-def digests(directory: Path) -> Path:
+def digests_file(directory: Path) -> Path:
     """A JSON object: the SHA-256 of each file of records, index or what was left out."""
     return directory / "sha256.json"
 
@@ -216,7 +216,7 @@ class PreparedCorpus:
         try:
             found = json.loads((self.directory / "features.json").read_bytes())
             # TFDS imports whatever module a description of features names.
-            if found != json_format.MessageToDict(features().to_proto()):
+            if found != json_format.MessageToDict(feature_types().to_proto()):
                 raise ValueError("features.json is not what prepare writes")
             builder = tfds.builder_from_directory(self.directory)
             splits = builder.info.splits.values()
@@ -316,7 +316,7 @@ class PreparedCorpus:
             UsageError: a file is missing or another, or no digests have been written.
         """
         try:
-            expected = dict(json.loads(digests(self.directory).read_bytes()))
+            expected = dict(json.loads(digests_file(self.directory).read_bytes()))
             _texts([*expected.values()], len(expected))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise self._damaged(f"cannot read its digests ({error})") from None

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.missing import present, require
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.tables import (
@@ -76,7 +76,7 @@ class CommonVoice:
         require(self.page, root / "clips")
         clips = AudioFolder.of(root / "clips")
 
-        def read(table: Path) -> Iterator[Segment | LeftOut | Bad]:
+        def read(table: Path) -> Iterator[Segment | LeftOut | Unreadable]:
             columns, rows = _table(table, _CLIP)
 
             def segment(line: Line) -> Segment | LeftOut:
@@ -121,7 +121,7 @@ class CoVoST2:
         table, validated = self.data_dir / f"covost_v2.{pair}.tsv", root / "validated.tsv"
         require(self.page, table, validated, root / "clips")
         said: dict[str, _Said] = {}
-        found: dict[str, list[Segment | LeftOut | Bad]] = {split: [] for split in _SPLITS}
+        found: dict[str, list[Segment | LeftOut | Unreadable]] = {split: [] for split in _SPLITS}
         found["train"] += _read_said(validated, said)
         clips = AudioFolder.of(root / "clips")
         columns, rows = _table(table, ("path", "translation", "split"))
@@ -130,7 +130,7 @@ class CoVoST2:
                 split, item = self._segment(line, fields(line, columns), said, clips)
             except UsageError as error:
                 # Of its own split nothing is known.
-                split, item = "train", Bad("row", str(error))
+                split, item = "train", Unreadable("row", str(error))
             found[split].append(item)
         there = {split: items for split, items in found.items() if items}
         return as_splits(there, self.name, strict=strict, resample=True)
@@ -164,7 +164,7 @@ class _Said(NamedTuple):
     sentence: str
 
 
-def _read_said(validated: Path, said: dict[str, _Said]) -> list[Segment | LeftOut | Bad]:
+def _read_said(validated: Path, said: dict[str, _Said]) -> list[Segment | LeftOut | Unreadable]:
     """Fill in who says what in each clip, and return what cannot be read."""
     columns, rows = _table(validated, _CLIP)
 

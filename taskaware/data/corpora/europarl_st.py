@@ -20,7 +20,7 @@ stereo with one empty channel.
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.missing import present, require
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.tables import (
@@ -71,7 +71,7 @@ class EuroparlST:
         found = {split: self._speeches(folder, audio) for split, folder in there.items()}
         return as_splits(found, self.name, strict=strict, resample=True)
 
-    def _speeches(self, folder: Path, audio: AudioFolder) -> list[Segment | LeftOut | Bad]:
+    def _speeches(self, folder: Path, audio: AudioFolder) -> list[Segment | LeftOut | Unreadable]:
         languages = self.source_language, self.target_language
         files = [folder / f"segments.{end}" for end in ("lst", *languages)]
         require(self.page, *files)

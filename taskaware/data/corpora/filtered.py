@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
+from taskaware.data.audio.features import SAMPLE_RATE
 from taskaware.data.corpora.base import (
-    TEXTS_A_SHARD,
-    UTTERANCES_A_SHARD,
+    TEXTS_PER_SHARD,
+    UTTERANCES_PER_SHARD,
     Example,
     LeftOut,
     PreparedCorpus,
@@ -25,7 +26,6 @@ from taskaware.data.corpora.base import (
     Splits,
     opened,
 )
-from taskaware.data.features import SAMPLE_RATE
 from taskaware.errors import UsageError
 
 _LONG_ENOUGH = 20
@@ -77,7 +77,7 @@ class Filtered:
             rows = corpus.rows(split)
             rules = self if split in self.from_splits else None
             written = self.machine and mostly_written([row.source_text for row in rows])
-            size = UTTERANCES_A_SHARD if any(row.num_samples for row in rows) else TEXTS_A_SHARD
+            size = UTTERANCES_PER_SHARD if any(row.num_samples for row in rows) else TEXTS_PER_SHARD
             shards[split] = [
                 functools.partial(_read, self.folder, split, rules, written, first, first + size)
                 for first in range(0, len(rows), size)

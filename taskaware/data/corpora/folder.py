@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.missing import require
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.tables import AudioFolder, kept, lines, unless_empty
@@ -56,7 +56,7 @@ class Folder:
     def splits(self, *, strict: bool) -> Splits:
         """Return what reads it; errors name the file."""
         require(self.page, self.data_dir)
-        found: dict[str, list[Segment | LeftOut | Bad]] = {}
+        found: dict[str, list[Segment | LeftOut | Unreadable]] = {}
         names = sorted(AudioFolder.of(self.data_dir).names)
         folders = [name for name in names if (self.data_dir / name).is_dir() and name[0] != "."]
         if _SPLITS.keys().isdisjoint(folders):
@@ -70,14 +70,16 @@ class Folder:
             require(self.page, self.data_dir / "NAME.wav")
         return as_splits(found, self.name, strict=strict, resample=self.resample)
 
-    def _recordings(self, folder: Path) -> Iterator[Segment | LeftOut | Bad]:
+    def _recordings(self, folder: Path) -> Iterator[Segment | LeftOut | Unreadable]:
         """Read a split, nothing if it has no recordings."""
         # Hidden files are other programs', such as ._NAME.wav of macOS.
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         files = [path for path in found if "/." not in f"/{path.relative_to(folder).as_posix()}"]
         for path in (path for path in files if _NOT_UTF_8.search(str(path))):
             where = ascii(str(path))
-            yield Bad("name", f"{where}: expected a name in UTF-8, found other bytes; rename it")
+            yield Unreadable(
+                "name", f"{where}: expected a name in UTF-8, found other bytes; rename it"
+            )
         files = [path for path in files if not _NOT_UTF_8.search(str(path))]
         audio = [path for path in files if path.suffix.lower() in _SUFFIXES]
         composed = {_composed(path): path for path in files} | {str(path): path for path in files}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskaware.data.corpora.base import (
-    UTTERANCES_A_SHARD,
+    UTTERANCES_PER_SHARD,
     Example,
     LeftOut,
     PreparedCorpus,
@@ -38,8 +38,8 @@ class Labelled:
         about = (self.folder, self.split, self.target_language)
         return {
             self.split: [
-                functools.partial(_examples, *about, i, self.texts[i : i + UTTERANCES_A_SHARD])
-                for i in range(0, count, UTTERANCES_A_SHARD)
+                functools.partial(_examples, *about, i, self.texts[i : i + UTTERANCES_PER_SHARD])
+                for i in range(0, count, UTTERANCES_PER_SHARD)
             ]
         }
 

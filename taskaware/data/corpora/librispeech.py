@@ -13,7 +13,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.missing import require
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.tables import AudioFolder, Line, kept, lines, unless_empty
@@ -50,7 +50,7 @@ class LibriSpeech:
     def splits(self, *, strict: bool) -> Splits:
         """Return what reads it; errors name file and line."""
         require(self.page, self.data_dir, *(self.data_dir / name for name in self.subsets))
-        found: dict[str, list[Segment | LeftOut | Bad]] = {}
+        found: dict[str, list[Segment | LeftOut | Unreadable]] = {}
         for name in sorted(AudioFolder.of(self.data_dir).names):
             tables = sorted((self.data_dir / name).glob("*/*/[!.]*.trans.txt"))
             split = self._split(name)
@@ -75,14 +75,14 @@ class LibriSpeech:
                 return split
         return name.replace("-", "_")
 
-    def _chapter(self, table: Path) -> list[Segment | LeftOut | Bad]:
+    def _chapter(self, table: Path) -> list[Segment | LeftOut | Unreadable]:
         audio = AudioFolder.of(table.parent)
         read = functools.partial(self._segment, audio=audio)
         listed = [*lines(table)]
         found = [*kept(listed, read)]
         known = {line.content.partition(b" ")[0] for line in listed}
         return found + [
-            Bad("row", f"{table}: expected a line on the audio file {name}, found none")
+            Unreadable("row", f"{table}: expected a line on the audio file {name}, found none")
             for name in sorted(audio.names)
             if name.endswith(_SUFFIXES) and Path(name).stem.encode() not in known
         ]

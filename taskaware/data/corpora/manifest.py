@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.tables import AudioFolder, csv_quoted, lines, plain
 from taskaware.errors import UsageError, nearest
@@ -66,15 +66,17 @@ class Manifest:
         return as_splits(found, self.table.stem, strict=strict, resample=self.resample)
 
 
-def _segments(table: Path, root: Path, quotes: _Quotes) -> dict[str, list[Segment | LeftOut | Bad]]:
+def _segments(
+    table: Path, root: Path, quotes: _Quotes
+) -> dict[str, list[Segment | LeftOut | Unreadable]]:
     """Check and keep every row, by split."""
-    splits: dict[str, list[Segment | LeftOut | Bad]] = {}
+    splits: dict[str, list[Segment | LeftOut | Unreadable]] = {}
     split = "train"
     rows = _csv_rows(table) if quotes == "undo" else _rows(table, refuse=quotes == "refuse")
     columns = _columns(*next(rows, (f"{table}:1", [])))
     listed = functools.cache(AudioFolder.of)
     for where, fields in rows:
-        if isinstance(fields, Bad):
+        if isinstance(fields, Unreadable):
             # Of its own split nothing is known: it counts where the row above stands.
             splits.setdefault(split, []).append(fields)
             continue
@@ -82,13 +84,13 @@ def _segments(table: Path, root: Path, quotes: _Quotes) -> dict[str, list[Segmen
             split, segment = _segment(where, fields, columns, root, listed)
             splits.setdefault(split, []).append(segment)
         except UsageError as error:
-            splits.setdefault(split, []).append(Bad("row", f"{where}: {error}"))
+            splits.setdefault(split, []).append(Unreadable("row", f"{where}: {error}"))
     if not splits:
         raise UsageError(f"{table}: expected rows below the header, found none")
     return splits
 
 
-_Row = tuple[str, list[str] | Bad]
+_Row = tuple[str, list[str] | Unreadable]
 """FILE:LINE, and the fields that stand there, without white space around them."""
 
 
@@ -98,7 +100,7 @@ def _rows(table: Path, *, refuse: bool) -> Iterator[_Row]:
         try:
             fields = [field.strip() for field in line.text().split("\t")]
         except UsageError as error:
-            yield line.where, Bad("row", str(error))
+            yield line.where, Unreadable("row", str(error))
             continue
         quoted = [field for field in fields if refuse and csv_quoted(field)]
         if quoted:
@@ -107,7 +109,7 @@ def _rows(table: Path, *, refuse: bool) -> Iterator[_Row]:
                 " was written as CSV, as by pandas or Excel, say --quotes undo, and if the quotes"
                 " are text, --quotes keep"
             )
-            yield line.where, Bad("field in quotes", message)
+            yield line.where, Unreadable("field in quotes", message)
         elif any(fields):
             yield line.where, fields
 
@@ -131,8 +133,8 @@ def _csv_rows(table: Path) -> Iterator[_Row]:
         ) from None
 
 
-def _columns(where: str, columns: list[str] | Bad) -> list[str]:
-    if isinstance(columns, Bad):
+def _columns(where: str, columns: list[str] | Unreadable) -> list[str]:
+    if isinstance(columns, Unreadable):
         raise UsageError(columns.message)
     for name in _COLUMNS:
         if name not in columns:

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import yaml
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.missing import present, require
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.tables import (
@@ -136,7 +136,9 @@ class _Entry(NamedTuple):
     speaker: str
 
 
-def _talks(page: str, stem: Path, wav: Path, target_language: str) -> list[Segment | LeftOut | Bad]:
+def _talks(
+    page: str, stem: Path, wav: Path, target_language: str
+) -> list[Segment | LeftOut | Unreadable]:
     """Read a split: the three files that begin with ``stem``."""
     files = [stem.with_name(f"{stem.name}.{end}") for end in ("yaml", "en", target_language)]
     require(page, *files, wav)
@@ -146,10 +148,10 @@ def _talks(page: str, stem: Path, wav: Path, target_language: str) -> list[Segme
     require_aligned(dict(zip(files, map(len, (entries, sources, targets)), strict=True)))
     ranks, audio = _ranks(entries), AudioFolder.of(wav)
 
-    def segment(row: tuple[int, Line, Line]) -> Segment | LeftOut | Bad:
+    def segment(row: tuple[int, Line, Line]) -> Segment | LeftOut | Unreadable:
         i, source, target = row
         entry = entries[i]
-        if isinstance(entry, Bad):
+        if isinstance(entry, Unreadable):
             return entry
         return unless_empty(
             Segment(
@@ -169,7 +171,7 @@ def _talks(page: str, stem: Path, wav: Path, target_language: str) -> list[Segme
     return [*kept(zip(range(len(entries)), sources, targets, strict=True), segment)]
 
 
-def _ranks(entries: Sequence[_Entry | Bad]) -> dict[int, int]:
+def _ranks(entries: Sequence[_Entry | Unreadable]) -> dict[int, int]:
     """Return the place of each entry among those of its talk, in order of offset."""
     talks: dict[str, list[tuple[float, int]]] = collections.defaultdict(list)
     for i, entry in enumerate(entries):
@@ -178,12 +180,12 @@ def _ranks(entries: Sequence[_Entry | Bad]) -> dict[int, int]:
     return {i: rank for talk in talks.values() for rank, (_, i) in enumerate(sorted(talk))}
 
 
-def _entries(file: Path) -> Iterator[_Entry | Bad]:
+def _entries(file: Path) -> Iterator[_Entry | Unreadable]:
     for line, pairs in _mappings([*lines(file)]):
         try:
             yield _entry(line, pairs)
         except UsageError as error:
-            yield Bad("row", str(error))
+            yield Unreadable("row", str(error))
 
 
 def _entry(line: Line, pairs: Sequence[tuple[str, str]]) -> _Entry:

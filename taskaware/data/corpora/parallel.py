@@ -26,7 +26,7 @@ from pathlib import Path
 
 from taskaware.data.corpora.base import (
     NO_AUDIO,
-    TEXTS_A_SHARD,
+    TEXTS_PER_SHARD,
     Example,
     LeftOut,
     Splits,
@@ -115,7 +115,7 @@ def _starts(files: tuple[Path, ...], order: tuple[int, ...]) -> list[tuple[int, 
     starts, whole = [], False
     start = tuple(0 for _ in files)
     for number, (source, *targets) in enumerate(_rows(columns, order)):
-        if number % TEXTS_A_SHARD == 0:
+        if number % TEXTS_PER_SHARD == 0:
             starts.append(start)
         whole = whole or bool(source and any(targets))
         start = tuple(column.offset for column in columns)
@@ -168,10 +168,10 @@ def _examples(
 ) -> Iterator[Example | LeftOut]:
     """Read a shard, whose place among all is ``number``; its rows begin at ``start``."""
     columns = [_Lines(*place) for place in zip(files, start, strict=True)]
-    rows = itertools.islice(_rows(columns, corpus._order()), TEXTS_A_SHARD)
+    rows = itertools.islice(_rows(columns, corpus._order()), TEXTS_PER_SHARD)
     source_language, *languages = corpus.languages
     name = _name(corpus.folder)
-    for line, (source, *targets) in enumerate(rows, start=number * TEXTS_A_SHARD + 1):
+    for line, (source, *targets) in enumerate(rows, start=number * TEXTS_PER_SHARD + 1):
         for language, target in zip(languages, targets, strict=True):
             if source and target:
                 id = f"{stem}-{line:07}-{language}"

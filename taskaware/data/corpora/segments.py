@@ -4,17 +4,17 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from taskaware.data.audio import TooShortError, read_audio
+from taskaware.data.audio.recording import TooShortError, read_audio
 from taskaware.data.corpora.base import (
     NO_AUDIO,
-    TEXTS_A_SHARD,
-    UTTERANCES_A_SHARD,
-    Bad,
+    TEXTS_PER_SHARD,
+    UTTERANCES_PER_SHARD,
     Example,
     Item,
     LeftOut,
     Noted,
     Splits,
+    Unreadable,
 )
 from taskaware.errors import UsageError
 
@@ -39,7 +39,7 @@ class Segment(NamedTuple):
     target_language: str
 
 
-Found = Mapping[str, Sequence[Segment | LeftOut | Bad]]
+Found = Mapping[str, Sequence[Segment | LeftOut | Unreadable]]
 """All that a corpus' tables list, by split."""
 
 
@@ -56,7 +56,7 @@ def as_splits(found: Found, corpus: str, *, strict: bool, resample: bool = False
         UsageError: the first that is bad, and how many more there are, if strict.
     """
     checked = {split: [*_distinct(items)] for split, items in found.items()}
-    bad = [item for items in checked.values() for item in items if isinstance(item, Bad)]
+    bad = [item for items in checked.values() for item in items if isinstance(item, Unreadable)]
     if strict and bad:
         more = f" (and {len(bad) - 1} more: check, in place of prepare, lists them)"
         raise UsageError(bad[0].message + more * (len(bad) > 1))
@@ -66,26 +66,32 @@ def as_splits(found: Found, corpus: str, *, strict: bool, resample: bool = False
     }
 
 
-def _distinct(items: Sequence[Segment | LeftOut | Bad]) -> Iterator[Segment | LeftOut | Bad]:
+def _distinct(
+    items: Sequence[Segment | LeftOut | Unreadable],
+) -> Iterator[Segment | LeftOut | Unreadable]:
     seen: set[str] = set()
     for item in items:
         if isinstance(item, Segment):
             if item.id in seen:
-                yield Bad("id twice", f"{item.where}: id {item.id!r} stands twice in its split")
+                yield Unreadable(
+                    "id twice", f"{item.where}: id {item.id!r} stands twice in its split"
+                )
                 continue
             seen.add(item.id)
         yield item
 
 
 def _parts(
-    items: Sequence[Segment | LeftOut | Bad],
-) -> Iterator[Sequence[Segment | LeftOut | Bad]]:
+    items: Sequence[Segment | LeftOut | Unreadable],
+) -> Iterator[Sequence[Segment | LeftOut | Unreadable]]:
     spoken = any(isinstance(item, Segment) and item.audio for item in items)
-    size = UTTERANCES_A_SHARD if spoken else TEXTS_A_SHARD
+    size = UTTERANCES_PER_SHARD if spoken else TEXTS_PER_SHARD
     return (items[first : first + size] for first in range(0, len(items), size))
 
 
-def _read(items: Sequence[Segment | LeftOut | Bad], corpus: str, resample: bool) -> Iterator[Item]:
+def _read(
+    items: Sequence[Segment | LeftOut | Unreadable], corpus: str, resample: bool
+) -> Iterator[Item]:
     for item in items:
         if not isinstance(item, Segment):
             yield item
@@ -99,7 +105,7 @@ def _read(items: Sequence[Segment | LeftOut | Bad], corpus: str, resample: bool)
                 yield LeftOut("audio shorter than one frame", where)
                 continue
             except UsageError as error:
-                yield Bad("audio", f"{where}: {error}")
+                yield Unreadable("audio", f"{where}: {error}")
                 continue
             yield from (Noted(note, where) for note in notes)
         yield Example(id, samples, *texts, corpus=corpus)

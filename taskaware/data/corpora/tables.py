@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from taskaware.data.corpora.base import Bad, LeftOut, decode_line, lines_of
+from taskaware.data.corpora.base import LeftOut, Unreadable, decode_line, lines_of
 from taskaware.data.corpora.segments import Segment
 from taskaware.errors import UsageError, nearest
 
@@ -81,14 +81,14 @@ def require_aligned(counts: Mapping[Path, int]) -> None:
 
 
 def kept(
-    items: Iterable[_Item], read: Callable[[_Item], Segment | LeftOut | Bad | None]
-) -> Iterator[Segment | LeftOut | Bad]:
+    items: Iterable[_Item], read: Callable[[_Item], Segment | LeftOut | Unreadable | None]
+) -> Iterator[Segment | LeftOut | Unreadable]:
     """Yield what is read from each item; None is skipped, and a UsageError becomes ``Bad``."""
     for item in items:
         try:
             found = read(item)
         except UsageError as error:
-            found = Bad("row", str(error))
+            found = Unreadable("row", str(error))
         if found is not None:
             yield found
 

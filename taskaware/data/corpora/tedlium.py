@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from taskaware.data.corpora.base import Bad, LeftOut, Splits
+from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.missing import present, require
 from taskaware.data.corpora.segments import Segment, as_splits
 from taskaware.data.corpora.tables import AudioFolder, Line, kept, lines, stretch, unless_empty
@@ -63,7 +63,7 @@ class TEDLIUM:
         return as_splits(found, self.name, strict=strict)
 
 
-def _talks(page: str, folder: Path) -> list[Segment | LeftOut | Bad]:
+def _talks(page: str, folder: Path) -> list[Segment | LeftOut | Unreadable]:
     require(page, folder / "stm", folder / "sph")
     audio = AudioFolder.of(folder / "sph")
     tables = sorted((folder / "stm").glob("[!.]*.stm"))

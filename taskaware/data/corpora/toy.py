@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from taskaware.data.corpora.base import NO_AUDIO, UTTERANCES_A_SHARD, Example, Splits
+from taskaware.data.corpora.base import NO_AUDIO, UTTERANCES_PER_SHARD, Example, Splits
 from taskaware.data.toy import speech
 from taskaware.data.toy.clauses import Sentence
 from taskaware.data.toy.grammar import sentences
@@ -62,7 +62,9 @@ class Toy:
                 (f"{split}-{i:05}", next(drawn), rng.choice(turns[split][i % len(turns[split])]))
                 for i in range(size)
             ]
-            parts = (spoken[i : i + UTTERANCES_A_SHARD] for i in range(0, size, UTTERANCES_A_SHARD))
+            parts = (
+                spoken[i : i + UTTERANCES_PER_SHARD] for i in range(0, size, UTTERANCES_PER_SHARD)
+            )
             splits[split] = [functools.partial(_examples, part, self) for part in parts]
         return splits
 

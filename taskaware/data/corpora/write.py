@@ -25,8 +25,8 @@ from etils import epath
 from tensorflow_datasets.core import example_serializer, file_adapters, writer
 from tensorflow_datasets.core import splits as tfds_splits
 
+from taskaware.data.audio.features import SAMPLE_RATE
 from taskaware.data.corpora.base import (
-    Bad,
     Corpus,
     Example,
     LeftOut,
@@ -35,16 +35,16 @@ from taskaware.data.corpora.base import (
     Row,
     Shard,
     Splits,
-    digests,
-    features,
+    Unreadable,
+    digests_file,
+    feature_types,
     index,
     left_out,
     noted,
 )
-from taskaware.data.features import SAMPLE_RATE
-from taskaware.digests import sha256
 from taskaware.errors import RunError, UsageError
-from taskaware.machine import sole_user
+from taskaware.files.digests import sha256
+from taskaware.files.lock import sole_user
 
 OnShard = Callable[[int, float], None]
 """Told after each shard how many examples have been read, and what share of the shards that is."""
@@ -174,7 +174,7 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return str(out.parent), str(out)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return _Info(builder=self, features=features())
+        return _Info(builder=self, features=feature_types())
 
     def _shard_iterators_per_split(self, dl_manager: Any) -> Any:
         splits = self._read()
@@ -211,7 +211,7 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
             for kind in _KINDS:
                 _join([kind(folder, f"{split.name}.{i}") for i in range(split.num_shards)])
         files = sorted(folder.iterdir())
-        digests(folder).write_text(json.dumps({path.name: sha256(path) for path in files}))
+        digests_file(folder).write_text(json.dumps({path.name: sha256(path) for path in files}))
 
     def _write(self, splits: Mapping[str, Sequence[Any]]) -> list[tfds.core.SplitInfo]:
         """Write all shards of all splits, and describe the splits."""
@@ -281,7 +281,7 @@ class _Records(NamedTuple):
                         gone.write(json.dumps(item, ensure_ascii=False) + "\n")
                     case Noted():
                         notes.write(json.dumps(item, ensure_ascii=False) + "\n")
-                    case Bad(kind, message):
+                    case Unreadable(kind, message):
                         if not self.skip_bad:
                             raise UsageError(f"{message} (or leave such examples out: --skip-bad)")
                         gone.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
@@ -298,7 +298,7 @@ class _Done(NamedTuple):
 
 def _write_shard(job: tuple[epath.Path, _Records]) -> _Done:
     path, records = job
-    described = features()
+    described = feature_types()
     serializer = example_serializer.ExampleSerializer(
         described.get_serialized_info()  # pyright: ignore[reportArgumentType]
     )

@@ -1,0 +1,34 @@
+from .config import Experiment as Experiment
+from .config import ModelConfig as ModelConfig
+from .config import Task as Task
+from .config import paper_model as paper_model
+from .evaluation.scoring import evaluate as evaluate
+from .models import Seq2Seq as Seq2Seq
+from .models import load_whisper as load_whisper
+from .modulation import Adapter as Adapter
+from .modulation import ExplicitTCN as ExplicitTCN
+from .modulation import FiLM as FiLM
+from .modulation import GraftParam as GraftParam
+from .modulation import ImplicitTCN as ImplicitTCN
+from .modulation import Modulation as Modulation
+from .modulation import Modulator as Modulator
+from .modulation import TCNParam as TCNParam
+from .modulation import adapt as adapt
+from .modulation import bidirectional_attention as bidirectional_attention
+from .modulation import bind as bind
+from .modulation import derangement as derangement
+from .modulation import film as film
+from .modulation import fold as fold
+from .modulation import graft as graft
+from .modulation import linen as linen
+from .modulation import modulate as modulate
+from .modulation import sites_of as sites_of
+from .modulation import ungraft as ungraft
+from .pretrained import TaskVector as TaskVector
+from .pretrained import TaskVectors as TaskVectors
+from .pretrained import from_pretrained as from_pretrained
+from .runs import Run as Run
+from .runs import restore as restore
+from .runs import train as train
+
+__version__: str

@@ -1,0 +1,195 @@
+"""Commands that train."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from taskaware.config import Experiment, Task
+from taskaware.config.file import load_experiment, recipes
+from taskaware.devices.machine import set_up_jax
+from taskaware.errors import UsageError
+
+
+def quickstart(out: Path = Path("quickstart"), steps: int = 0, seed: int = 0) -> None:
+    """Build the embedded corpus, train three models on three tasks, score and draw.
+
+    Args:
+        out: folder for everything; an interrupted quickstart goes on in it.
+        steps: training steps of each model; 0 takes as many as the printed table needs.
+        seed: of corpus, models and order.
+    """
+    set_up_jax()
+    from taskaware.workflows import first_run
+
+    first_run.quickstart(out, steps or first_run.STEPS, seed)
+
+
+def vocab(
+    data: tuple[Path, ...], out: Path, size: int = 32_000, also: tuple[str, ...] = ()
+) -> None:
+    """Learn one sub-word vocabulary over the training text of all languages.
+
+    Args:
+        data: folders of taskaware prepare.
+        out: the SentencePiece model to write.
+        size: number of tokens (paper: 32,000).
+        also: further texts to cover, such as the prefixes of tasks.
+    """
+    from taskaware.data.corpora.base import PreparedCorpus
+    from taskaware.data.tokenizer import train_tokenizer
+
+    rows = [row for folder in data for row in PreparedCorpus(folder).rows("train")]
+    texts = (text for row in rows for text in (row.source_text, row.target_text))
+    train_tokenizer(itertools.chain(texts, also), size, out)
+    print(f"{out}: {size} tokens from {len(rows)} examples")
+
+
+def train(
+    experiment: tyro.conf.Positional[Path],
+    out: Path,
+    dry_run: bool = False,
+    distributed: bool = False,
+    accept_changes: bool = False,
+) -> None:
+    """Train an experiment; the same command again goes on where it stopped.
+
+    Any field of the experiment can be set: --steps 2000 --model.d-model 256. All of them are
+    listed by taskaware train EXPERIMENT --help.
+
+    Args:
+        experiment: a Python file that defines `experiment`, or FILE.py:NAME of one that defines
+            `experiments`; or JSON as in a run folder.
+        out: the run folder.
+        dry_run: write nothing; only say how large it is, and what is there and what is missing.
+        distributed: this is one of several processes, started by the same command on each machine.
+        accept_changes: go on in a folder that was begun with another experiment, data or tokenizer.
+    """
+    how = {"dry_run": dry_run, "distributed": distributed, "accept_changes": accept_changes}
+    _train(load_experiment(experiment), experiment, out, **how)
+
+
+def fit(experiment: tyro.conf.Positional[Path], memory_gib: float = 0.0) -> None:
+    """Find the largest batches that fit into the memory of the devices; nothing is trained.
+
+    Args:
+        experiment: as in taskaware train; its data must be there.
+        memory_gib: GiB that each device may use, of another machine's, for example; 0 for what
+            this one's devices have.
+    """
+    if memory_gib < 0:
+        raise UsageError(f"memory_gib: expected 0 or more, found {memory_gib}")
+    set_up_jax()
+    from taskaware.data.tokenizer import Tokenizer
+    from taskaware.runs.console import say
+    from taskaware.runs.folder import devices_line, mesh_of
+    from taskaware.runs.memory import fit as largest
+
+    known = load_experiment(experiment)
+    say(devices_line(known, mesh_of(known)))
+    tokenizer = Tokenizer.load(Path(known.tokenizer))
+    found = largest(known, tokenizer, int(memory_gib * 2**30), say)
+    for shape, needed in found.bytes_by_shape.items():
+        say(f"{needed / 2**30:6.2f} of {found.limit / 2**30:.2f} GiB: {shape}")
+    print(f"--batching.size {found.size}")
+
+
+def add_task(
+    run: tyro.conf.Positional[Path],
+    task: Annotated[Task, tyro.conf.arg(name="")],
+    out: Path,
+    steps: int = 300,
+    learning_rate: float = 0.0,
+    replay: int = 0,
+) -> None:
+    """Add a task to a trained run without changing what it does for the others.
+
+    An implicit model takes the task from its examples, without training; of an explicit one only
+    the new task's own numbers are trained.
+
+    Args:
+        run: folder of taskaware train.
+        task: the new task.
+        out: the new run folder, of all tasks.
+        steps: of training, where there is any.
+        learning_rate: factor of the schedule; 0 for that of the run.
+        replay: tune the whole model instead, on the new task and so many examples of each old one.
+    """
+    from taskaware.runs.folder import open_run
+    from taskaware.workflows.addition import add_task as added
+
+    if replay < 0 or learning_rate < 0:
+        name, value = ("replay", replay) if replay < 0 else ("learning_rate", learning_rate)
+        raise UsageError(f"{name}: expected 0 or more, found {value}")
+    options = {"steps": steps, "learning_rate": learning_rate, "replay": replay}
+    experiment = added(open_run(run).experiment, str(run), task, **options)
+    experiment = dataclasses.replace(experiment, tokenizer=str(run / "tokenizer.model"))
+    _train(experiment, run, out)
+
+
+def env() -> None:
+    """Print what a result depends on: versions, devices, commit."""
+    import json
+
+    set_up_jax()
+    from taskaware.runs.folder import environment
+
+    print(json.dumps(environment(), indent=2))
+
+
+def options_of(experiment: Experiment, path: Path) -> Callable[..., None]:
+    """Return a command whose options are the experiment's fields, with their values."""
+
+    def train_this(
+        out: Path,
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")] = experiment,
+        dry_run: bool = False,
+        distributed: bool = False,
+        accept_changes: bool = False,
+    ) -> None:
+        """Train this experiment; the same command again goes on where it stopped.
+
+        Args:
+            out: the run folder.
+            experiment: what to train.
+            dry_run: write nothing; only say how large it is, and what is there and what is missing.
+            distributed: this is one of several processes, started by the same command on each
+                machine.
+            accept_changes: go on in a folder that was begun with another experiment, data or
+                tokenizer.
+        """
+        how = {"dry_run": dry_run, "distributed": distributed, "accept_changes": accept_changes}
+        _train(experiment, path, out, **how)
+
+    return train_this
+
+
+def _train(
+    experiment: Experiment,
+    path: Path,
+    out: Path,
+    *,
+    dry_run: bool = False,
+    distributed: bool = False,
+    accept_changes: bool = False,
+) -> None:
+    set_up_jax()
+    if dry_run:
+        from taskaware.workflows.rehearsal import dry_run as rehearse
+
+        return rehearse(experiment, out, recipes(path))
+    from taskaware.devices import processes
+    from taskaware.runs import folder, trainer
+    from taskaware.runs.console import console, say
+
+    if distributed:
+        processes.join()
+        console.quiet = not processes.is_first()
+    say(folder.devices_line(experiment, folder.mesh_of(experiment)))
+    started = folder.start(experiment, out, accept_changes=accept_changes)
+    steps = trainer.train(started, accept_changes=accept_changes)
+    more = f", more than the {experiment.steps} asked for" * (steps > experiment.steps)
+    say(f"{out}: {steps} steps{more}; taskaware evaluate {out}")

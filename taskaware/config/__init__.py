@@ -1,0 +1,27 @@
+"""Every choice of an experiment as a frozen dataclass, validated.
+
+Reading order: checks ← task ← model ← training ← decoding ← experiment ← file.
+"""
+
+from taskaware.config.decoding import Decoding
+from taskaware.config.experiment import Experiment
+from taskaware.config.model import FiLMConfig, ModelConfig, TCNConfig, paper_model, small_model
+from taskaware.config.task import Metric, Task, has_spaces
+from taskaware.config.training import Batching, Meta, OptimizerConfig, SpecAugment
+
+__all__ = [
+    "Batching",
+    "Decoding",
+    "Experiment",
+    "FiLMConfig",
+    "Meta",
+    "Metric",
+    "ModelConfig",
+    "OptimizerConfig",
+    "SpecAugment",
+    "TCNConfig",
+    "Task",
+    "has_spaces",
+    "paper_model",
+    "small_model",
+]

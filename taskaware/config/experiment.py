@@ -1,0 +1,81 @@
+"""An experiment: all that a run depends on, validated."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from taskaware.config.checks import _require, _require_not_negative, _require_positive
+from taskaware.config.decoding import Decoding
+from taskaware.config.model import ModelConfig
+from taskaware.config.task import Task
+from taskaware.config.training import Batching, Meta, OptimizerConfig, SpecAugment
+from taskaware.errors import require_known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """All that a run depends on."""
+
+    tasks: tuple[Task, ...]
+    tokenizer: str
+    """A SentencePiece model written by ``taskaware vocab``."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    batching: Batching = field(default_factory=Batching)
+    spec_augment: SpecAugment = field(default_factory=SpecAugment)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    decoding: Decoding = field(default_factory=Decoding)
+    strategy: Literal["joint", "maml"] = "joint"
+    meta: Meta = field(default_factory=Meta)
+    """Of strategy maml."""
+    train_on: tuple[str, ...] = ()
+    """Names of the tasks that are trained; empty for all. All are scored."""
+    start_from: str = ""
+    """A run folder with whose newest parameters this one begins. Tasks may stand behind its own."""
+    frozen: bool = False
+    """Change only what the explicit TCN holds for each trained task: no other's output changes."""
+    steps: int = 600_000
+    """0 with start_from: only the tasks are other ones."""
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 1000
+    keep: int = 2
+    """Newest checkpoints that stay, to choose from or to average, besides the best."""
+    max_skipped: int = 10
+    """A batch whose loss or gradient is not finite is skipped; so many in a row end the run."""
+    validate_every: int = 0
+    """Steps between losses on the validation split; 0 for none."""
+    mesh_data: int = -1
+    """Devices over which the batch's rows are split; -1: all that the other two leave."""
+    mesh_fsdp: int = 1
+    """Devices over which rows, and weights too, are split; a layer's are sent when it runs."""
+    mesh_tensor: int = 1
+    """Devices over which each layer's heads and hidden units are split."""
+
+    def __post_init__(self):
+        """Raise UsageError on an experiment that cannot be run."""
+        names = [task.name for task in self.tasks]
+        _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
+        _require_positive(self, "log_every", "save_every", "keep", "max_skipped")
+        ok = self.steps >= (not self.start_from)
+        _require(ok, self, "steps", "positive, or 0 where start_from is set")
+        learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
+        ok = not self.frozen or (learns and self.start_from != "")
+        _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")
+        _require_positive(self, "mesh_fsdp", "mesh_tensor")
+        ok = self.model.num_heads % self.mesh_tensor == 0
+        _require(ok, self, "mesh_tensor", f"a divisor of num_heads = {self.model.num_heads}")
+        _require_not_negative(self, "seed", "validate_every")
+        _require(self.mesh_data == -1 or self.mesh_data > 0, self, "mesh_data", "positive or -1")
+        for name in (*self.train_on, *self.meta.tasks):
+            self.task(name)
+
+    @property
+    def trained(self) -> tuple[int, ...]:
+        """The trained tasks, by their place among all."""
+        names = self.train_on or [task.name for task in self.tasks]
+        return tuple(index for index, task in enumerate(self.tasks) if task.name in names)
+
+    def task(self, name: str) -> Task:
+        """Return the task of that name, or raise UsageError with the nearest one."""
+        names = [task.name for task in self.tasks]
+        require_known(name, names, "task")
+        return self.tasks[names.index(name)]

@@ -1,0 +1,59 @@
+"""A task: what goes in and what must come out."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from taskaware.config.checks import _require, _require_not_negative
+
+Metric = Literal["bleu", "wer", "cer"]
+_WITHOUT_SPACES = (
+    "zh zho chi cmn yue wuu hak nan lzh ja jpn th tha lo lao km khm my mya bo bod".split()
+)
+
+
+def has_spaces(language: str) -> bool:
+    """Return whether a language, by its ISO 639 code, is written with spaces between words."""
+    return re.split("[-_]", language.lower())[0] not in _WITHOUT_SPACES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What goes in and what must come out: ASR is speech → transcript, MT text → translation."""
+
+    name: str
+    source: Literal["speech", "text"]
+    target: Literal["transcript", "translation"]
+    metric: Metric
+    """BLEU of translations, WER of transcripts (paper §3.2), CER where no spaces part words."""
+    source_language: str = "en"
+    target_language: str = "de"
+    """Language of the translation; unused by a transcript."""
+    data: tuple[str, ...] = ()
+    """Folders written by ``taskaware prepare``; several are joined."""
+    prefix: str = ""
+    """Put before every source text, as "translate from English to German" (Raffel et al. 2019;
+    the paper's OHV baseline, §3.1.1)."""
+    max_examples: int = 0
+    """Train on no more examples than these, drawn at random by the run's seed, and average the
+    vectors of all of them for decoding; 0 for all, and ``decoding.examples``."""
+
+    def __post_init__(self):
+        """Raise UsageError on a name no file can have, a spoken prefix, or no words to count."""
+        _require_not_negative(self, "max_examples")
+        _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
+        text = self.source == "text" or not self.prefix
+        _require(text, self, "prefix", "none before speech, which has no text to put it before")
+        ok = self.metric != "wer" or has_spaces(self.output_language)
+        _require(ok, self, "metric", f"cer, as {self.output_language} has no spaces between words")
+
+    @property
+    def output_language(self) -> str:
+        """The language of what must come out."""
+        return self.source_language if self.target == "transcript" else self.target_language
+
+    @property
+    def tokens(self) -> tuple[str, str]:
+        """The task in Whisper's manner (Radford et al. 2022): output language and what to do."""
+        verb = "transcribe" if self.target == "transcript" else "translate"
+        return f"<|{self.output_language}|>", f"<|{verb}|>"

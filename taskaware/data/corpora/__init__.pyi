@@ -1,0 +1,5 @@
+from .base import Corpus as Corpus
+from .base import Example as Example
+from .base import PreparedCorpus as PreparedCorpus
+from .write import prepare as prepare
+from .write import prepare_corpus as prepare_corpus

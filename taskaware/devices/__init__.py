@@ -1,0 +1,8 @@
+"""The machine, its processes and devices, and where arrays lie on them.
+
+Reading order: signals ← machine ← processes ← sharding.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from .machine import cpu_count as cpu_count
+from .machine import set_up_jax as set_up_jax
+from .processes import is_first as is_first
+from .processes import join as join
+from .processes import on_first_process as on_first_process
+from .sharding import constrain as constrain
+from .sharding import make_mesh as make_mesh
+from .sharding import place_batch as place_batch
+from .sharding import state_sharding as state_sharding
+from .signals import StopSignals as StopSignals

@@ -1,0 +1,14 @@
+from .embeddings import draw_embeddings as draw_embeddings
+from .figures import nearest_task as nearest_task
+from .figures import separation as separation
+from .figures import tsne as tsne
+from .metrics import bleu as bleu
+from .metrics import cer as cer
+from .metrics import confusion as confusion
+from .metrics import normalize_transcript as normalize_transcript
+from .metrics import other_language_share as other_language_share
+from .metrics import wer as wer
+from .scoring import evaluate as evaluate
+from .selection import choose as choose
+from .tables import results_table as results_table
+from .transfer import forgetting as forgetting

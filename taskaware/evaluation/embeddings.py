@@ -1,0 +1,78 @@
+"""Task vectors of single examples, drawn."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from taskaware.evaluation.figures import plot_embeddings, separation, tsne
+from taskaware.files.whole import write_json
+from taskaware.runs.checkpoints import (
+    restore,
+)
+from taskaware.runs.folder import Run, write_text
+from taskaware.runs.inference import (
+    embed_examples,
+)
+
+
+class Silhouettes(NamedTuple):
+    """How well task embeddings lie apart."""
+
+    task: float
+    corpus_within_task: dict[str, float]
+    """Of the tasks whose examples come from several corpora."""
+
+
+def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) -> Silhouettes:
+    """Draw the task embeddings of held-out examples by t-SNE (paper Fig. 2).
+
+    Writes ``task_embeddings`` as .png, .svg and .csv into ``out``, the silhouettes as .json, and
+    ``task_embeddings_by_corpus`` as .png and .svg where a task has several corpora.
+
+    Args:
+        run: of an implicit model.
+        out: a folder.
+        split: whose examples.
+        limit: at most so many examples a task and corpus, drawn at random.
+    """
+    examples = run.examples(split)
+    model, _ = restore(run)
+    random = np.random.default_rng(run.experiment.seed)
+    rows, parts = [], []
+    for index, task in enumerate(examples):
+        only = np.concatenate(
+            [
+                random.permutation([i for i, row in enumerate(task.rows) if row.corpus == corpus])
+                for corpus in sorted({row.corpus for row in task.rows})
+            ]
+        )
+        corpora = [task.rows[i].corpus for i in only]
+        only = [int(i) for n, i in enumerate(only) if corpora[:n].count(corpora[n]) < limit]
+        parts.append(embed_examples(model, index, task, sorted(only)))
+        rows += [(task.task.name, task.rows[i]) for i in sorted(only)]
+    vector_BZ = np.concatenate(parts)
+    points_B2 = tsne(vector_BZ, run.experiment.seed)
+    tasks = [name for name, _ in rows]
+    corpora = [f"{name} {row.corpus}" for name, row in rows]
+    found = Silhouettes(separation(vector_BZ, tasks), {})
+    for name in dict.fromkeys(tasks):
+        own = [n for n, task in enumerate(tasks) if task == name]
+        labels = [corpora[n] for n in own]
+        if len(set(labels)) > 1:
+            found.corpus_within_task[name] = separation(vector_BZ[own], labels)
+    title = f"task embeddings of held-out examples (silhouette {found.task:.2f})"
+    plot_embeddings(points_B2, tasks, out / "task_embeddings", title)
+    if found.corpus_within_task:
+        within = ", ".join(
+            f"{name} {value:.2f}" for name, value in found.corpus_within_task.items()
+        )
+        title = f"by corpus (silhouette within task: {within})"
+        plot_embeddings(points_B2, corpora, out / "task_embeddings_by_corpus", title)
+    lines = [
+        f"{name},{row.corpus},{row.id},{x:.5f},{y:.5f}\n"
+        for (name, row), (x, y) in zip(rows, points_B2, strict=True)
+    ]
+    write_text(out / "task_embeddings.csv", "task,corpus,id,x,y\n" + "".join(lines))
+    write_json(out / "task_embeddings.json", found._asdict())
+    return found

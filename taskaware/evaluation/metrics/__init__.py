@@ -1,0 +1,8 @@
+"""Metrics of texts.
+
+Reading order: texts ← task_confusion.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

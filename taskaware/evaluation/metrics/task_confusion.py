@@ -1,0 +1,95 @@
+"""How much of what a model writes belongs to another of its tasks."""
+
+from collections.abc import Sequence
+
+from taskaware.errors import UsageError
+from taskaware.evaluation.metrics.texts import _check_texts, _words
+
+
+def confusion(
+    hypotheses: Sequence[str], references: Sequence[str], others: Sequence[Sequence[str]]
+) -> float | None:
+    """Tell how often the model did another task than it was asked to.
+
+    An output is confused when another task's reference for the same input holds more of its
+    words, in order, than its own reference does (longest common subsequence of words under
+    ``normalize_transcript``; each character is a word where a script has no spaces). Such counts,
+    unlike an edit rate, do not depend on the references' lengths: an output that is merely bad, or
+    shares with both references only a name, ties, and a tie is not confusion.
+
+    Args:
+        hypotheses: what the model wrote, one string a segment.
+        references: what its task asked for, in the same order.
+        others: for each segment what the other tasks ask for the same input; an empty tuple
+            where no other task has a reference. One that says the same as the segment's own
+            reference, or nothing, is ignored.
+
+    Returns:
+        Confused outputs in percent of the segments that have something to be confused with; None
+        if there are none. One whose own reference holds no words is left out.
+
+    Raises:
+        UsageError: lists that are not of equal length, or not of strings.
+
+    Source:
+        Paper Table 1 shows such outputs and gives no measure; this one is the project's own.
+
+    Example:
+        >>> confusion(["das ist gut"], ["this is good"], [("das ist gut",)])
+        100.0
+    """
+    _check_texts("confusion: hypotheses", hypotheses)
+    _check_texts("confusion: references", references)
+    found = len(others) if isinstance(others, list | tuple) else f"one {type(others).__name__}"
+    if not len(hypotheses) == len(references) == found:
+        raise UsageError(
+            f"confusion: expected a reference and a tuple of other tasks' references for each of "
+            f"{len(hypotheses)} outputs, found {found} tuples and {len(references)} references"
+        )
+    from rapidfuzz.distance import LCSseq  # jiwer's own dependency
+
+    confused = comparable = 0
+    for i, texts in enumerate(others):
+        _check_texts(f"confusion: other references of segment {i}", texts)
+    for hypothesis, reference, texts in zip(hypotheses, references, others, strict=True):
+        own = _words(reference)
+        rivals = [rival for rival in map(_words, texts) if rival and rival != own]
+        if own and rivals:
+            words = _words(hypothesis)
+            comparable += 1
+            hits = max(LCSseq.similarity(words, rival) for rival in rivals)
+            confused += hits > LCSseq.similarity(words, own)
+    return 100.0 * confused / comparable if comparable else None
+
+
+def vocabulary(texts: Sequence[str]) -> frozenset[str]:
+    """Collect the words of one language's texts, as ``confusion`` counts them."""
+    _check_texts("vocabulary: texts", texts)
+    return frozenset(word for text in texts for word in _words(text))
+
+
+def other_language_share(
+    hypotheses: Sequence[str], own_words: frozenset[str], other_words: frozenset[str]
+) -> float | None:
+    """Tell how much of the output is in the language of another task, mixed outputs included.
+
+    Args:
+        hypotheses: what the model wrote.
+        own_words: ``vocabulary`` of texts in the language that was asked for.
+        other_words: of texts in the other task's language.
+
+    Returns:
+        Words that only the other language has, in percent of all words written; 0 when nothing
+        was written, None when there are no such words.
+
+    Example:
+        >>> english, german = vocabulary(["go to the man"]), vocabulary(["geh zu dem man"])
+        >>> other_language_share(["go zu the man"], english, german)
+        25.0
+    """
+    _check_texts("language share: hypotheses", hypotheses)
+    foreign = other_words - own_words
+    if not foreign:
+        return None
+    words = [word for text in hypotheses for word in _words(text)]
+    return 100.0 * sum(word in foreign for word in words) / max(len(words), 1)

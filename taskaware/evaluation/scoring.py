@@ -1,0 +1,117 @@
+"""From a trained run to a row of the results table, with the texts that it was scored on."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from taskaware.data.tasks import TaskExamples, output_text, serves_output
+from taskaware.evaluation.metrics.task_confusion import confusion, other_language_share, vocabulary
+from taskaware.evaluation.outputs import _decode, _measure, _write_lines
+from taskaware.evaluation.selection import Selection, choose
+from taskaware.files.whole import read_json, write_json
+from taskaware.modulation.affine import TCNParam
+from taskaware.runs.checkpoints import (
+    training_seconds,
+)
+from taskaware.runs.console import say
+from taskaware.runs.folder import Run
+from taskaware.runs.inference import (
+    tell_long,
+)
+from taskaware.training.state import count_parameters
+
+
+def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> dict[str, Any]:
+    """Decode every task of a split, write hypotheses and references, then score them.
+
+    An example whose reference holds nothing to score is left out of the score and counted in
+    ``left_out``; a score, confusion or language share that nothing is left for is None.
+
+    Returns:
+        One row of the results table.
+    """
+    examples = run.examples(split)
+    chosen = choose(run, selection)
+    tell_long(examples, say)
+    decoded, params = _decode(run, examples, chosen)
+    for task, hypotheses in zip(examples, decoded, strict=True):
+        _write_lines(run.folder / f"{split}.{task.task.name}.hyp.txt", hypotheses)
+        _write_lines(run.folder / f"{split}.{task.task.name}.ref.txt", task.references())
+    scores: dict[str, float | None] = {}
+    signatures: dict[str, str | None] = {}
+    left_out: dict[str, int] = {}
+    mixed: dict[str, float | None] = {}
+    foreign: dict[str, float | None] = {}
+    for task, hypotheses in zip(examples, decoded, strict=True):
+        name, metric = task.task.name, task.task.metric
+        measured, left_out[name] = _measure(task, hypotheses)
+        scores[f"{name}_{metric}"] = measured and measured.value
+        signatures[name] = measured and measured.signature
+        if count := left_out[name]:
+            say(f"{name}: {count} of {len(hypotheses)} references hold nothing to score, left out")
+        others = other_references(task, examples)
+        mixed[name] = confusion(hypotheses, task.references(), others)
+        foreign[name] = _foreign_share(hypotheses, task, examples) if any(others) else None
+    for measure in (mixed, foreign):
+        values = [value for value in measure.values() if value is not None]
+        measure["mean"] = float(np.mean(values)) if values else None
+    row = {
+        "conditioning": run.experiment.model.conditioning,
+        "strategy": run.experiment.strategy,
+        "split": split,
+        "selection": selection,
+        "checkpoints": {
+            task.task.name: list(steps) for task, steps in zip(examples, chosen, strict=True)
+        },
+        **scores,
+        "confusion": mixed,
+        "other_language_words": foreign,
+        "signatures": signatures,
+        "left_out": left_out,
+        "train_steps": max(map(max, chosen)) // run.experiment.optimizer.accumulate,
+        "seconds": training_seconds(run),
+        "parameters": count_parameters(params),
+        "tcn_parameters": count_parameters(params, TCNParam),
+        "seed": run.experiment.seed,
+        "decoding": dataclasses.asdict(run.experiment.decoding),
+    }
+    path = run.folder / "results.json"
+    key = (split, selection)
+    kept = [old for old in read_json(path, []) if (old["split"], old["selection"]) != key]
+    write_json(path, [*kept, row])
+    return row
+
+
+def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tuple[str, ...]]:
+    """Return, for each example, what tasks of another kind would have to make of the same input.
+
+    Another kind is another output language, or a transcript where this is a translation. What a
+    task of this kind, itself too, has for that input is right, and not among them. Inputs are the
+    same if their texts are, where they have any: another translation may stand in another row.
+    """
+
+    def kind(of: TaskExamples) -> tuple[str, str]:
+        return of.task.target, of.task.output_language
+
+    right: dict[str, dict[str, None]] = {}  # a dict keeps their order, each once
+    wrong: dict[str, dict[str, None]] = {}
+    for other in tasks:
+        outputs = right if kind(other) == kind(task) else wrong
+        for row in {id(row): row for row in (*task.rows, *other.rows)}.values():
+            if row.source_text and serves_output(row, other.task):
+                outputs.setdefault(row.source_text, {})[output_text(row, other.task)] = None
+    return [
+        tuple(text for text in wrong.get(source, ()) if text not in right.get(source, ()))
+        for source in (row.source_text for row in task.rows)
+    ]
+
+
+def _foreign_share(
+    hypotheses: list[str], task: TaskExamples, tasks: list[TaskExamples]
+) -> float | None:
+    language = task.task.output_language
+    texts = {True: [], False: []}
+    for other in tasks:
+        texts[other.task.output_language == language] += other.references()
+    return other_language_share(hypotheses, vocabulary(texts[True]), vocabulary(texts[False]))

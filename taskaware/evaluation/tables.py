@@ -1,0 +1,78 @@
+"""Tables of results and of corpora for the terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from taskaware.config import Task
+from taskaware.data.corpora.summary import Summary
+from taskaware.evaluation.metrics.texts import measure_of
+from taskaware.runs.console import console
+
+if not console.is_terminal:
+    console.width = 120  # rich would cut a table in a log to 80 columns
+
+
+def score_of(row: dict[str, Any], task: Task) -> float | None:
+    """Return a task's score in a row of ``results.json``; None where nothing could be scored."""
+    return row.get(f"{task.name}_{task.metric}")
+
+
+def number(value: float | None) -> str:
+    """Return a score or a share as tables show it."""
+    return "–" if value is None else f"{value:.1f}"
+
+
+def results_table(rows: list[dict[str, Any]], tasks: Sequence[Task]) -> Table:
+    """Return scores as a table: a row a model, a column a task."""
+    table = Table(title="held-out sentences", title_justify="left")
+    table.add_column("conditioning")
+    for task in tasks:
+        table.add_column(f"{task.name} {measure_of(task.metric).name}", justify="right")
+    for name in ("confusion %", "parameters", "of the TCN", "steps", "seconds"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["conditioning"],
+            *[number(score_of(row, task)) for task in tasks],
+            number(row["confusion"].get("mean")),
+            f"{row['parameters']:,}",
+            f"{row['tcn_parameters']:,}",
+            f"{row['train_steps']:,}",
+            f"{row['seconds']:.0f}",
+        )
+    return table
+
+
+def forgetting_table(matrix: dict[str, Any]) -> Table:
+    """Return a forgetting matrix as a table: a row a model, a column a task."""
+    table = Table(title=f"{matrix['split']}: score (points gained)", title_justify="left")
+    table.add_column("tuned on")
+    for task in matrix["tasks"]:
+        table.add_column(task, justify="right")
+    for model, scores, changes in zip(
+        *(matrix[key] for key in ("models", "score", "change")), strict=True
+    ):
+        cells = zip(scores, changes, strict=True)
+        table.add_row(model, *[f"{score:.1f} ({change:+.1f})" for score, change in cells])
+    return table
+
+
+def corpus_table(splits: Iterable[tuple[str, Summary]]) -> Table:
+    """Return what a prepared corpus holds as a table: a row a split."""
+    table = Table()
+    for name in ("split", "examples", "hours", "longest s", "words", "known words", "left out"):
+        table.add_column(name, justify="left" if name in ("split", "left out") else "right")
+    for split, summary in splits:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in summary.left_out.most_common())
+        table.add_row(
+            split,
+            f"{summary.examples:,}",
+            f"{summary.hours:.2f}",
+            f"{summary.longest:.1f}",
+            f"{summary.words:,}",
+            f"{summary.known_words:.1%}",
+            reasons or "–",
+        )
+    return table

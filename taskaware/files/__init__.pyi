@@ -1,0 +1,10 @@
+from .digests import sha256 as sha256
+from .lock import sole_user as sole_user
+from .strict_json import from_json as from_json
+from .strict_json import load as load
+from .strict_json import load_object as load_object
+from .strict_json import to_json as to_json
+from .tensors import read_tensors as read_tensors
+from .whole import read_json as read_json
+from .whole import write_json as write_json
+from .whole import write_text as write_text

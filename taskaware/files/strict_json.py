@@ -1,0 +1,170 @@
+"""Configurations as JSON files: written whole, read strictly, equal after the round trip."""
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from taskaware.errors import CONTROL, UsageError, nearest
+
+_MOST = 2**24
+"""Bytes of a configuration."""
+
+
+def to_json(config: Any) -> str:
+    """Write any configuration of this module as JSON that ``from_json`` reads back equal."""
+    return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(cls: type, text: str, where: str, version: int | None = None) -> Any:
+    """Read a configuration; an unknown key, a wrong type or a value out of range is a UsageError.
+
+    Args:
+        cls: the dataclass expected.
+        text: JSON.
+        where: the file's name, for messages.
+        version: of a format that has versions, what its key ``format`` must be. It is compared
+            first, for another version may have other keys.
+    """
+    try:
+        data = json.loads(text, object_pairs_hook=_refuse_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not valid JSON ({error})") from None
+    if version is not None:
+        found = data.get("format") if isinstance(data, dict) else None
+        if type(found) is not int or found != version:
+            newer = type(found) is int and found > version
+            advice = "install a newer taskaware" if newer else "expected a file of taskaware"
+            raise UsageError(f"{where}: expected format {version}, found {found!r}; {advice}")
+    try:
+        return _build(cls, data, where)
+    except RecursionError:  # a message would quote what is nested that deep
+        raise UsageError(
+            f"{where}: expected an experiment, found other JSON, deeply nested"
+        ) from None
+
+
+def load(cls: type, path: str | Path, version: int | None = None) -> Any:
+    """Read a configuration file written by ``to_json``."""
+    return from_json(cls, _read(path), str(path), version)
+
+
+def load_object(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object that other software wrote, whatever its keys."""
+    text = _read(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected an object, found {content!r}")
+    return content
+
+
+def _read(path: str | Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MOST + 1)
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot read the configuration ({error})") from None
+    if len(content) > _MOST:
+        raise UsageError(f"{path}: expected a configuration, found more than {_MOST:,} bytes")
+    return text
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key!r} stands twice")
+        found[key] = value
+    return found
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Turn parsed JSON into ``kind``: dataclass, Literal, tuple[X, ...], union, or a scalar."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: expected an object, found {value!r}")
+        hints = typing.get_type_hints(kind)
+        for key in value:
+            if key not in hints:
+                known = tuple(hints)
+                raise UsageError(
+                    f"{where}: unknown key {key!r}; known are {', '.join(known)}"
+                    f"{nearest(key, known)}"
+                )
+        for f in dataclasses.fields(kind):
+            required = f.default is f.default_factory is dataclasses.MISSING
+            if required and f.name not in value:
+                raise UsageError(f"{where}: key {f.name!r} is missing")
+        built = {key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
+        try:
+            return kind(**built)  # pyright: ignore[reportCallIssue]
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+    if origin is Literal:
+        if value not in args:
+            choices = [str(arg) for arg in args]
+            raise UsageError(
+                f"{where}: expected one of {', '.join(choices)}, found {value!r}"
+                f"{nearest(str(value), choices)}"
+            )
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UsageError(f"{where}: expected a list, found {value!r}")
+        return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin in (types.UnionType, typing.Union):
+        return _build(_member(kind, value, where), value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise UsageError(f"{where}: expected a float, found a number too large") from None
+    if type(value) is not kind:
+        raise UsageError(f"{where}: expected {kind.__name__}, found {value!r}")
+    if kind is str and CONTROL.search(str(value)):
+        raise UsageError(f"{where}: expected text without control characters, found {value!r}")
+    if kind is int and not -(2**63) <= value < 2**63:
+        raise UsageError(f"{where}: expected an int of 64 bits, found a larger one")
+    return value
+
+
+def _member(union: Any, value: Any, where: str) -> Any:
+    """Return the one member of a union that is read from JSON of a value's type.
+
+    Raises:
+        TypeError: of two members nobody can say which is meant; that is the dataclass's fault.
+        UsageError: there is none.
+    """
+    by_type: dict[type, Any] = {}
+    for member in typing.get_args(union):
+        for json_type in _json_types(member):
+            if by_type.setdefault(json_type, member) is not member:
+                raise TypeError(
+                    f"{where}: {union} has two members that JSON writes as {json_type.__name__}"
+                )
+    if float in by_type:
+        by_type.setdefault(int, by_type[float])
+    if type(value) not in by_type:
+        choices = ", ".join("null" if one is type(None) else one.__name__ for one in by_type)
+        raise UsageError(f"{where}: expected one of {choices}, found {value!r}")
+    return by_type[type(value)]
+
+
+def _json_types(kind: Any) -> set[type]:
+    """Return the types that ``json`` gives for what may be read as a kind."""
+    if dataclasses.is_dataclass(kind):
+        return {dict}
+    match typing.get_origin(kind):
+        case typing.Literal:
+            return {type(choice) for choice in typing.get_args(kind)}
+        case None:
+            return {kind}
+        case origin:
+            return {list if origin is tuple else origin}

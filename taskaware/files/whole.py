@@ -1,0 +1,53 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from taskaware.errors import UsageError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what a link points to, not the link.
+
+    A device or a pipe, such as ``/dev/stdout``, is written as it is: it cannot be replaced.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    path = Path(os.path.realpath(path))
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # others may write the file as well
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+def read_json(path: Path, absent: Any) -> Any:
+    """Return what ``write_json`` has written, or ``absent`` where there is no such file.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return absent
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> UsageError:
+    """Return what to raise for a file of a run folder that only tells and can be made again."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UsageError(f"{path}: damaged ({reason}); delete it and run the same command again")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

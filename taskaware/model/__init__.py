@@ -1,1 +1,0 @@
-"""The Transformer: frontends, blocks and the whole."""

@@ -1,0 +1,12 @@
+from .blocks import DecoderBlock as DecoderBlock
+from .blocks import EncoderBlock as EncoderBlock
+from .building import abstract as abstract
+from .building import abstract_for as abstract_for
+from .building import build as build
+from .building import build_for as build_for
+from .folding import fold_task as fold_task
+from .frontends import SpeechFrontend as SpeechFrontend
+from .frontends import TokenEmbedding as TokenEmbedding
+from .imported import Whisper as Whisper
+from .imported import load_whisper as load_whisper
+from .seq2seq import Seq2Seq as Seq2Seq

@@ -1,0 +1,71 @@
+"""Models with fresh weights, or of shapes alone, of a configuration or of an experiment's tasks."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from flax import nnx
+
+from taskaware.config import ModelConfig, Task
+from taskaware.models.seq2seq import Seq2Seq
+from taskaware.nn.layers import OneKey
+
+
+def build(
+    config: ModelConfig,
+    vocab_size: int,
+    num_tasks: int,
+    *,
+    speech: bool,
+    seed: int,
+    task_tokens: Sequence[Sequence[str]] = (),
+) -> Seq2Seq:
+    """Build a model with fresh weights."""
+    return Seq2Seq(
+        config,
+        vocab_size,
+        num_tasks,
+        speech=speech,
+        task_tokens=task_tokens,
+        rngs=nnx.Rngs(seed),
+    )
+
+
+def abstract(
+    config: ModelConfig,
+    vocab_size: int,
+    num_tasks: int,
+    *,
+    speech: bool,
+    task_tokens: Sequence[Sequence[str]] = (),
+) -> Seq2Seq:
+    """Build a model of shapes alone, ``jax.ShapeDtypeStruct``, of which no number is drawn."""
+    tokens = tuple(map(tuple, task_tokens))
+    return nnx.clone(_traced(config, vocab_size, num_tasks, speech, tokens))
+
+
+@functools.lru_cache(maxsize=16)
+def _traced(config, vocab_size, num_tasks, speech, task_tokens):
+    settings = {"speech": speech, "task_tokens": task_tokens}
+
+    def model():
+        return Seq2Seq(config, vocab_size, num_tasks, **settings, rngs=OneKey())
+
+    return nnx.eval_shape(model)
+
+
+def build_for(tasks: Sequence[Task], config: ModelConfig, vocab_size: int, *, seed: int) -> Seq2Seq:
+    """Build a model of an experiment's tasks with fresh weights."""
+    return build(config, vocab_size, len(tasks), **_sides(tasks), seed=seed)
+
+
+def abstract_for(tasks: Sequence[Task], config: ModelConfig, vocab_size: int) -> Seq2Seq:
+    """Build a model of an experiment's tasks as ``abstract`` does."""
+    return abstract(config, vocab_size, len(tasks), **_sides(tasks))
+
+
+def _sides(tasks: Sequence[Task]) -> dict[str, Any]:
+    return {
+        "speech": any(task.source == "speech" for task in tasks),
+        "task_tokens": [task.tokens for task in tasks],
+    }

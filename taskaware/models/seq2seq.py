@@ -1,0 +1,375 @@
+"""The whole model: speech or text in, tokens out, modulated by a task embedding."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple, assert_never
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from taskaware.config import ModelConfig
+from taskaware.devices.sharding import constrain
+from taskaware.dims import PAD, Batch, Cache
+from taskaware.models.blocks import DecoderBlock, EncoderBlock
+from taskaware.models.frontends import SpeechFrontend, TokenEmbedding
+from taskaware.modulation.modulator import AnyModulation, Modulator, modulate
+from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
+from taskaware.nn.layers import KeysValues, dropout, sinusoids, split_key
+from taskaware.nn.linear import transpose_kernels
+
+_KEPT = {
+    "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+"""What stays in memory of a block, by ``Model.remat``."""
+
+
+class Embedded(NamedTuple):
+    """A batch after the frontends, before any modulation: what the TCN looks at (D5)."""
+
+    x_BSD: Float[Array, "B S D"]
+    mask_BS: Bool[Array, "B S"]
+    y_BTD: Float[Array, "B T D"]
+    mask_BT: Bool[Array, "B T"]
+
+
+class Condition(NamedTuple):
+    """What a task embedding does to one side of the model: FiLM, or vectors before its input."""
+
+    modulation: AnyModulation | None = None
+    prefix_BPD: Float[Array, "B P D"] | None = None
+
+
+class Memory(NamedTuple):
+    """The encoder's output, which decoding starts from."""
+
+    memory_BSD: Float[Array, "B S D"]
+    mask_BS: Bool[Array, "B S"]
+    stream_BSD: Float[Array, "B S D"]
+
+
+class Output(NamedTuple):
+    """What a teacher-forced pass gives: scores, and each stack's stream before its final norm."""
+
+    logits_BTV: Float[Array, "B T V"]
+    encoder_BSD: Float[Array, "B S D"]
+    decoder_BTD: Float[Array, "B T D"]
+
+
+class Seq2Seq(nnx.Module):
+    """One Transformer for every task.
+
+    Args:
+        config: its shape and conditioning.
+        vocab_size: V.
+        num_tasks: N.
+        speech: whether any task's source is speech; without, there is no speech frontend.
+        task_tokens: of each task, if they are what tells it (``Task.tokens``).
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocab_size: int,
+        num_tasks: int,
+        *,
+        speech: bool,
+        task_tokens: Sequence[Sequence[str]] = (),
+        rngs: nnx.Rngs,
+    ):
+        dtype = jnp.dtype(config.dtype).type
+        self.config = config
+        self.vocab_size = vocab_size
+        self.embedding = TokenEmbedding(vocab_size, config.d_model, dtype=dtype, rngs=rngs)
+        self.speech = (
+            SpeechFrontend(
+                config.d_model,
+                channels=config.cnn_channels,
+                dtype=dtype,
+                rngs=rngs,
+            )
+            if speech
+            else None
+        )
+        self.encoder = nnx.List(
+            [EncoderBlock(config, rngs=rngs) for _ in range(config.encoder_layers)]
+        )
+        self.decoder = nnx.List(
+            [DecoderBlock(config, rngs=rngs) for _ in range(config.decoder_layers)]
+        )
+        pre = config.norm == "pre"
+        self.encoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
+        self.decoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
+        self.places = _places(config)
+        self.tcn = _tcn(config, num_tasks, task_tokens, self.places, rngs)
+
+    def embed(self, batch: Batch) -> Embedded:
+        """Run the frontends over sources and targets; no block has run yet."""
+        x_BSD, mask_BS = self.embed_source(batch)
+        return Embedded(x_BSD, mask_BS, self.embedding(batch.target_BT), batch.target_BT != PAD)
+
+    def embed_source(self, batch: Batch) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
+        """Run the frontends over sources and join speech rows and text rows."""
+        sources = []
+        if batch.speech is not None:
+            assert self.speech is not None, "a batch with speech for a model without it"
+            sources.append(self.speech(batch.speech.frames_BAC, batch.speech.length_B))
+        if batch.source_BS is not None:
+            sources.append((self.embedding(batch.source_BS), batch.source_BS != PAD))
+        width = max(mask.shape[1] for _, mask in sources)
+        x_BSD = jnp.concatenate([_pad_to(x, width) for x, _ in sources])
+        mask_BS = jnp.concatenate([_pad_to(mask, width) for _, mask in sources])
+        return x_BSD, mask_BS
+
+    def task_vector(
+        self, embedded: Embedded, task_B: Int[Array, " B"]
+    ) -> Float[Array, "B Z"] | None:
+        """Return each row's own task embedding (eq. 1 or 2-5), or None without conditioning."""
+        match self.tcn:
+            case None:
+                return None
+            case ExplicitTCN() | TaskTokens():
+                return self.tcn(task_B)
+            case ImplicitTCN():
+                if self.config.tcn.stop_gradient:
+                    embedded = jax.tree.map(lax.stop_gradient, embedded)
+                x_BSD, y_BTD = with_positions(embedded.x_BSD), with_positions(embedded.y_BTD)
+                return self.tcn(x_BSD, embedded.mask_BS, y_BTD, embedded.mask_BT)
+            case _:
+                assert_never(self.tcn)
+
+    def __call__(
+        self,
+        embedded: Embedded,
+        vector_BZ: Float[Array, "B Z"] | None,
+        key: Key[Array, ""] | None = None,
+    ) -> Output:
+        """Score every target token given those before it; a key turns dropout on."""
+        encoder_key, decoder_key = split_key(key, 2)
+        memory = self.encode(embedded.x_BSD, embedded.mask_BS, vector_BZ, encoder_key)
+        _, condition = self._conditions(vector_BZ)
+        y_BTD = jnp.pad(embedded.y_BTD[:, :-1], ((0, 0), (1, 0), (0, 0)))  # starts from zero: D17
+        decoder_keys = split_key(decoder_key, 2)
+        y_BTD = self._enter(_after(condition.prefix_BPD, y_BTD), condition, decoder_keys[0])
+        y_BTD = self._run(
+            self.decoder, y_BTD, condition, decoder_keys[1], memory.memory_BSD, memory.mask_BS
+        )
+        y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # nothing is to be said at a prefix
+        return Output(self.logits(y_BTD), memory.stream_BSD, y_BTD)
+
+    def logits(self, y_BTD: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
+        """Score every token by the decoder's stream, as it is before its final norm."""
+        return self.embedding.logits(_norm(self.decoder_norm, y_BTD))
+
+    def encode(
+        self,
+        x_BSD: Float[Array, "B S D"],
+        mask_BS: Bool[Array, "B S"],
+        vector_BZ: Float[Array, "B Z"] | None,
+        key: Key[Array, ""] | None = None,
+    ) -> Memory:
+        """Condition the frontends' output and run the encoder; a prefix adds positions."""
+        condition, _ = self._conditions(vector_BZ)
+        if condition.prefix_BPD is not None:
+            x_BSD = _after(condition.prefix_BPD, x_BSD)
+            added = x_BSD.shape[1] - mask_BS.shape[1]
+            mask_BS = jnp.pad(mask_BS, ((0, 0), (added, 0)), constant_values=True)
+        keys = split_key(key, 2)
+        x_BSD = self._enter(x_BSD, condition, keys[0])
+        x_BSD = self._run(self.encoder, x_BSD, condition, keys[1], mask_BS)
+        return Memory(_norm(self.encoder_norm, x_BSD), mask_BS, x_BSD)
+
+    def start_decoding(self, memory: Memory, vector_BZ, num_beams: int, max_length: int):
+        """Return (next_logits, cache) for the searches of ``decode``; the TCN is not called."""
+        # XLA would turn the keys back, and round again at every step.
+        source = lax.optimization_barrier(self.source_keys(memory))
+        return self.decoding(source, memory.mask_BS, vector_BZ, num_beams, max_length)
+
+    def with_transposed_kernels(self) -> "Seq2Seq":
+        """Return a copy to decode a few rows with on a CPU: see ``transposed_product``."""
+        copy = nnx.clone(self)
+        transpose_kernels(copy.decoder)
+        copy.embedding.transposed = True  # its table lies that way as it is
+        return copy
+
+    def source_keys(self, memory: Memory) -> list[KeysValues]:
+        """Return what each decoder block attends to, computed once a source."""
+        return [b.cross_attention.keys_values(memory.memory_BSD) for b in self.decoder]
+
+    def decoding(
+        self,
+        source: list[KeysValues],
+        mask_BS: Bool[Array, "B S"],
+        vector_BZ: Float[Array, "B Z"] | None,
+        num_beams: int,
+        max_length: int,
+    ):
+        """Return (next_logits, cache) as ``start_decoding``, from what the blocks attend to."""
+        config = self.config
+        _, (modulation, prefix_BPD) = self._conditions(vector_BZ)
+        prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
+        position_TD = jnp.asarray(sinusoids(prefix_length + max_length, config.d_model))
+        rows, slots = len(mask_BS), prefix_length + max_length * num_beams  # one a token and beam
+        head_width = config.d_model // config.num_heads
+        empty_BHXK = jnp.zeros((rows, config.num_heads, slots, head_width))
+        past = [KeysValues(empty_BHXK.swapaxes(-1, -2), empty_BHXK) for _ in self.decoder]
+        cache = Cache(jnp.zeros((rows, 1, slots), bool), past)
+
+        def take_in(y_BWD, position: Int[Array, ""], slot: Int[Array, ""], cache: Cache):
+            y_BWD = modulate(y_BWD, _at(modulation, 0)) + position_TD[position][None, None]
+            itself = jnp.tile(jnp.eye(y_BWD.shape[1], dtype=bool), (rows, 1, 1))
+            seen_BWX = lax.dynamic_update_slice_in_dim(cache.beams, itself, slot, axis=-1)
+            past = []
+            for layer, block in enumerate(self.decoder):
+                y_BWD, layer_past = block.step(
+                    y_BWD,
+                    _at(modulation, 1 + layer),
+                    source[layer],
+                    mask_BS,
+                    cache.rows[layer],
+                    slot,
+                    seen_BWX,
+                )
+                past.append(layer_past)
+            return y_BWD, Cache(seen_BWX, past)
+
+        def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Cache):
+            slot = prefix_length + position * num_beams
+            embedded_BWD = self.embedding(tokens_BW)
+            y_BWD, cache = take_in(embedded_BWD, prefix_length + position, slot, cache)
+            return self.logits(y_BWD), cache
+
+        for place in range(prefix_length):
+            assert prefix_BPD is not None
+            slot = jnp.int32(place)
+            _, cache = take_in(prefix_BPD[:, place][:, None], slot, slot, cache)
+        return next_logits, Cache(jnp.repeat(cache.beams, num_beams, axis=1), cache.rows)
+
+    def _conditions(self, vector_BZ) -> tuple[Condition, Condition]:
+        """Return what the task embedding does to the encoder's and to the decoder's side."""
+        if vector_BZ is None:
+            return Condition(), Condition()
+        if self.places is not None:
+            modulation, border = self.places(vector_BZ), self.places.encoder_sites
+            parts = slice(0, border), slice(border, None)
+            return Condition(modulation.at(parts[0])), Condition(modulation.at(parts[1]))
+        prefix_BPD = vector_BZ.reshape(len(vector_BZ), -1, self.config.d_model)
+        both = self.config.conditioning != "tokens"
+        return Condition(prefix_BPD=prefix_BPD if both else None), Condition(prefix_BPD=prefix_BPD)
+
+    def _enter(self, x, condition, key):
+        """Modulate a frontend's output (D4: at the model's width), then add positions."""
+        x = with_positions(modulate(x, _at(condition.modulation, 0)))
+        return dropout(x, self.config.dropout, key)
+
+    def _run(self, blocks, x, condition, key, *context):
+        """Run a stack, one place of the modulation a block: unrolled, or as one compiled loop."""
+        modulation = condition.modulation
+        keys = None if key is None else jax.random.split(key, len(blocks))
+        per_block = (None if modulation is None else modulation.at(slice(1, None)), keys)
+
+        body = _block_runner(self.config.remat, self.config.scan)
+        graphdefs, states = zip(*map(nnx.split, blocks), strict=True)
+        if self.config.scan:
+            weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+            each = functools.partial(body, graphdefs[0], context)
+            return lax.scan(each, x, (weights, per_block))[0]
+        for layer, (graphdef, weights) in enumerate(zip(graphdefs, states, strict=True)):
+            slices = weights, jax.tree.map(lambda leaf, i=layer: leaf[i], per_block)
+            x, _ = body(graphdef, context, x, slices)
+        return x
+
+
+def _run_block(graphdef, context, x, slices):
+    weights, (place, block_key) = slices
+    x = nnx.merge(graphdef, weights)(x, place, block_key, *context)
+    return constrain(x, "batch", None, None), None
+
+
+@functools.cache
+def _block_runner(remat: str, scan: bool):
+    """Return the one function that runs every block, so that alike ones are traced once."""
+    run = _run_block
+    if remat != "none":
+        run = jax.checkpoint(run, policy=_KEPT[remat], prevent_cse=not scan, static_argnums=0)
+    return run if scan else jax.jit(run, static_argnums=0)
+
+
+def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
+    """Add sinusoidal positions."""
+    return x_BSD + sinusoids(*x_BSD.shape[1:])[None]
+
+
+def _places(config: ModelConfig) -> Modulator | None:
+    """Return where FiLM acts: on each side after the frontend, and at every block."""
+    if config.conditioning not in ("explicit", "implicit") or config.injection != "film":
+        return None
+    return Modulator(
+        config.d_model,
+        1 + config.encoder_layers,
+        1 + config.decoder_layers,
+        kind=config.film.kind,
+        scale=config.film.scale,
+        sharing=config.film.sharing,
+        adapter_width=config.film.adapter_width,
+    )
+
+
+def _tcn(
+    config: ModelConfig,
+    num_tasks: int,
+    task_tokens: Sequence[Sequence[str]],
+    places: Modulator | None,
+    rngs: nnx.Rngs,
+) -> ExplicitTCN | ImplicitTCN | TaskTokens | None:
+    # A vector before the input has no γ half that would have to start at zero.
+    init = config.film.init if places else "lecun"
+    vector_width = places.vector_width if places else config.d_model
+    match config.conditioning:
+        case "vanilla":
+            return None
+        case "tokens":
+            return TaskTokens(task_tokens, config.d_model, rngs=rngs)
+        case "explicit":
+            return ExplicitTCN(
+                num_tasks,
+                config.d_model,
+                vector_width,
+                init=init,
+                kernel_init=places and places.kernel_init(init, config.film.open_share),
+                rngs=rngs,
+            )
+        case "implicit":
+            return ImplicitTCN(
+                config.d_model,
+                vector_width,
+                width=config.tcn.width,
+                d_ff=config.tcn.d_ff,
+                num_heads=config.tcn.num_heads,
+                num_layers=config.tcn.num_layers,
+                scaled=config.tcn.scaled,
+                init=init,
+                dtype=jnp.dtype(config.dtype).type,
+                rngs=rngs,
+            )
+        case _:
+            assert_never(config.conditioning)
+
+
+def _at(modulation: AnyModulation | None, place: int) -> AnyModulation | None:
+    return None if modulation is None else modulation.at(place)
+
+
+def _after(prefix_BPD: Float[Array, "B P D"] | None, x: Array) -> Array:
+    return x if prefix_BPD is None else jnp.concatenate([prefix_BPD.astype(x.dtype), x], axis=1)
+
+
+def _norm(norm: nnx.LayerNorm | None, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+    return x if norm is None else norm(x)
+
+
+def _pad_to(x: Array, width: int) -> Array:
+    return jnp.pad(x, [(0, 0), (0, width - x.shape[1]), *[(0, 0)] * (x.ndim - 2)])

@@ -1,0 +1,8 @@
+"""Layers, products and losses: arrays in, arrays out.
+
+Reading order: linear ← layers ← losses.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from .layers import FeedForward as FeedForward
+from .layers import MultiHeadAttention as MultiHeadAttention
+from .layers import attend as attend
+from .layers import sinusoids as sinusoids
+from .linear import Linear as Linear
+from .linear import TransposedLinear as TransposedLinear
+from .linear import transpose_kernels as transpose_kernels
+from .losses import cross_entropy_of_stream as cross_entropy_of_stream
+from .losses import smoothed_cross_entropy as smoothed_cross_entropy
+from .losses import stream_health as stream_health

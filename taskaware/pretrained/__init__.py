@@ -1,0 +1,8 @@
+"""Trained models to be shared: weights, tokenizer, task vectors.
+
+Reading order: vectors ← model ← exporting.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

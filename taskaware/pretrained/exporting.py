@@ -1,0 +1,116 @@
+"""A model as two StableHLO programs, which run wherever JAX is and need nothing of this package.
+
+Folder: ``encode.stablehlo`` and ``step.stablehlo`` (``jax.export``; weights and task vector are in
+them), ``tokenizer.model``, and ``export.json`` with their shapes. A search is a loop around
+``step``; the README has the greedy one.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export as jax_export
+
+from taskaware.config import Task
+from taskaware.dims import EOS, MEL_CHANNELS, Batch, Speech
+from taskaware.errors import UsageError, require_known
+from taskaware.pretrained.model import Pretrained
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def export(
+    pretrained: Pretrained,
+    task: str,
+    folder: str | Path,
+    *,
+    rows: int,
+    source_length: int,
+    max_length: int,
+) -> None:
+    """Write a task's encoder and one step of its decoder as programs of fixed shapes.
+
+    ``encode(source) → (memory, cache)``: source is, of speech, (log-mel frames (rows, length,
+    channels), how many of them each row has), of text (tokens (rows, length),), padded with 0.
+    ``step(tokens, position, memory, cache) → (logits, cache)``: tokens are int32 (rows,), 0 at
+    position 0 and then those chosen; position is an int32 scalar; logits are (rows, V).
+
+    Args:
+        pretrained: of ``from_pretrained``.
+        task: its name.
+        folder: where to; files of the same names are replaced.
+        rows: sources that are encoded together.
+        source_length: frames (10 ms each) or tokens of a source, its end of sequence included.
+        max_length: tokens that may be written.
+
+    Raises:
+        UsageError: there is no such task, the folder cannot be written, or the extra ``export`` is
+            missing.
+    """
+    require_known(task, [known.name for known in pretrained.tasks], "task")
+    chosen = next(known for known in pretrained.tasks if known.name == task)
+    about = {
+        "task": task,
+        "source": chosen.source,
+        "rows": rows,
+        "source_length": source_length,
+        "max_length": max_length,
+        "end": EOS,
+        "platforms": PLATFORMS,
+        "jax": jax.__version__,
+    }
+    programs = _programs(pretrained, chosen, rows, source_length, max_length)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, program in zip(("encode", "step"), programs, strict=True):
+            (folder / f"{name}.stablehlo").write_bytes(program.serialize())
+        (folder / "tokenizer.model").write_bytes(pretrained.tokenizer.model)
+        (folder / "export.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror})") from None
+    except ImportError:
+        raise UsageError(
+            'export: flatbuffers is missing; pip install "taskaware[export]"'
+        ) from None
+
+
+def _programs(
+    pretrained: Pretrained, task: Task, rows: int, source_length: int, max_length: int
+) -> tuple[jax_export.Exported, jax_export.Exported]:
+    model, vector_BZ = pretrained.model, None
+    if pretrained.vectors is not None:
+        vector_BZ = jnp.tile(pretrained.vectors.named(task.name).array, (rows, 1))
+    structure: Any = None  # of what step needs, whose own containers a program does not know
+
+    def encode(source):
+        nonlocal structure
+        spoken = Speech(*source) if task.source == "speech" else None
+        text = None if spoken else source[0]
+        x_BSD, mask_BS = model.embed_source(Batch(spoken, text, None, None))
+        memory = model.encode(x_BSD, mask_BS, vector_BZ)
+        keys = model.source_keys(memory)
+        _, cache = model.decoding(keys, memory.mask_BS, vector_BZ, 1, max_length)
+        both = (keys, memory.mask_BS), cache
+        structure = [*map(jax.tree.structure, both)]
+        return tuple(tuple(jax.tree.leaves(part)) for part in both)
+
+    def step(token_B, position, *both):
+        (keys, mask_BS), cache = map(jax.tree.unflatten, structure, both)
+        next_logits, _ = model.decoding(keys, mask_BS, vector_BZ, 1, max_length)
+        logits_BWV, cache = next_logits(token_B[:, None], position, cache)
+        return logits_BWV[:, 0], tuple(jax.tree.leaves(cache))
+
+    def int32(*shape):
+        return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+    source = (int32(rows, source_length),)
+    if task.source == "speech":
+        frames = (rows, source_length, MEL_CHANNELS)
+        source = (jax.ShapeDtypeStruct(frames, jnp.float32), int32(rows))
+    encoded = jax_export.export(jax.jit(encode), platforms=PLATFORMS)(source)
+    both = jax.tree.unflatten(encoded.out_tree, encoded.out_avals)
+    stepped = jax_export.export(jax.jit(step), platforms=PLATFORMS)(int32(rows), int32(), *both)
+    return encoded, stepped

@@ -1,0 +1,160 @@
+"""Task vectors as files: what each is the mean of, which model it belongs to, and what is near it.
+
+A task vector is what the TCN says of a task (paper §2.3: "precomputed task embeddings"). It means
+something to the one model whose γ and β it makes, so every file names that model by its digest.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from taskaware.errors import UsageError, require_known
+from taskaware.files.strict_json import load
+from taskaware.files.whole import write_text
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskVector:
+    """One task vector and where it comes from."""
+
+    name: str
+    """The task's; of a mixture, what was mixed."""
+    vector: tuple[float, ...]
+    examples: tuple[str, ...] = ()
+    """Ids of the training examples that it is the mean of."""
+    seed: int = 0
+    """Of the draw of those examples."""
+
+    def __post_init__(self):
+        """Raise UsageError on a vector that no model can use."""
+        if not self.vector or not all(map(math.isfinite, self.vector)):
+            raise UsageError(f"task vector {self.name!r}: expected finite numbers, found others")
+
+    @property
+    def array(self) -> Float[np.ndarray, " Z"]:
+        """The vector as float32, which it was computed in."""
+        return np.array(self.vector, np.float32)
+
+
+class Nearest(NamedTuple):
+    """Which task a vector is nearest to."""
+
+    name: str
+    distance: float
+    """Euclidean, for γ and β are linear in the vector."""
+    far: bool
+    """Whether that is farther than from this task to its own nearest neighbor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskVectors:
+    """Task vectors of one model, as they are stored."""
+
+    format: int = FORMAT
+    model: str
+    """SHA-256 of the model's parameters: ``pretrained.digest``."""
+    vectors: tuple[TaskVector, ...]
+
+    def __post_init__(self):
+        """Raise UsageError on vectors of different widths, or two of one name."""
+        names = [vector.name for vector in self.vectors]
+        widths = {len(vector.vector) for vector in self.vectors}
+        if len(widths) != 1 or len(set(names)) != len(names):
+            raise UsageError(
+                "task vectors: expected one or more of one width and of different names, found "
+                f"{', '.join(f'{v.name} of {len(v.vector)}' for v in self.vectors) or 'none'}"
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TaskVectors":
+        """Read a file that ``save`` wrote; whatever else it is, is a UsageError."""
+        return load(cls, path, FORMAT)
+
+    def to_json(self) -> str:
+        """Return them as one line of JSON, which gives back every bit."""
+        return json.dumps(dataclasses.asdict(self)) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write ``to_json`` to a file, whole or not at all."""
+        try:
+            write_text(Path(path), self.to_json())
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
+
+    @property
+    def array(self) -> Float[np.ndarray, "N Z"]:
+        """All vectors, in their order."""
+        return np.stack([vector.array for vector in self.vectors])
+
+    def named(self, name: str) -> TaskVector:
+        """Return the vector of a name, or raise UsageError with the nearest one."""
+        require_known(name, [vector.name for vector in self.vectors], "task vector")
+        return next(vector for vector in self.vectors if vector.name == name)
+
+    def mix(self, weights: Mapping[str, float]) -> TaskVector:
+        """Return Σ weight · vector: between two tasks, or the mean of several.
+
+        Args:
+            weights: by name; their sum is 1, or γ = 1 + t would not keep its scale.
+
+        Example:
+            >>> a, b = TaskVector(name="a", vector=(0.0,)), TaskVector(name="b", vector=(4.0,))
+            >>> TaskVectors(model="", vectors=(a, b)).mix({"a": 0.75, "b": 0.25}).vector
+            (1.0,)
+        """
+        total = math.fsum(weights.values())
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise UsageError(f"mix: expected weights whose sum is 1, found {total:g}")
+        parts = [(weight, self.named(name)) for name, weight in weights.items()]
+        mixed_Z = np.sum([weight * np.array(part.vector) for weight, part in parts], axis=0)
+        return TaskVector(
+            name=" + ".join(f"{weight:g} {part.name}" for weight, part in parts),
+            vector=tuple(mixed_Z.astype(np.float32).tolist()),
+            examples=tuple(dict.fromkeys(id for _, part in parts for id in part.examples)),
+        )
+
+    def require_model(self, model: str, where: str) -> None:
+        """Raise UsageError unless these are vectors of the model of that digest."""
+        if self.model != model:
+            raise UsageError(
+                f"{where}: task vectors of another model (expected {model[:12]}…, found "
+                f"{self.model[:12]}…); make them anew with taskaware embed"
+            )
+
+    def why_doubted(self, vector: TaskVector) -> str | None:
+        """Return a line that warns of a vector far from all of these, or None."""
+        found = self.nearest(vector)
+        if not found.far:
+            return None
+        return (
+            f"warning: task vector {vector.name!r} is far from every known task (nearest is "
+            f"{found.name} at {found.distance:.3g}, farther than from there to the next task); do "
+            "not trust what it writes"
+        )
+
+    def nearest(self, vector: TaskVector) -> Nearest:
+        """Return which of these tasks a vector is nearest to, and whether it is far from all.
+
+        Far is farther from its nearest task than that task is from its own nearest neighbor: then
+        the model has been trained on nothing like it. Among fewer than two tasks nothing is far.
+        """
+        known_NZ, one_Z = self.array.astype(np.float64), np.array(vector.vector)
+        if one_Z.shape != known_NZ.shape[1:]:
+            raise UsageError(
+                f"task vector {vector.name!r}: expected {known_NZ.shape[1]} numbers, found "
+                f"{len(one_Z)}"
+            )
+        distance_N = np.linalg.norm(known_NZ - one_Z[None], axis=1)
+        best = int(distance_N.argmin())
+        others = np.linalg.norm(np.delete(known_NZ, best, axis=0) - known_NZ[best][None], axis=1)
+        far = len(others) > 0 and bool(distance_N[best] > others.min())
+        return Nearest(self.vectors[best].name, float(distance_N[best]), far)

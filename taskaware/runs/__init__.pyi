@@ -1,0 +1,13 @@
+from .checkpoints import best_step as best_step
+from .checkpoints import restore as restore
+from .checkpoints import saved_steps as saved_steps
+from .folder import Run as Run
+from .folder import environment as environment
+from .folder import open_run as open_run
+from .folder import start as start
+from .inference import decode_tasks as decode_tasks
+from .inference import embed_examples as embed_examples
+from .inference import n_best as n_best
+from .inference import task_embeddings as task_embeddings
+from .memory import fit as fit
+from .trainer import train as train

@@ -1,0 +1,134 @@
+"""A trained model at work: task embeddings, and the text of every example of a split."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from taskaware.config import Decoding
+from taskaware.data.batches import evaluation_batches
+from taskaware.data.tasks import TaskExamples
+from taskaware.data.tokenizer import Tokenizer
+from taskaware.dims import Batch
+from taskaware.models.seq2seq import Seq2Seq
+from taskaware.search.model import make_search
+
+_ROWS = 32
+"""Examples embedded together."""
+
+
+def tell_long(tasks: Sequence[TaskExamples], tell: Callable[[str], None]) -> None:
+    """Tell how many of each task's examples are longer than what training takes, if any are."""
+    for examples in tasks:
+        if count := int((examples.relative_length > 1).sum()):
+            tell(
+                f"{examples.task.name}: {count} of {len(examples.rows)} are longer than training "
+                "takes (batching.max_seconds, max_tokens); they are decoded in smaller batches"
+            )
+
+
+class TaskEmbeddings(NamedTuple):
+    """One embedding a task, and the training examples that it is the mean of (D7)."""
+
+    vector_NZ: Float[np.ndarray, "N Z"]
+    example_ids: list[list[str]]
+
+
+def embed_examples(
+    model: Seq2Seq, task: int, examples: TaskExamples, indices: Sequence[int] | None = None
+) -> Float[np.ndarray, "B Z"]:
+    """Return the task embedding that the TCN computes from each example, all or some."""
+    graphdef, params = nnx.split(model)
+    parts, order = [], []
+    for rows, batch in evaluation_batches(task, examples, size=_ROWS, only=indices):
+        parts.append(np.asarray(_embed(graphdef, params, batch))[: len(rows)])
+        order.extend(rows)
+    return np.concatenate(parts)[np.argsort(order)]
+
+
+def task_embeddings(
+    model: Seq2Seq, training: Sequence[TaskExamples], counts: Sequence[int], seed: int
+) -> TaskEmbeddings | None:
+    """Return the embeddings that decoding uses, or None for a model without conditioning.
+
+    Args:
+        model: implicit conditioning takes the mean over examples; any other has a row a task.
+        training: every task's training examples, in order.
+        counts: how many of each task's, drawn at random.
+        seed: of the draw.
+    """
+    if model.config.conditioning == "vanilla":
+        return None
+    random = np.random.default_rng(seed)
+    means, ids = [], []
+    for task, (examples, count) in enumerate(zip(training, counts, strict=True)):
+        drawn = random.choice(examples.kept, min(count, len(examples)), replace=False)
+        if model.config.conditioning != "implicit":
+            drawn = drawn[:1]  # every example of a task has the same embedding
+        means.append(embed_examples(model, task, examples, np.sort(drawn).tolist()).mean(0))
+        ids.append([examples.rows[index].id for index in np.sort(drawn)])
+    return TaskEmbeddings(np.stack(means), ids)
+
+
+def decode_tasks(
+    model: Seq2Seq,
+    tasks: Mapping[int, TaskExamples],
+    tokenizer: Tokenizer,
+    embeddings: TaskEmbeddings | None,
+    config: Decoding,
+) -> dict[int, list[str]]:
+    """Return the text that the model makes of every example, in their order.
+
+    Args and what is compiled are those of ``n_best``.
+    """
+    found = n_best(model, tasks, tokenizer, embeddings, config, 1)
+    return {index: [best for (best,) in texts] for index, texts in found.items()}
+
+
+def n_best(
+    model: Seq2Seq,
+    tasks: Mapping[int, TaskExamples],
+    tokenizer: Tokenizer,
+    embeddings: TaskEmbeddings | None,
+    config: Decoding,
+    count: int,
+) -> dict[int, list[list[str]]]:
+    """Return the ``count`` best texts of every example, the best first; some may be the same.
+
+    The task embedding is given, not computed: no TCN runs. Tasks whose sources have the same
+    shapes share one compiled search.
+
+    Args:
+        model: trained.
+        tasks: examples by the task's index in the experiment.
+        tokenizer: of the model.
+        embeddings: of ``task_embeddings``; None for a model without conditioning.
+        config: beam, length penalty, lengths.
+        count: no more than the beam is wide.
+    """
+    search = make_search(model, config, config.batch_size)
+    found: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
+    for index, examples in tasks.items():
+        for rows, batch in evaluation_batches(index, examples, size=config.batch_size):
+            vector_BZ = None
+            if embeddings is not None:
+                vector_BZ = jnp.asarray(embeddings.vector_NZ)[batch.task_B]
+            source = batch._replace(target_BT=None, task_B=None)
+            tokens_BWT = np.asarray(search(source, vector_BZ))
+            for row, tokens_WT in zip(rows, tokens_BWT[:, :count].tolist(), strict=False):
+                found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
+    return found
+
+
+# Compiled once a shape, for all checkpoints of a model.
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _embed(graphdef: nnx.GraphDef[Seq2Seq], params: nnx.State, batch: Batch):
+    model = nnx.merge(graphdef, params)
+    return model.task_vector(model.embed(batch), batch.task_B)

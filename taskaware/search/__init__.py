@@ -1,0 +1,8 @@
+"""Searches for the best output: greedy and beam.
+
+Reading order: greedy ← beam ← model.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

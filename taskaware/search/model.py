@@ -1,0 +1,168 @@
+"""Searches of a model, compiled once per shape and split over devices."""
+
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int
+
+from taskaware.config import Decoding, ModelConfig
+from taskaware.dims import MEL_CHANNELS, Batch
+from taskaware.models.seq2seq import Seq2Seq
+from taskaware.nn.linear import are_few
+from taskaware.search.beam import beam_search
+from taskaware.search.greedy import greedy_search
+
+Search = Callable[..., Int[Array, "B W T"]]
+"""(source, vector_BZ, max_length=None) → what a model writes for each source, the best
+hypothesis first. Of the source ``target_BT`` and ``task_B`` are not looked at; ``vector_BZ`` is
+each row's task embedding, None for a model without conditioning; ``max_length`` is T, instead of by
+the configuration."""
+
+
+def make_search(
+    model: Seq2Seq, config: Decoding, rows: int | None = None, *, split: bool = True
+) -> Search:
+    """Return a model's search, compiled once a shape for all models of one kind.
+
+    Args:
+        model: as it is now; what becomes of it later does not change the search.
+        config: beam, length penalty, lengths.
+        rows: how many sources will come together, again and again: on a CPU kernels are laid out
+            for as many, which takes as long as some steps of a search.
+        split: whether every device of this process searches a part of the rows, if they divide
+            them; not so a model that lies on several already, such as those of a training mesh.
+    """
+    devices = _devices(model)[: None if split else 1]
+    if rows is not None and devices:
+        parts = 1 if rows % len(devices) else len(devices)
+        if are_few(rows * config.beam_size // parts):
+            model = model.with_transposed_kernels()
+    graphdef, params = nnx.split(model)
+    params = jax.tree.map(jnp.asarray, params)  # NumPy arrays, as another library's weights are
+    mesh = None
+    if len(devices) > 1:
+        mesh = jax.make_mesh((len(devices),), ("rows",), (AxisType.Auto,), devices=devices)
+        params = jax.tree.map(_row_major, params)
+        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+    return functools.partial(_compiled(graphdef, config, mesh), params)
+
+
+class Searches:
+    """A model's search for calls of any number of rows: laid out once for few and once for many.
+
+    To split a model, to hash it and to turn its kernels takes as long as many steps of a search.
+    That a parameter has another array since is noticed, and NumPy arrays, which may change in
+    place, are laid out at every call; whoever puts other modules into the model makes new searches.
+    """
+
+    def __init__(self, model: Seq2Seq, config: Decoding):
+        self._model, self._config = model, config
+        self._variables = [v for _, v in nnx.iter_graph(model) if isinstance(v, nnx.Variable)]
+        self._values: list[Any] = []
+        self._num_devices = 1
+        self._made: dict[bool, Search] = {}
+
+    def __call__(
+        self, source: Batch, vector_BZ: Float[np.ndarray, "B Z"] | None
+    ) -> Int[Array, "B W T"]:
+        """Return what ``Search`` does; rows are filled up so that every device has as many."""
+        values = [variable.get_raw_value() for variable in self._variables]
+        changed = map(operator.is_not, values, self._values)
+        if not self._made or any(changed) or any(isinstance(x, np.ndarray) for x in values):
+            self._values, self._made = values, {}
+            self._num_devices = max(1, len(_devices(self._model)))
+        rows = len(jax.tree.leaves(source)[0])
+        filled = -(-rows // self._num_devices) * self._num_devices
+        few = are_few(filled * self._config.beam_size // self._num_devices)
+        search = self._made.get(few)  # by itself, for another thread may drop what is made
+        if search is None:
+            search = self._made[few] = make_search(self._model, self._config, filled)
+        row_B = np.arange(filled) % rows
+        given = jax.tree.map(lambda leaf: leaf[row_B], (source, vector_BZ))
+        return search(*given)[:rows]
+
+
+def search_bytes(model: ModelConfig, config: Decoding, positions: int, frames: int = 0) -> int:
+    """Return about how much memory a search takes per row, beside the model's weights.
+
+    Keys and values of every beam and position that may be written; and what the encoder takes most
+    for before: twice its attention scores, which grow with the square of the length, or what the
+    convolutions make of speech.
+
+    Args:
+        model: its shape.
+        config: beam and lengths.
+        positions: of the source, S.
+        frames: of speech, A; 0 of text.
+    """
+    written = config.beam_size * (positions + config.extra_length)
+    kept = 2 * model.decoder_layers * model.d_model * written
+    convolved = sum(
+        -(-frames // 2**depth) * -(-MEL_CHANNELS // 2**depth) * channels
+        for depth, channels in enumerate(model.cnn_channels, 1)
+    )
+    return 4 * (kept + max(2 * model.num_heads * positions**2, convolved))
+
+
+def _devices(model: Seq2Seq) -> list[Any]:
+    """Return those that may share the rows; none where the model lies on several as it is."""
+    leaves = [x for x in jax.tree.leaves(nnx.state(model)) if isinstance(x, jax.Array)]
+    spread = any(len(leaf.sharding.device_set) > 1 for leaf in leaves)
+    return [] if spread else jax.local_devices()
+
+
+def _row_major(leaf: Any) -> Any:
+    """Return an array that other devices read as it is.
+
+    ``jnp.from_dlpack`` keeps the layout of a transposed PyTorch tensor, and jax 0.10 computes with
+    other numbers on every CPU device that such an array is copied to.
+    """
+    if leaf.format.layout.major_to_minor == tuple(range(leaf.ndim)):
+        return leaf
+    return np.asarray(leaf, order="C")
+
+
+@functools.cache
+def _compiled(graphdef: nnx.GraphDef[Seq2Seq], config: Decoding, mesh: Mesh | None):
+    """Return the search of one kind of model; to find it by a graphdef takes 10 ms."""
+
+    @functools.partial(jax.jit, static_argnames="max_length")
+    def search(params, source: Batch, vector_BZ, max_length: int | None = None):
+        def of_rows(params, source, vector_BZ):
+            model = nnx.merge(graphdef, params)
+            x_BSD, mask_BS = model.embed_source(source)
+            memory = model.encode(x_BSD, mask_BS, vector_BZ)
+            rows, positions = mask_BS.shape
+            length = max_length or positions + config.extra_length
+            start = model.start_decoding(memory, vector_BZ, config.beam_size, length)
+            if config.beam_size == 1:
+                return greedy_search(*start, rows, length).tokens_BT[:, None]
+            found = beam_search(
+                *start,
+                rows,
+                length,
+                beam_size=config.beam_size,
+                alpha=config.length_penalty,
+            )
+            return found.tokens_BWT
+
+        if mesh is not None and all(len(leaf) % mesh.size == 0 for leaf in jax.tree.leaves(source)):
+            # Each device by itself: it need not wait for the others' longest row.
+            parts = PartitionSpec("rows")
+            of_rows = jax.shard_map(
+                of_rows,
+                mesh=mesh,
+                in_specs=(PartitionSpec(), parts, parts),
+                out_specs=parts,
+                check_vma=False,
+            )
+        return of_rows(params, source, vector_BZ)
+
+    return search

@@ -1,1 +1,0 @@
-"""Training: one loop, given a step function."""

@@ -1,0 +1,12 @@
+from .checkpoint import Checkpoints as Checkpoints
+from .joint import joint_loss as joint_loss
+from .joint import joint_step as joint_step
+from .maml import maml_loss as maml_loss
+from .maml import maml_step as maml_step
+from .optimizer import make_optimizer as make_optimizer
+from .state import TrainState as TrainState
+from .state import average as average
+from .state import count_parameters as count_parameters
+from .state import initial_state as initial_state
+from .strategy import first_state as first_state
+from .strategy import step_of as step_of

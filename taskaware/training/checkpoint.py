@@ -1,0 +1,310 @@
+"""Model, optimizer, data position and randomness: saved and restored together.
+
+A step is a folder of Orbax, and beside it a record that says by its name how far it is:
+``manifests/6.part`` while step 6 is being written or deleted, and from the moment on at which all
+of it is there ``manifests/6.json``, with the SHA-256 of every file.
+"""
+
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+from orbax.checkpoint import v1 as ocp
+
+from taskaware.devices.processes import is_first, on_first_process
+from taskaware.errors import RunError, UsageError
+from taskaware.files.digests import damage, listing
+from taskaware.training.state import TrainState
+
+
+class Checkpoints:
+    """The newest steps of a run and the one of least loss, each whole or absent.
+
+    Args:
+        folder: where steps lie, one subfolder each.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, folder: Path, keep: int):
+        self.folder = folder.absolute()
+        self._manifests = self.folder / "manifests"
+        self._keep = keep
+        self._background = concurrent.futures.ThreadPoolExecutor(1)
+        self._saving: concurrent.futures.Future[None] | None = None
+        self._whole: int | None = None  # the step that has been read to its last byte
+
+    def steps(self) -> tuple[int, ...]:
+        """Return the steps that have been committed and kept, the newest last."""
+        kept = self._manifests if self._manifests.exists() else self.folder
+        return tuple(sorted(_numbers(kept)))
+
+    def best(self) -> int | None:
+        """Return the committed step of least loss, the first of equals; None if none has one.
+
+        A step's loss is part of it, so no crash can part them.
+        """
+        losses = {step: self._loss(step) for step in self.steps()}
+        known = {step: loss for step, loss in losses.items() if loss is not None}
+        return min(known, key=lambda step: known[step], default=None)
+
+    def recover(self, tell: Callable[[str], None]) -> int | None:
+        """Return the newest step that is whole, None if none was ever committed.
+
+        What a killed run has left is cleared away, and damaged steps newer than that one are
+        moved to ``damaged``. For the run that goes on, by the first of its processes.
+
+        Args:
+            tell: called with a line that names what is damaged and what is used instead.
+
+        Raises:
+            UsageError: something was committed, and all of it is damaged.
+        """
+        self._whole = on_first_process(lambda: self._recover(tell))
+        return self._whole
+
+    def _recover(self, tell: Callable[[str], None]) -> int | None:
+        for part in self._manifests.glob("*.part"):
+            self._delete(int(part.stem))
+        if not self._manifests.exists():
+            self._adopt()
+        damaged: dict[int, str] = {}
+        for step in sorted(_numbers(self.folder) | _numbers(self._manifests), reverse=True):
+            what = self._damage(step)
+            if not what:
+                break
+            damaged[step] = what
+        else:
+            step = None
+        if not damaged:
+            return step
+        listed = "; ".join(f"{step}: {what}" for step, what in damaged.items())
+        if step is None:
+            raise UsageError(
+                f"{self.folder}: every checkpoint is damaged ({listed}); put back a copy of the "
+                "folder, or train in a new one"
+            )
+        for bad in damaged:
+            self._set_aside(bad)
+        tell(
+            f"{self.folder}: damaged ({listed}); moved to {self.folder / 'damaged'}, and step "
+            f"{step} is used instead"
+        )
+        return step
+
+    def save(self, state: TrainState, about: dict[str, str], loss: float | None = None) -> None:
+        """Begin to save a state; it is safe once ``wait`` or the next ``save`` has returned.
+
+        Args:
+            state: copied to the host before this returns, so it may be donated afterwards.
+            about: what the state belongs to; ``restore`` compares it.
+            loss: by which the best of all steps is kept besides the newest, if it is known.
+
+        Raises:
+            RunError: the state before could not be saved or, by several processes, this one cannot.
+        """
+        self.wait()
+        step = int(state.step)
+        said = {"shapes": json.dumps(_shapes(state)), "loss": json.dumps(loss)}
+        items = {"state": _plain(state), "about": about | said}
+        if jax.process_count() == 1:
+            # Orbax takes a fifth of a second to begin with some hundred arrays: not in the loop.
+            # A copy, for a CPU hands out its own memory, which the next step is given.
+            items["state"] = jax.tree.map(np.array, jax.device_get(items["state"]))
+            self._saving = self._background.submit(self._write, step, items)
+            return
+        try:
+            written = self._begin(step, items)
+        except Exception as error:
+            raise self._not_written(error) from error
+        self._saving = self._background.submit(self._commit, step, written)
+
+    def wait(self) -> None:
+        """Return when what was begun is committed; raise RunError if it could not be."""
+        saving, self._saving = self._saving, None
+        try:
+            if saving is not None:
+                saving.result()
+        except Exception as error:
+            raise self._not_written(error) from error
+
+    def restore(
+        self, step: int, like: TrainState, sharding: PyTree, about: dict[str, str]
+    ) -> TrainState:
+        """Return a step's state, its arrays placed as asked.
+
+        Args:
+            step: one of ``steps``.
+            like: a state, or its shapes, of the same structure.
+            sharding: where each array goes.
+            about: what the state must belong to.
+
+        Raises:
+            UsageError: it is damaged, belongs to something else, or has other shapes.
+        """
+        path = str(self.folder / str(step))
+        if step != self._whole and (what := self._damage(step)):
+            raise UsageError(
+                f"{path}: damaged ({what}); taskaware train goes back to the step before"
+            )
+        try:
+            found = self._about(step)
+            saved = json.loads(found["shapes"])
+        except (OSError, ValueError, LookupError) as error:
+            raise self._not_restored(step, error) from error
+        for name, expected in about.items():
+            if found.get(name) != expected:
+                raise UsageError(
+                    f"{self.folder}/{step}: not trained with this {name} (expected "
+                    f"{found.get(name)}, found {expected}); restore it, train in a new folder, or "
+                    "say --accept-changes"
+                )
+        wanted = _shapes(like)
+        for name in sorted(saved.keys() | wanted.keys()):
+            if saved.get(name) != wanted.get(name):
+                raise UsageError(
+                    f"{self.folder}/{step}: cannot be restored into this model (parameter {name}: "
+                    f"expected shape {wanted.get(name)}, found {saved.get(name)}); train in a new "
+                    "folder"
+                )
+        abstract = jax.tree.map(
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+            _plain(like),
+            _plain(sharding),
+        )
+        try:
+            state = ocp.load_checkpointables(path, {"state": abstract})["state"]
+        except Exception as error:
+            raise self._not_restored(step, error) from error
+        return state._replace(key=jax.random.wrap_key_data(state.key))
+
+    def close(self) -> None:
+        """Wait for what was begun."""
+        try:
+            self.wait()
+        finally:
+            self._background.shutdown()
+
+    def _write(self, step: int, items: dict[str, Any]) -> None:
+        self._commit(step, self._begin(step, items))
+
+    def _begin(self, step: int, items: dict[str, Any]) -> Any:
+        """Have Orbax begin to write, which it ends by itself."""
+        if is_first():
+            self._manifests.mkdir(parents=True, exist_ok=True)
+            self._record(step, "part").touch()
+        return ocp.save_checkpointables_async(str(self.folder / str(step)), items)
+
+    def _commit(self, step: int, written: Any) -> None:
+        """Record what has been written, then delete steps that are no longer kept."""
+        written.result()
+        if not is_first():
+            return
+        self._record(step, "part").write_text(listing(self.folder / str(step)))
+        os.replace(self._record(step, "part"), self._record(step, "json"))
+        best = self.best()
+        for old in self.steps()[: -self._keep]:
+            if old != best:
+                self._delete(old)
+
+    def _loss(self, step: int) -> float | None:
+        """Return the loss that a step was saved with, if any and if it can be read."""
+        try:
+            return json.loads(self._about(step).get("loss", "null"))
+        except (OSError, ValueError, AttributeError):
+            return None  # damaged: whoever restores it says so
+
+    def _about(self, step: int) -> dict[str, str]:
+        """Return what was said of a step when it was saved.
+
+        Orbax keeps words as JSON. Its own reading of them takes a fifth of a second, and waits for
+        all processes, where often only the first asks.
+        """
+        path = self.folder / str(step) / "about" / "_strings.json"
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _delete(self, step: int) -> None:
+        """Delete a step, so that a half deleted one is known as such."""
+        part = self._record(step, "part")
+        if self._record(step, "json").exists():
+            os.replace(self._record(step, "json"), part)
+        for folder in (str(step), f"{step}.orbax-checkpoint-tmp"):
+            if (self.folder / folder).exists():
+                shutil.rmtree(self.folder / folder)
+        part.unlink(missing_ok=True)
+
+    def _adopt(self) -> None:
+        """Take the steps of a run from before there were manifests as they are."""
+        part = self.folder / "manifests.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for step in _numbers(self.folder):
+            (part / f"{step}.json").write_text(listing(self.folder / str(step)))
+        os.replace(part, self._manifests)
+
+    def _set_aside(self, step: int) -> None:
+        """Move a step to where none is looked for."""
+        damaged = self.folder / "damaged"
+        damaged.mkdir(exist_ok=True)
+        for path in (self.folder / str(step), self._record(step, "json")):
+            if path.exists():
+                shutil.rmtree(damaged / path.name, ignore_errors=True)
+                os.replace(path, damaged / path.name)
+
+    def _damage(self, step: int) -> str:
+        if not self._manifests.exists():  # of a run from before there were manifests
+            return ""
+        return damage(self.folder / str(step), self._record(step, "json"))
+
+    def _record(self, step: int, state: str) -> Path:
+        return self._manifests / f"{step}.{state}"
+
+    def _not_restored(self, step: int, error: Exception) -> UsageError:
+        return UsageError(
+            f"{self.folder / str(step)}: cannot be restored ({_reason(error)}); train in a new "
+            "folder"
+        )
+
+    def _not_written(self, error: Exception) -> RunError:
+        return RunError(
+            f"{self.folder}: the newest checkpoint could not be written ({_reason(error)}); "
+            "earlier ones are good; make room or mend the folder, then run the same command again"
+        )
+
+
+def anything_saved(folder: Path) -> bool:
+    """Return whether a run has saved, without opening or changing its folder."""
+    return bool(_numbers(folder) | _numbers(folder / "manifests"))
+
+
+def _numbers(folder: Path) -> set[int]:
+    """Return the steps that have a subfolder, or a manifest, in a folder."""
+    return {
+        int(path.stem) for path in folder.glob("[0-9]*") if re.fullmatch(r"\d+(\.json)?", path.name)
+    }
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _shapes(state: TrainState) -> dict[str, list[int]]:
+    """Return every parameter's shape by its path: Orbax's own errors do not name it."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state.params)
+    return {jax.tree_util.keystr(path): list(leaf.shape) for path, leaf in leaves}
+
+
+def _plain(state: TrainState) -> TrainState:
+    """Replace the typed key by its numbers, which is what can be stored."""
+    if isinstance(state.key, jax.sharding.Sharding):
+        return state
+    if isinstance(state.key, jax.ShapeDtypeStruct):
+        return state._replace(key=jax.eval_shape(jax.random.key_data, state.key))
+    return state._replace(key=jax.random.key_data(state.key))

@@ -1,0 +1,157 @@
+"""The only training loop: it is handed a step function, batches, evaluators and ears."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from taskaware.dims import FRAMES_PER_SECOND, Batch
+from taskaware.errors import RunError
+from taskaware.training.joint import Metrics, Step
+from taskaware.training.state import TrainState
+
+Evaluator = Callable[[TrainState], Iterable[tuple[str, float]]]
+
+
+class Progress(NamedTuple):
+    """What the loop tells after some steps, averaged over those that were not skipped."""
+
+    step: int
+    total: int
+    loss: dict[str, float]  # per target token, by task
+    tokens_per_second: float
+    audio_seconds_per_second: float
+    gradient_norm: float
+    rms: float
+    participation: float
+    skipped: int  # steps whose loss or gradient was not finite
+    seconds: float  # since the loop began, compilation included
+    seconds_left: float  # at the speed since the last report
+
+
+def train(
+    state: TrainState,
+    step: Step,
+    batches: Iterator[Batch],
+    *,
+    tasks: Sequence[str],
+    total: int,
+    log_every: int,
+    save_every: int,
+    max_skipped: int,
+    report: Callable[[Progress], None],
+    save: Callable[[TrainState, dict[str, float]], None],
+    stop: Callable[[], bool] = lambda: False,
+    evaluate_every: int = 0,
+    evaluators: Sequence[Evaluator] = (),
+    report_scores: Callable[[int, dict[str, float]], None] = lambda step, scores: None,
+) -> TrainState:
+    """Run steps up to number ``total``, or until asked to stop, and save the last.
+
+    The host waits for the device only when it reports: metrics stay on the device till then.
+    Skipped steps are therefore counted late, which costs nothing, for they change nothing.
+
+    Args:
+        state: where to go on from.
+        step: compiled; may donate the state.
+        batches: from the state's step on, already on the devices.
+        tasks: names, in the order of the metrics.
+        total: the last step's number.
+        log_every: steps between reports.
+        save_every: steps between checkpoints.
+        max_skipped: so many skipped steps in a row end the run.
+        report: called with the averages of the steps since the last call.
+        save: called with the state, and with its scores if it has been evaluated.
+        stop: asked after each step, and after evaluations, whose scores are dropped if so.
+        evaluate_every: steps between evaluations; 0 for none.
+        evaluators: called with the state; each yields (name, value).
+        report_scores: called with what they yielded.
+
+    Raises:
+        RunError: too many steps in a row were skipped.
+    """
+    first = int(state.step)
+    began = since = time.monotonic()
+    pending: list[Metrics] = []
+    skipped: list[int] = []  # the last steps, as far as they were
+    for number in range(first + 1, total + 1):
+        state, metrics = step(state, next(batches))
+        pending.append(metrics)
+        stopped = stop()
+        if number % log_every == 0 or number == total or stopped:
+            fetched = jax.device_get(pending)
+            skipped = _skipped_in_a_row(skipped, fetched, number, max_skipped)
+            now = time.monotonic()
+            report(_summarize(fetched, tasks, number, total, now - since, now - began))
+            pending, since = [], now
+        scores = {}
+        if evaluate_every and number % evaluate_every == 0 and not stopped:
+            scores = dict(score for run in evaluators for score in run(state))
+            if stopped := stop():
+                scores = {}
+            else:
+                report_scores(number, scores)
+            since = time.monotonic()
+        if number % save_every == 0 or number == total or stopped:
+            save(state, scores)
+        if stopped:
+            break
+    return state
+
+
+def _skipped_in_a_row(
+    skipped: list[int], steps: Sequence[dict[str, Any]], number: int, most: int
+) -> list[int]:
+    """Return the numbers of the last steps, as far as they were skipped; ``most`` are an error.
+
+    Args:
+        skipped: the same before these steps.
+        steps: what the newest of them tell.
+        number: of the last one.
+        most: so many are too many.
+    """
+    for batch, metrics in enumerate(steps, number - len(steps) + 1):
+        skipped = [*skipped, batch] if metrics["skipped"] else []
+        if len(skipped) >= most:
+            raise RunError(
+                f"batches {skipped[0]} to {batch}: {most} in a row whose loss or gradient is not "
+                "finite; none has changed the model; look for bad values in the data, or lower "
+                "optimizer.learning_rate in a new --out"
+            )
+    return skipped
+
+
+def _summarize(
+    steps: Sequence[dict[str, Any]],
+    tasks: Sequence[str],
+    number: int,
+    total: int,
+    seconds: float,
+    elapsed: float,
+) -> Progress:
+    taken = len(steps)
+    skipped = sum(bool(metrics["skipped"]) for metrics in steps)
+    if skipped < len(steps):  # else their figures stand as they are, not finite
+        steps = [metrics for metrics in steps if not metrics["skipped"]]
+    loss_N = np.sum([metrics["loss_N"] for metrics in steps], axis=0)
+    tokens_N = np.sum([metrics["tokens_N"] for metrics in steps], axis=0)
+    frames = sum(int(metrics["frames"]) for metrics in steps)
+    return Progress(
+        step=number,
+        total=total,
+        loss={
+            task: float(loss / tokens)
+            for task, loss, tokens in zip(tasks, loss_N, tokens_N, strict=True)
+            if tokens
+        },
+        tokens_per_second=float(tokens_N.sum()) / seconds,
+        audio_seconds_per_second=frames / FRAMES_PER_SECOND / seconds,
+        gradient_norm=float(np.mean([metrics["gradient_norm"] for metrics in steps])),
+        rms=float(np.mean([metrics["rms"] for metrics in steps])),
+        participation=float(np.mean([metrics["participation"] for metrics in steps])),
+        skipped=skipped,
+        seconds=elapsed,
+        seconds_left=seconds / taken * (total - number),
+    )

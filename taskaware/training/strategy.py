@@ -1,0 +1,99 @@
+"""The step, first state and batch sizes of an experiment's strategy."""
+
+import dataclasses
+import functools
+from typing import Any, assert_never
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from taskaware.config import Batching, Experiment, Meta, OptimizerConfig
+from taskaware.devices.sharding import (
+    on_every_device,
+)
+from taskaware.models.seq2seq import Seq2Seq
+from taskaware.training.compiling import jit_step
+from taskaware.training.joint import Step, joint_step
+from taskaware.training.maml import maml_step
+from taskaware.training.optimizer import make_optimizer
+from taskaware.training.state import TASK_ROWS, TrainState, initial_state
+
+
+def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
+    """Return the step of the experiment's strategy.
+
+    Experiments that share it, such as those of other seeds, get the same function: in one process
+    it is traced and compiled once for all of them.
+    """
+    graphdef, settings, d_model = nnx.graphdef(model), experiment.optimizer, model.config.d_model
+    match experiment.strategy:
+        case "joint":
+            num_tasks = len(experiment.tasks)
+            return _joint_step(graphdef, settings, d_model, num_tasks, experiment.frozen)
+        case "maml":
+            meta = experiment.meta
+            rates = tuple(
+                meta.inner_learning_rate if not meta.tasks or task.name in meta.tasks else 0.0
+                for task in experiment.tasks
+            )
+            return _maml_step(graphdef, settings, d_model, rates, meta, experiment.frozen)
+        case _:
+            assert_never(experiment.strategy)
+
+
+@functools.lru_cache(maxsize=8)
+def _joint_step(
+    graphdef: nnx.GraphDef, settings: OptimizerConfig, d_model: int, num_tasks: int, frozen: bool
+) -> Step:
+    optimizer = make_optimizer(settings, d_model)
+    return joint_step(graphdef, optimizer, settings.label_smoothing, num_tasks, _trained(frozen))
+
+
+@functools.lru_cache(maxsize=8)
+def _maml_step(
+    graphdef: nnx.GraphDef,
+    settings: OptimizerConfig,
+    d_model: int,
+    rates: tuple[float, ...],
+    meta: Meta,
+    frozen: bool,
+) -> Step:
+    optimizer, rate_N = make_optimizer(settings, d_model), jnp.array(rates)
+    return maml_step(graphdef, optimizer, settings.label_smoothing, rate_N, meta, _trained(frozen))
+
+
+def step_on(
+    experiment: Experiment, model: Seq2Seq, mesh: jax.sharding.Mesh, where: TrainState
+) -> Any:
+    """Return the step to be compiled for a mesh: see ``jit_step``.
+
+    Args:
+        experiment: what is trained.
+        model: of it.
+        mesh: the devices.
+        where: how the state is split over them.
+    """
+    return jit_step(step_of(experiment, model), (where, on_every_device(mesh)))
+
+
+def first_state(experiment: Experiment, params: nnx.State) -> TrainState:
+    """Return the state before the experiment's first step."""
+    optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
+    return initial_state(params, optimizer, experiment.seed, _trained(experiment.frozen))
+
+
+def _trained(frozen: bool) -> nnx.filterlib.Filter:
+    """Return which of the model's parameters an experiment changes."""
+    return TASK_ROWS if frozen else ...
+
+
+def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
+    """Return the batching, and of what each task's rows are a multiple, to split them on devices.
+
+    Meta learning takes a support and a query of the batching's size from every batch.
+    """
+    batching = experiment.batching
+    if experiment.strategy == "maml":
+        return dataclasses.replace(batching, size=2 * batching.size), 2 * devices
+    return batching, devices

@@ -1,0 +1,214 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from taskaware.dims import EOS, PAD, Cache
+from taskaware.search.beam import _best_extensions, beam_search
+from taskaware.search.greedy import greedy_search, length_penalty
+
+V, T = 4, 5
+NOTHING = Cache(None, None)
+
+
+def table_model(seed, rows=2):
+    """A next_logits whose scores depend on row, position and the two tokens before.
+
+    Its cache counts calls and remembers the token before the last, so a search that mixes up
+    beams gives other scores.
+    """
+    table = 2 * jax.random.normal(jax.random.key(seed), (rows, T, V, V, V))
+
+    def next_logits(tokens_BW, position, cache):
+        row = jnp.arange(rows)[:, None]
+        logits = table[row, position, cache.beams["before"], tokens_BW]
+        return logits, Cache({"before": tokens_BW}, None)
+
+    def start(beams):
+        return Cache({"before": jnp.zeros((rows, beams), jnp.int32)}, None)
+
+    return np.asarray(table, np.float64), next_logits, start
+
+
+def log_p(table, row, tokens):
+    """Log probability of a token sequence, by the table alone."""
+    total, before, last = 0.0, PAD, PAD
+    for position, token in enumerate(tokens):
+        score = table[row, position, before, last]
+        total += score[token] - np.log(np.exp(score).sum())
+        before, last = last, token
+    return total
+
+
+def every_ended_sequence():
+    for length in range(T):
+        for head in itertools.product([t for t in range(V) if t != EOS], repeat=length):
+            yield (*head, EOS)
+
+
+def ranking(table, row, alpha):
+    """All ended sequences of at most T tokens with their scores, the best first."""
+    score = {
+        s: log_p(table, row, s) / length_penalty(len(s), alpha) for s in every_ended_sequence()
+    }
+    return sorted(score.items(), key=lambda item: -item[1])
+
+
+def exhaustive(table, row, alpha):
+    """The best of them."""
+    tokens, score = ranking(table, row, alpha)[0]
+    return list(tokens), score
+
+
+def padded(tokens):
+    return [*tokens] + [PAD] * (T - len(tokens))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beam_that_holds_everything_finds_what_exhaustive_search_finds(seed, alpha):
+    table, next_logits, start = table_model(seed)
+    wide = V**T
+    found = jax.jit(
+        lambda: beam_search(next_logits, start(wide), 2, T, beam_size=wide, alpha=alpha)
+    )()
+    for row in range(2):
+        expected = ranking(table, row, alpha)
+        assert len(expected) == 121
+        assert found.tokens_BWT[row, :121].tolist() == [padded(tokens) for tokens, _ in expected]
+        np.testing.assert_allclose(
+            found.score_BW[row, :121], [score for _, score in expected], atol=1e-4
+        )
+
+
+def test_where_too_few_have_ended_growing_ones_follow():
+    """Two tokens of which one ends; three positions; a beam of four holds all there is."""
+    log_p = np.log([0.4, 0.6])  # of the end, and of going on
+
+    def next_logits(tokens_BW, position, cache):
+        scores = jnp.full(V, -2e9).at[jnp.array([EOS, 2])].set(jnp.asarray(log_p, jnp.float32))
+        return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
+
+    found = beam_search(next_logits, NOTHING, 1, 3, beam_size=4, alpha=0.0)
+    assert found.tokens_BWT[0].tolist()[:3] == [[EOS, 0, 0], [2, EOS, 0], [2, 2, EOS]]
+    assert found.tokens_BWT[0, 3].tolist() == [2, 2, 2]
+    expected = np.log([0.4, 0.24, 0.144, 0.216])
+    np.testing.assert_allclose(found.score_BW[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_score_is_the_log_probability_of_the_tokens_over_the_penalty(seed):
+    table, next_logits, start = table_model(seed)
+    found = beam_search(next_logits, start(3), 2, T, beam_size=3, alpha=0.6)
+    for row in range(2):
+        tokens = found.tokens_BWT[row, 0].tolist()
+        if EOS in tokens:
+            tokens = tokens[: tokens.index(EOS) + 1]
+        expected = log_p(table, row, tokens) / length_penalty(len(tokens), 0.6)
+        assert float(found.score_BW[row, 0]) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_beam_of_one_is_greedy_search(seed):
+    """With α = 0, where a longer hypothesis is never the better one for its length."""
+    _, next_logits, start = table_model(seed, rows=3)
+    wide = beam_search(next_logits, start(1), 3, T, beam_size=1, alpha=0.0)
+    one = greedy_search(next_logits, start(1), 3, T)
+    for row in range(3):
+        first = one.tokens_BT[row].tolist()
+        # A beam of one also keeps an end that came second: if greedy search was cut, or ended
+        # later at a lower probability, that end is the answer.
+        if wide.tokens_BWT[row, 0].tolist() != first and EOS in first:
+            assert float(wide.score_BW[row, 0]) > float(one.score_B[row])
+
+
+def test_a_beam_of_one_is_greedy_search_where_ends_are_never_second():
+    def next_logits(tokens_BW, position, cache):
+        token = (tokens_BW + 2) % V  # 2, then 0, 2, ...; at position 3 the end
+        token = jnp.where(position == 3, EOS, token)
+        never_ends = jnp.where(position == 3, 0.0, 50.0) * (jnp.arange(V) == EOS)
+        return 20.0 * jax.nn.one_hot(token, V) - never_ends[None, None], cache
+
+    wide = beam_search(next_logits, NOTHING, 2, T, beam_size=1, alpha=0.0)
+    one = greedy_search(next_logits, NOTHING, 2, T)
+    assert one.tokens_BT.tolist() == wide.tokens_BWT[:, 0].tolist() == [[2, 0, 2, EOS, PAD]] * 2
+    np.testing.assert_allclose(wide.score_BW[:, 0], one.score_B, atol=1e-5)
+
+
+def test_greedy_takes_the_likeliest_token_each_time():
+    table, next_logits, start = table_model(11)
+    found = greedy_search(next_logits, start(1), 2, T)
+    for row in range(2):
+        before, last, expected = PAD, PAD, []
+        for position in range(T):
+            token = int(table[row, position, before, last].argmax())
+            expected.append(token)
+            before, last = last, token
+            if token == EOS:
+                break
+        assert found.tokens_BT[row].tolist() == padded(expected)
+        assert float(found.score_B[row]) == pytest.approx(log_p(table, row, expected), abs=1e-4)
+
+
+def test_no_beam_scores_better_than_exhaustive_search():
+    for seed in range(4):
+        table, next_logits, start = table_model(seed)
+        for width in (1, 2, 8):
+            found = beam_search(next_logits, start(width), 2, T, beam_size=width, alpha=0.6)
+            for row in range(2):
+                if EOS in found.tokens_BWT[row, 0].tolist():
+                    assert float(found.score_BW[row, 0]) <= exhaustive(table, row, 0.6)[1] + 1e-4
+
+
+def test_a_model_that_never_ends_is_cut_at_the_maximum():
+    def next_logits(tokens_BW, position, cache):
+        scores = jnp.where(jnp.arange(V) == EOS, -2e9, jnp.arange(V, dtype=jnp.float32))
+        return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
+
+    assert greedy_search(next_logits, NOTHING, 2, T).tokens_BT.tolist() == [[V - 1] * T] * 2
+    found = beam_search(next_logits, NOTHING, 2, T, beam_size=2, alpha=0.6)
+    assert found.tokens_BWT[:, 0].tolist() == [[V - 1] * T] * 2
+
+
+def test_a_search_stops_when_every_row_has_ended():
+    calls = []
+
+    def next_logits(tokens_BW, position, cache):
+        jax.debug.callback(lambda p: calls.append(int(p)), position)
+        ends = jnp.where(position >= 1, 50.0, -50.0)
+        scores = jnp.where(jnp.arange(V) == EOS, ends, 0.0)
+        return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
+
+    jax.block_until_ready(greedy_search(next_logits, NOTHING, 2, 20))
+    jax.effects_barrier()
+    assert sorted(calls) == [0, 1]
+    calls.clear()
+    jax.block_until_ready(beam_search(next_logits, NOTHING, 2, 20, beam_size=2, alpha=0.6))
+    jax.effects_barrier()
+    assert max(calls) < 4
+
+
+def test_length_penalty_is_wu_et_al_s_formula():
+    assert length_penalty(1, 0.6) == pytest.approx(1.0)
+    assert length_penalty(13, 0.6) == pytest.approx(3.0**0.6)
+
+
+@pytest.mark.parametrize(("beams", "vocab_size", "count"), [(4, 100, 8), (1, 33, 2), (2, 3, 9)])
+def test_the_best_extensions_are_those_of_a_sort_equal_ones_in_order(beams, vocab_size, count):
+    score = np.random.default_rng(0).integers(0, 5, (6, beams, vocab_size)).astype(np.float32)
+    flat = score.reshape(6, -1)
+    order = np.argsort(-flat, axis=1, kind="stable")[:, :count]
+    best, beam, token = _best_extensions(jnp.asarray(score), count)
+    np.testing.assert_array_equal(best, np.take_along_axis(flat, order, 1))
+    np.testing.assert_array_equal(beam, order // vocab_size)
+    np.testing.assert_array_equal(token, order % vocab_size)
+
+
+def test_extensions_that_cannot_be_are_tokens_of_the_vocabulary():
+    best, beam, token = _best_extensions(jnp.full((1, 2, 3), -jnp.inf).at[0, 1, 2].set(1.0), 4)
+    assert best[0].tolist() == [1.0, *[-np.inf] * 3]
+    assert (int(beam[0, 0]), int(token[0, 0])) == (1, 2)
+    assert int(beam.max()) < 2
+    assert int(token.max()) < 3

@@ -1,0 +1,143 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from support import train_toy as toy_run
+
+from taskaware.errors import RunError
+from taskaware.training import loop
+
+
+def run(step=None, *, total=7, log_every=3, save_every=2, start=0, batches=None, **options):
+    told, saved = [], []
+    known_step, state = toy_run.setup()
+    state = state._replace(step=jnp.int32(start))
+    final = loop.train(
+        state,
+        step or known_step,
+        itertools.cycle([toy_run.batch()]) if batches is None else iter(batches),
+        tasks=["st", "asr", "mt"],
+        total=total,
+        log_every=log_every,
+        save_every=save_every,
+        max_skipped=options.pop("max_skipped", 3),
+        report=told.append,
+        save=lambda state, scores: saved.append(int(state.step)),
+        **options,
+    )
+    return final, told, saved
+
+
+def test_it_reports_every_so_often_and_at_the_end_and_saves_likewise():
+    final, told, saved = run()
+    assert int(final.step) == 7
+    assert [progress.step for progress in told] == [3, 6, 7]
+    assert saved == [2, 4, 6, 7]
+
+
+def test_it_goes_on_from_the_state_s_step():
+    final, told, saved = run(start=4)
+    assert int(final.step) == 7
+    assert [progress.step for progress in told] == [6, 7]
+    assert saved == [6, 7]
+
+
+def test_nothing_is_left_to_do_after_the_last_step():
+    final, told, saved = run(start=7)
+    assert (int(final.step), told, saved) == (7, [], [])
+
+
+def test_a_report_averages_the_steps_since_the_last():
+    step, state = toy_run.setup()
+    losses = []
+    for _ in range(3):
+        state, metrics = step(state, toy_run.batch())
+        losses.append(np.asarray(metrics["loss_N"]) / np.asarray(metrics["tokens_N"]))
+    _, told, _ = run(total=3)
+    expected = dict(zip(["st", "asr", "mt"], np.mean(losses, 0), strict=True))
+    assert told[0].loss == pytest.approx(expected, rel=1e-4)
+    tokens = int((toy_run.batch().target_BT != 0).sum())
+    assert told[0].tokens_per_second * told[0].seconds == pytest.approx(3 * tokens, rel=0.05)
+
+
+def test_evaluators_are_asked_every_so_often_and_their_scores_told():
+    scores = []
+    run(
+        total=5,
+        evaluate_every=2,
+        evaluators=[lambda state: iter([("step", float(state.step))])],
+        report_scores=lambda step, found: scores.append((step, found)),
+    )
+    assert scores == [(2, {"step": 2.0}), (4, {"step": 4.0})]
+
+
+# Asked to stop.
+
+
+def test_told_to_stop_it_finishes_the_step_reports_and_saves_it():
+    asked = iter([False, False, False, True])
+    final, told, saved = run(stop=lambda: next(asked))
+    assert int(final.step) == 4
+    assert [progress.step for progress in told] == [3, 4]
+    assert saved == [2, 4]
+
+
+def test_told_to_stop_while_it_evaluates_it_saves_and_tells_no_half_scores():
+    asked, scores = [], []
+
+    def evaluate(state):
+        asked.append(True)
+        yield "half", 0.0
+
+    final, _, saved = run(
+        evaluate_every=3,
+        evaluators=[evaluate],
+        report_scores=lambda *found: scores.append(found),
+        stop=lambda: bool(asked),
+    )
+    assert (int(final.step), saved, scores) == (3, [2, 3], [])
+
+
+# Batches whose loss or gradient is not finite.
+
+
+def batches(bad):
+    """Seven batches, of which some have a frame that is not a number."""
+    good = toy_run.batch()
+    frames = good.speech.frames_BAC.at[0, 0, 0].set(jnp.nan)
+    worse = good._replace(speech=good.speech._replace(frames_BAC=frames))
+    return [worse if number in bad else good for number in range(1, 8)]
+
+
+def test_bad_batches_are_skipped_counted_and_left_out_of_the_averages():
+    final, told, saved = run(batches=batches({2, 3, 5}))
+    assert [progress.skipped for progress in told] == [2, 1, 0]
+    assert all(np.isfinite(list(progress.loss.values())).all() for progress in told)
+    assert all(np.isfinite(progress.gradient_norm) for progress in told)
+    assert saved == [2, 4, 6, 7]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(final.params))
+
+
+def test_a_skipped_batch_changes_nothing_but_the_number_of_the_step():
+    step, state = toy_run.setup()
+    state, _ = step(state, toy_run.batch())
+    bad, metrics = step(state, batches({1})[0])
+    assert bool(metrics["skipped"])
+    assert int(bad.step) == int(state.step) + 1
+    for a, b in zip(*(jax.tree.leaves(s[1:3]) for s in (state, bad)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("log_every", [1, 2, 7])
+def test_too_many_in_a_row_end_the_run_and_are_named(log_every):
+    with pytest.raises(RunError, match=r"^batches 4 to 6: 3 in a row whose loss or gradient") as e:
+        run(batches=batches({2, 4, 5, 6, 7}), log_every=log_every)
+    assert "\n" not in str(e.value)
+
+
+def test_fewer_in_a_row_do_not():
+    _, told, _ = run(batches=batches({1, 2, 4, 5, 7}), log_every=2)
+    assert [progress.skipped for progress in told] == [2, 1, 1, 1]
+    assert np.isnan(told[0].gradient_norm)  # of a stretch without a good step
