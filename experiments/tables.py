@@ -1,4 +1,4 @@
-"""Write the stored results into README's tables and into the docstring of every row's file.
+"""Write the stored results into the tables of docs/ and into the docstring of every row's file.
 
     python experiments/tables.py            after reproduce.py
     python experiments/tables.py --check    fails where something is out of date
@@ -18,7 +18,7 @@ from reproduce import HERE, RESULTS, TABLES
 
 from taskaware.evaluation.metrics.texts import measure_of
 
-README = HERE.parent / "README.md"
+PAGES = [HERE.parent / "docs" / name for name in ("results.md", "speed.md")]
 WIDTH = 100
 
 
@@ -38,19 +38,16 @@ def main(check: bool) -> None:
 
 def files() -> dict[Path, str]:
     """Return every file with results in it, as it should be."""
-    readme = README.read_text(encoding="utf-8")
-    readme = _fill(readme, "benchmarks", benchmarks())
-    readme = _fill(readme, "scaling", scaling())
     texts = {}
+    blocks = {"benchmarks": benchmarks(), "scaling": scaling()}
     for table, rows in TABLES.items():
         stored = {row: results(f"{table}/{row}") for row in rows}
-        block = markdown({row: found for row, found in stored.items() if found}, table)
-        readme = _fill(readme, table, block)
+        blocks[table] = markdown({row: found for row, found in stored.items() if found}, table)
         for row, found in stored.items():
             path = HERE / table / f"{row}.py"
             code = path.read_text(encoding="utf-8")
             texts[path] = re.sub(r'\nObtained: .*?\n"""', obtained(found), code, flags=re.DOTALL)
-    return texts | {README: readme}
+    return texts | filled({page: page.read_text(encoding="utf-8") for page in PAGES}, blocks)
 
 
 def results(row: str) -> list[dict[str, Any]]:
@@ -171,10 +168,13 @@ def scaling() -> str:
     return _table([[*lines[0]], *([str(value) for value in line.values()] for line in lines)])
 
 
-def _fill(text: str, name: str, block: str) -> str:
-    """Return a text with a block between the marks of its name."""
-    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-    return re.sub(pattern, lambda m: m[1] + block + m[2], text, flags=re.DOTALL)
+def filled(pages: dict[Path, str], blocks: dict[str, str]) -> dict[Path, str]:
+    """Return pages with each block between the marks of its name, which one page has."""
+    for name, block in blocks.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        (page,) = [page for page, text in pages.items() if pattern.search(text)]
+        pages[page] = pattern.sub(lambda m, block=block: m[1] + block + m[2], pages[page])
+    return pages
 
 
 def _table(lines: list[list[str]]) -> str:

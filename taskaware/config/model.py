@@ -76,7 +76,7 @@ class ModelConfig:
     """Of each convolution, which halves time and frequency; the paper names three (§3.2) alone."""
     conditioning: Literal["vanilla", "explicit", "implicit", "tokens"] = "implicit"
     """No task information; a one-hot task id (eq. 1); an example of the task (eq. 2-5); or the
-    task's tokens, as <|de|><|translate|>, before what the decoder writes (Whisper's manner)."""
+    task's tokens, as ``<|de|><|translate|>``, before what the decoder writes (Whisper's manner)."""
     injection: Literal["film", "input"] = "film"
     """Where an explicit or implicit task embedding goes: into γ and β (eq. 6-7), or as a vector
     before source and target (input-based conditioning, §3.3.2)."""

@@ -184,7 +184,7 @@ class Whisper(nnx.Module):
             frames_BAC: of Whisper's own feature extractor, which pads speech with silence to
                 2 · max_source_positions frames (30 s): what it was trained on. Fewer are taken as
                 they are. The model knows no padding, and zeros are no silence to it.
-            tokens_BT: of Whisper's own tokenizer, from <|startoftranscript|> on, at most
+            tokens_BT: of Whisper's own tokenizer, from ``<|startoftranscript|>`` on, at most
                 max_target_positions. What stands after a row's end does not touch what is before.
 
         Raises:
