@@ -5,7 +5,7 @@ repeated here. The paper's 16 examples a task are read as 16 a device on its 8 d
 
 The corpora have to be fetched by hand, into ``data/downloads``; ``taskaware prepare CORPUS`` says
 from where. WMT is that of 2014: its parallel corpora, newstest2013 to validate on and newstest2014
-to test on, as text (README has the command of sacrebleu that writes the test sets).
+to test on, as text (docs/corpora.md has the command of sacrebleu that writes the test sets).
 
 One corpus a task is what Table 7 lists: 229,703, 286,263 and 4,592,289 examples. The paper trained
 the rows of Table 3 on more (``experiments/table5/``), so its numbers need not be reached with

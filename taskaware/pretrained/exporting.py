@@ -2,7 +2,7 @@
 
 Folder: ``encode.stablehlo`` and ``step.stablehlo`` (``jax.export``; weights and task vector are in
 them), ``tokenizer.model``, and ``export.json`` with their shapes. A search is a loop around
-``step``; the README has the greedy one.
+``step``; docs/sharing.md has the greedy one.
 """
 
 import json
