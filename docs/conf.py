@@ -52,6 +52,14 @@ def links_to_notebooks(app, name, source):
     source[0] = source[0].replace("](../notebooks/", "](notebooks/")
 
 
+def docstrings_of_fields(app, what, name, obj, options, lines):
+    """Keep napoleon from reading "Of film: ..." as a type, and leave out what NamedTuple says."""
+    if what in ("attribute", "data", "property"):
+        if lines and lines[0].startswith("Alias for field number"):
+            lines.clear()
+        lines[:0] = ["..", ""]  # an empty comment: napoleon looks at the first line alone
+
+
 def arguments_of_modules(app, what, name, obj, options, arguments, returns):
     """Give a Flax module the arguments of its __init__; its metaclass takes any."""
     if what == "class" and issubclass(obj, nnx.Module):
@@ -75,5 +83,6 @@ def in_mathml(as_block):
 def setup(app):
     """Add what the extensions lack."""
     app.connect("source-read", links_to_notebooks)
+    app.connect("autodoc-process-docstring", docstrings_of_fields, priority=400)  # napoleon: 500
     app.connect("autodoc-process-signature", arguments_of_modules)
     app.add_html_math_renderer("mathml", in_mathml(False), in_mathml(True))
