@@ -76,19 +76,12 @@ def fetch(tree: PyTree) -> PyTree:
 class AgreedStop:
     """SIGTERM to any of several processes, known to all of them at the same step.
 
-    Called once a step, in turn with the others; use as a context.
+    Called once per step, in turn with the others: JAX has listened since they joined.
     """
 
     def __init__(self):
         self.received: signal.Signals | None = None
         self._calls = 0
-
-    def __enter__(self) -> "AgreedStop":
-        """Do nothing: JAX has listened since the processes joined."""
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Do nothing."""
 
     def __call__(self) -> bool:
         """Return whether it is time to stop."""

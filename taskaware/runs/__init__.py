@@ -1,6 +1,7 @@
 """Run folders: an experiment, its training, its checkpoints.
 
-Reading order: console ← folder ← log ← inference ← warm_start ← checkpoints ← memory ← trainer.
+Reading order: console ← folder ← log ← inference ← warm_start ← checkpoints ← listener ← trainer
+← memory.
 """
 
 import lazy_loader

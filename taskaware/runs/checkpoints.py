@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import zipfile
 from collections.abc import Sequence
 
@@ -53,7 +54,7 @@ def restore(run: Run, steps: Sequence[int] = ()) -> tuple[Seq2Seq, tuple[int, ..
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     where = jax.tree.map(lambda _: device, like)
     with contextlib.closing(run.checkpoints()) as checkpoints:
-        read = (checkpoints.restore(step, like, where, _about(run)).params for step in steps)
+        read = (checkpoints.restore(step, like, where, about(run)).params for step in steps)
         params = average(read) if len(steps) > 1 else next(read)
     return nnx.merge(graphdef, params), steps
 
@@ -80,7 +81,24 @@ def _embeddings(run: Run, model: Seq2Seq, examples: list[TaskExamples]) -> TaskE
     return task_embeddings(model, examples, counts, run.experiment.seed)
 
 
-def _about(run: Run) -> dict[str, str]:
+def store_vectors(run: Run, model: Seq2Seq, examples: list[TaskExamples], step: int) -> None:
+    """Store the task vectors that decoding uses, whole or not at all."""
+    vectors = _embeddings(run, model, examples)
+    if vectors is not None:
+        part = run.folder / "task_embeddings.part.npz"
+        np.savez(
+            part,
+            vector_NZ=vectors.vector_NZ,
+            tasks=np.array([task.name for task in run.experiment.tasks]),
+            examples=json.dumps(vectors.example_ids),
+            seed=run.experiment.seed,
+            step=step,
+        )
+        os.replace(part, run.folder / "task_embeddings.npz")
+
+
+def about(run: Run) -> dict[str, str]:
+    """Return what a checkpoint of the run is stored with, whatever its data."""
     return {"tokenizer": run.tokenizer.sha256}
 
 

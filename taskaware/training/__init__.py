@@ -1,6 +1,6 @@
 """Losses, steps and the loop, without files but for checkpoints.
 
-Reading order: state ← optimizer ← joint ← maml ← compiling ← strategy ← checkpoint ← loop.
+Reading order: state ← optimizer ← joint ← maml ← compiling ← loop ← strategy ← checkpoint.
 """
 
 import lazy_loader

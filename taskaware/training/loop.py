@@ -1,8 +1,8 @@
-"""The only training loop: it is handed a step function, batches, evaluators and ears."""
+"""The only training loop: it is handed a step function, batches and a listener."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -11,8 +11,6 @@ from taskaware.dims import FRAMES_PER_SECOND, Batch
 from taskaware.errors import RunError
 from taskaware.training.joint import Metrics, Step
 from taskaware.training.state import TrainState
-
-Evaluator = Callable[[TrainState], Iterable[tuple[str, float]]]
 
 
 class Progress(NamedTuple):
@@ -31,24 +29,48 @@ class Progress(NamedTuple):
     seconds_left: float  # at the speed since the last report
 
 
+class Schedule(NamedTuple):
+    """When the loop does what, in batches."""
+
+    total: int
+    """The last batch's number."""
+    log_every: int
+    save_every: int
+    max_skipped: int
+    """So many skipped steps in a row end the run."""
+    evaluate_every: int = 0
+    """0 for never."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """What the loop tells and asks while it runs."""
+
+    def report(self, progress: Progress) -> None:
+        """Hear of the steps since the last report."""
+
+    def scores(self, state: TrainState) -> dict[str, float]:
+        """Evaluate a state."""
+        ...
+
+    def save(self, state: TrainState, scores: dict[str, float]) -> None:
+        """Save a state, with its scores if it has been evaluated."""
+
+    def stopped(self) -> bool:
+        """Return whether the loop is to end; asked after every step and every evaluation."""
+        ...
+
+
 def train(
     state: TrainState,
     step: Step,
     batches: Iterator[Batch],
+    listener: Listener,
+    schedule: Schedule,
     *,
     tasks: Sequence[str],
-    total: int,
-    log_every: int,
-    save_every: int,
-    max_skipped: int,
-    report: Callable[[Progress], None],
-    save: Callable[[TrainState, dict[str, float]], None],
-    stop: Callable[[], bool] = lambda: False,
-    evaluate_every: int = 0,
-    evaluators: Sequence[Evaluator] = (),
-    report_scores: Callable[[int, dict[str, float]], None] = lambda step, scores: None,
 ) -> TrainState:
-    """Run steps up to number ``total``, or until asked to stop, and save the last.
+    """Run steps up to the schedule's last, or until asked to stop, and save the last.
 
     The host waits for the device only when it reports: metrics stay on the device till then.
     Skipped steps are therefore counted late, which costs nothing, for they change nothing.
@@ -57,45 +79,36 @@ def train(
         state: where to go on from.
         step: compiled; may donate the state.
         batches: from the state's step on, already on the devices.
+        listener: hears reports, evaluates and saves; scores of an evaluation during which it
+            stopped are dropped.
+        schedule: in batches.
         tasks: names, in the order of the metrics.
-        total: the last step's number.
-        log_every: steps between reports.
-        save_every: steps between checkpoints.
-        max_skipped: so many skipped steps in a row end the run.
-        report: called with the averages of the steps since the last call.
-        save: called with the state, and with its scores if it has been evaluated.
-        stop: asked after each step, and after evaluations, whose scores are dropped if so.
-        evaluate_every: steps between evaluations; 0 for none.
-        evaluators: called with the state; each yields (name, value).
-        report_scores: called with what they yielded.
 
     Raises:
         RunError: too many steps in a row were skipped.
     """
-    first = int(state.step)
     began = since = time.monotonic()
+    total = schedule.total
     pending: list[Metrics] = []
     skipped: list[int] = []  # the last steps, as far as they were
-    for number in range(first + 1, total + 1):
+    for number in range(int(state.step) + 1, total + 1):
         state, metrics = step(state, next(batches))
         pending.append(metrics)
-        stopped = stop()
-        if number % log_every == 0 or number == total or stopped:
+        stopped = listener.stopped()
+        if number % schedule.log_every == 0 or number == total or stopped:
             fetched = jax.device_get(pending)
-            skipped = _skipped_in_a_row(skipped, fetched, number, max_skipped)
+            skipped = _skipped_in_a_row(skipped, fetched, number, schedule.max_skipped)
             now = time.monotonic()
-            report(_summarize(fetched, tasks, number, total, now - since, now - began))
+            listener.report(_summarize(fetched, tasks, number, total, now - since, now - began))
             pending, since = [], now
         scores = {}
-        if evaluate_every and number % evaluate_every == 0 and not stopped:
-            scores = dict(score for run in evaluators for score in run(state))
-            if stopped := stop():
+        if schedule.evaluate_every and number % schedule.evaluate_every == 0 and not stopped:
+            scores = listener.scores(state)
+            if stopped := listener.stopped():
                 scores = {}
-            else:
-                report_scores(number, scores)
             since = time.monotonic()
-        if number % save_every == 0 or number == total or stopped:
-            save(state, scores)
+        if number % schedule.save_every == 0 or number == total or stopped:
+            listener.save(state, scores)
         if stopped:
             break
     return state

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from taskaware.config import Batching, Experiment, Meta, OptimizerConfig
-from taskaware.devices.sharding import (
-    on_every_device,
-)
+from taskaware.devices.sharding import on_every_device
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.training.compiling import jit_step
 from taskaware.training.joint import Step, joint_step
+from taskaware.training.loop import Schedule
 from taskaware.training.maml import maml_step
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import TASK_ROWS, TrainState, initial_state
@@ -61,6 +60,18 @@ def _maml_step(
 ) -> Step:
     optimizer, rate_N = make_optimizer(settings, d_model), jnp.array(rates)
     return maml_step(graphdef, optimizer, settings.label_smoothing, rate_N, meta, _trained(frozen))
+
+
+def schedule_of(experiment: Experiment) -> Schedule:
+    """Return an experiment's schedule in batches, of which a step takes those it accumulates."""
+    batches_per_step = experiment.optimizer.accumulate
+    return Schedule(
+        total=experiment.steps * batches_per_step,
+        log_every=experiment.log_every * batches_per_step,
+        save_every=experiment.save_every * batches_per_step,
+        evaluate_every=experiment.validate_every * batches_per_step,
+        max_skipped=experiment.max_skipped,
+    )
 
 
 def step_on(

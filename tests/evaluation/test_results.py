@@ -22,7 +22,8 @@ from taskaware.evaluation.selection import choose, regrets
 from taskaware.files.strict_json import to_json
 from taskaware.runs.checkpoints import restore, saved_steps
 from taskaware.runs.folder import open_run, start
-from taskaware.runs.trainer import _validation_loss, train
+from taskaware.runs.listener import validation_losses
+from taskaware.runs.trainer import train
 from taskaware.training.state import initial_state
 
 
@@ -132,9 +133,10 @@ def test_the_validation_loss_is_the_mean_of_each_token_s(runs):
     run = open_run(runs / "base")
     model, smoothing = restore(run)[0], run.experiment.optimizer.label_smoothing
     given = initial_state(nnx.state(model), optax.identity(), 0)
-    losses = dict(_validation_loss(run, model, lambda: False)(given))
+    examples = run.examples("validation")
+    losses = dict(validation_losses(examples, nnx.graphdef(model), smoothing, given))
     assert list(losses) == [f"validation_loss/{task}" for task in ("st", "asr", "mt")]
-    for index, task in enumerate(run.examples("validation")):
+    for index, task in enumerate(examples):
         total = tokens = 0.0
         for row in range(len(task.rows)):  # each alone, so that nothing is padding or fills a batch
             length = int(task.source_length[row]), len(task.target[row])
@@ -153,8 +155,8 @@ def test_the_step_of_least_validation_loss_is_kept_and_scored(runs, tmp_path, mo
     best = 2  # by the mean; by a task alone, each of the others is
     names = [f"validation_loss/{task}" for task in ("st", "asr", "mt")]
     monkeypatch.setattr(  # no learning rate makes the last step a bad one for certain
-        "taskaware.runs.trainer._validation_loss",
-        lambda *_: lambda state: zip(names, by_step[int(state.step)], strict=True),
+        "taskaware.runs.listener.validation_losses",
+        lambda *given: zip(names, by_step[int(given[3].step)], strict=True),
     )
     known = open_run(runs / "base").experiment
     changed = {"steps": 4, "keep": 1, "save_every": 1, "validate_every": 1}

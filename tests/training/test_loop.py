@@ -10,24 +10,40 @@ from taskaware.errors import RunError
 from taskaware.training import loop
 
 
-def run(step=None, *, total=7, log_every=3, save_every=2, start=0, batches=None, **options):
-    told, saved = [], []
-    known_step, state = toy_run.setup()
-    state = state._replace(step=jnp.int32(start))
+class Listener:
+    """Remembers what it is told; evaluates and stops as it is told to."""
+
+    def __init__(self, scores, stopped):
+        self.told, self.saved = [], []
+        self.report, self.stopped, self.scores = self.told.append, stopped, scores
+
+    def save(self, state, scores):
+        self.saved.append((int(state.step), scores))
+
+
+def run(
+    step=None,
+    *,
+    total=7,
+    start=0,
+    batches=None,
+    scores=lambda state: {},
+    stopped=lambda: False,
+    listener=None,
+    **schedule,
+):
+    usual_step, state = toy_run.setup()
+    listener = listener or Listener(scores, stopped)
+    schedule = {"log_every": 3, "save_every": 2, "max_skipped": 3} | schedule
     final = loop.train(
-        state,
-        step or known_step,
+        state._replace(step=jnp.int32(start)),
+        step or usual_step,
         itertools.cycle([toy_run.batch()]) if batches is None else iter(batches),
+        listener,
+        loop.Schedule(total, **schedule),
         tasks=["st", "asr", "mt"],
-        total=total,
-        log_every=log_every,
-        save_every=save_every,
-        max_skipped=options.pop("max_skipped", 3),
-        report=told.append,
-        save=lambda state, scores: saved.append(int(state.step)),
-        **options,
     )
-    return final, told, saved
+    return final, listener.told, [step for step, _ in listener.saved]
 
 
 def test_it_reports_every_so_often_and_at_the_end_and_saves_likewise():
@@ -62,15 +78,16 @@ def test_a_report_averages_the_steps_since_the_last():
     assert told[0].tokens_per_second * told[0].seconds == pytest.approx(3 * tokens, rel=0.05)
 
 
-def test_evaluators_are_asked_every_so_often_and_their_scores_told():
-    scores = []
-    run(
-        total=5,
-        evaluate_every=2,
-        evaluators=[lambda state: iter([("step", float(state.step))])],
-        report_scores=lambda step, found: scores.append((step, found)),
-    )
-    assert scores == [(2, {"step": 2.0}), (4, {"step": 4.0})]
+def test_a_state_is_scored_every_so_often_and_saved_with_its_scores():
+    saved = []
+
+    def scores(state):
+        return {"step": float(state.step)}
+
+    listened = Listener(scores, lambda: False)
+    listened.save = lambda state, scores: saved.append((int(state.step), scores))
+    run(total=5, evaluate_every=2, save_every=4, listener=listened)
+    assert saved == [(4, {"step": 4.0}), (5, {})]
 
 
 # Asked to stop.
@@ -78,26 +95,22 @@ def test_evaluators_are_asked_every_so_often_and_their_scores_told():
 
 def test_told_to_stop_it_finishes_the_step_reports_and_saves_it():
     asked = iter([False, False, False, True])
-    final, told, saved = run(stop=lambda: next(asked))
+    final, told, saved = run(stopped=lambda: next(asked))
     assert int(final.step) == 4
     assert [progress.step for progress in told] == [3, 4]
     assert saved == [2, 4]
 
 
-def test_told_to_stop_while_it_evaluates_it_saves_and_tells_no_half_scores():
-    asked, scores = [], []
+def test_told_to_stop_while_it_evaluates_it_saves_no_half_scores():
+    asked = []
 
-    def evaluate(state):
+    def scores(state):
         asked.append(True)
-        yield "half", 0.0
+        return {"half": 0.0}
 
-    final, _, saved = run(
-        evaluate_every=3,
-        evaluators=[evaluate],
-        report_scores=lambda *found: scores.append(found),
-        stop=lambda: bool(asked),
-    )
-    assert (int(final.step), saved, scores) == (3, [2, 3], [])
+    listener = Listener(scores, lambda: bool(asked))
+    final, _, _ = run(evaluate_every=3, listener=listener)
+    assert (int(final.step), listener.saved) == (3, [(2, {}), (3, {})])
 
 
 # Batches whose loss or gradient is not finite.
