@@ -16,10 +16,10 @@ F   feed-forward width
 V   vocabulary
 Z   task-embedding width
 W   beams
-X   slots of what a decoder has said: one a position and beam
+X   slots of what a decoder has said: one per position and beam
 N   tasks
 M   models that are compared
-L   places of modulation, in the order in which the model reaches them
+L   sites of modulation, in the order in which the model reaches them
 R   hidden units of an adapter
 P   vectors that stand before a sequence to say what the task is
 ==  =========================================================================
@@ -27,7 +27,9 @@ P   vectors that stand before a sequence to say what the task is
 Masks are True where something is kept. Token id 0 is padding.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxtyping import Bool, Float, Int
 
 PAD, EOS, UNK = 0, 1, 2
 
@@ -35,28 +37,52 @@ FRAMES_PER_SECOND = 100
 MEL_CHANNELS = 80
 """Of every frame: what ``data.features.log_mel`` makes and the speech frontend takes."""
 
-# Arrays here may be NumPy (host), JAX (device) or tracers (inside a step).
-Array = Any
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
+    AnyArray = np.ndarray | jax.Array
+else:  # what reads data does without JAX, and jaxtyping looks at shape and dtype alone
+    AnyArray = Any
 
 
 class Speech(NamedTuple):
-    """Rows whose source is speech: log-mel frames, zero beyond each row's length."""
+    """Sources that are speech: log-mel frames, zero beyond each row's length."""
 
-    frames_BAC: Array  # float
-    length_B: Array  # int32, frames
+    frames_BAC: Float[AnyArray, "B A C"]
+    length_B: Int[AnyArray, " B"]
+    """Frames of each row."""
 
 
-class Batch(NamedTuple):
-    """Rows of any mix of tasks. The speech rows come first, then the text rows.
+class Text(NamedTuple):
+    """Sources that are text: tokens, each row ended by EOS."""
 
-    ``target_BT`` and ``task_B`` hold all rows in that order; B differs between the two sources.
-    A source that no row of the batch has is None.
-    """
+    tokens_BS: Int[AnyArray, "B S"]
 
-    speech: Speech | None
-    source_BS: Array | None  # int32 tokens of the text rows
-    target_BT: Array  # int32 tokens, each row ended by EOS
-    task_B: Array  # int32, index into the experiment's tasks
+
+class Tokens(NamedTuple):
+    """Targets that are text: tokens, each row ended by EOS; a row of padding has no target."""
+
+    tokens_BT: Int[AnyArray, "B T"]
+
+
+Source = Speech | Text
+Target = Tokens
+"""What must come out of a row; further kinds join it by ``|``."""
+
+
+class Rows(NamedTuple):
+    """Some rows of one task."""
+
+    source: Source
+    target: Target
+    counts_B: Bool[AnyArray, " B"]
+    """Which rows are judged. Of the others those with a target may still show what the task is."""
+
+
+Batch = dict[str, Rows]
+"""Rows of any mix of tasks, by the task's name. Names are structure, and so static in compiled
+steps; JAX sorts them, so that nothing may depend on their order."""
 
 
 class Cache(NamedTuple):

@@ -48,7 +48,7 @@ def main() -> None:
         run = start(experiment, Path(folder) / "run")
     examples, net = run.examples("train"), run.fresh_model()
     optimizer = make_optimizer(experiment.optimizer, model.d_model)
-    step = jit_step(joint_step(nnx.graphdef(net), optimizer, 0.1, len(examples)))
+    step = jit_step(joint_step(nnx.graphdef(net), optimizer, 0.1))
     state = initial_state(nnx.state(net), optimizer, 0)
 
     def seconds(batches: Iterator[Batch]) -> float:
@@ -69,15 +69,20 @@ def main() -> None:
     batches = made_anew()
     kept = list(itertools.islice(batches, options.steps))
     since = time.perf_counter()
-    rows = sum(len(batch.task_B) for batch in itertools.islice(batches, 4 * options.steps))
+    rows = sum(map(count_rows, itertools.islice(batches, 4 * options.steps)))
     alone = rows / (time.perf_counter() - since)
     seconds(iter(kept))
     turns = [(seconds(made_anew()), seconds(iter(kept))) for _ in range(options.rounds)]
     lost = statistics.median(1 - without / with_input for with_input, without in turns)
     took = statistics.median(without for _, without in turns)
-    need = sum(len(batch.task_B) for batch in kept) / took
+    need = sum(map(count_rows, kept)) / took
     print(f"a step: {1000 * took / options.steps:.0f} ms; lost to input: {lost:.1%}")
     print(f"input alone: {alone:,.0f} examples/s; a step needs {need:,.0f}")
+
+
+def count_rows(batch: Batch) -> int:
+    """Return how many rows a batch has, of all tasks."""
+    return sum(len(rows.counts_B) for rows in batch.values())
 
 
 if __name__ == "__main__":

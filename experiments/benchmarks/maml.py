@@ -17,13 +17,11 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from taskaware.config import Meta, OptimizerConfig, small_model
-from taskaware.data.rows import by_task
-from taskaware.dims import Batch, Speech
+from taskaware.dims import Batch, Rows, Speech, Text, Tokens
 from taskaware.models.building import build
 from taskaware.training.compiling import compiler_options
 from taskaware.training.joint import Step, joint_step
@@ -31,23 +29,25 @@ from taskaware.training.maml import maml_step
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import TrainState, initial_state
 
+TASKS = ("st", "asr", "mt")
 VOCABULARY, FRAMES, SOURCE, TARGET, ROWS, ROUNDS = 800, 256, 20, 20, 16, 10
 
 
 def main(conditioning: str) -> None:
     """Print the ratios, and XLA's own figure of temporary memory."""
     model = build(
-        replace(small_model(), conditioning=conditioning), VOCABULARY, 3, speech=True, seed=0
+        replace(small_model(), conditioning=conditioning), VOCABULARY, TASKS, speech=True, seed=0
     )
     optimizer = make_optimizer(OptimizerConfig(), model.config.d_model)
     graphdef = nnx.graphdef(model)
-    joint = joint_step(graphdef, optimizer, 0.1, 3)
+    joint = joint_step(graphdef, optimizer, 0.1)
+    rates = dict.fromkeys(TASKS, 0.05)
     orders = {
-        f"{order} order": maml_step(graphdef, optimizer, 0.1, jnp.full(3, 0.05), Meta(order=order))
+        f"{order} order": maml_step(graphdef, optimizer, 0.1, rates, Meta(order=order))
         for order in ("first", "second")
     }
     given = {"joint": (joint, batch(ROWS))} | {
-        name: (step, by_task(batch(2 * ROWS))) for name, step in orders.items()
+        name: (step, batch(2 * ROWS)) for name, step in orders.items()
     }
     state = initial_state(nnx.state(model), optimizer, 0)
     seconds = in_turns({name: (step, state, rows) for name, (step, rows) in given.items()})
@@ -86,12 +86,16 @@ def batch(rows: int) -> Batch:
     """Return random rows of two speech tasks and a text task."""
     random = np.random.default_rng(0)
     frames = random.normal(size=(2 * rows, FRAMES, 80)).astype(np.float32)
-    tokens = (
+    source_BS, target_BT = (
         random.integers(3, VOCABULARY, shape).astype(np.int32)
         for shape in ((rows, SOURCE), (3 * rows, TARGET))
     )
-    speech = Speech(frames, np.full(2 * rows, FRAMES, np.int32))
-    return Batch(speech, *tokens, np.repeat(np.arange(3, dtype=np.int32), rows))
+    length_B, counts_B = np.full(rows, FRAMES, np.int32), np.ones(rows, bool)
+    sources = [*(Speech(part, length_B) for part in np.split(frames, 2)), Text(source_BS)]
+    return {
+        name: Rows(source, Tokens(tokens), counts_B)
+        for name, source, tokens in zip(TASKS, sources, np.split(target_BT, 3), strict=True)
+    }
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jax
 from flax import nnx
-from maml import VOCABULARY, batch, in_turns, ratio
+from maml import TASKS, VOCABULARY, batch, in_turns, ratio
 
 from taskaware.config import Experiment
 from taskaware.devices.machine import cpu_count
@@ -46,9 +46,9 @@ def main() -> None:
 
 def step_and_state(experiment: Experiment) -> tuple[Step, TrainState]:
     """Return the training step of an experiment, and where it begins."""
-    model = build(experiment.model, VOCABULARY, 3, speech=True, seed=0)
+    model = build(experiment.model, VOCABULARY, TASKS, speech=True, seed=0)
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    step = joint_step(nnx.graphdef(model), optimizer, experiment.optimizer.label_smoothing, 3)
+    step = joint_step(nnx.graphdef(model), optimizer, experiment.optimizer.label_smoothing)
     return step, initial_state(nnx.state(model), optimizer, 0)
 
 

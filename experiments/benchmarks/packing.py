@@ -28,12 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from peers import CHANNELS, RESULTS, SIZES, Size, own_model
+from peers import CHANNELS, RESULTS, SIZES, TASKS, Size, own_model
 
 from taskaware.config import OptimizerConfig
 from taskaware.data.buckets import Shape, least_padding, shape_of
 from taskaware.data.tasks import TaskExamples, TokenRows
-from taskaware.dims import EOS, Batch, Speech
+from taskaware.dims import EOS, Batch, Rows, Speech, Tokens
 from taskaware.files.whole import write_json
 from taskaware.models.blocks import DecoderBlock, EncoderBlock
 from taskaware.models.frontends import StridedConv
@@ -48,7 +48,7 @@ from taskaware.training.joint import Step, descend, joint_step
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import TrainState, initial_state
 
-EXAMPLES, BUCKETS, TASKS, STRIDE = 10_000, 40, 2, 8
+EXAMPLES, BUCKETS, STRIDE = 10_000, 40, 8
 POSITIONS = 2_400
 """Source positions of a batch."""
 ROW = 384
@@ -199,9 +199,9 @@ def run_blocks(one, blocks, x, modulation, key, *context):
     weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, blocks))
 
     def body(x, slices):
-        weights, place, key = slices
+        weights, site, key = slices
         keys = [None] * 3 if key is None else jax.random.split(key, 3)
-        return one(nnx.merge(graphdef, weights), x, place, keys, *context), None
+        return one(nnx.merge(graphdef, weights), x, site, keys, *context), None
 
     keys = None if key is None else jax.random.split(key, len(blocks))
     return lax.scan(body, x, (weights, modulation, keys))[0]
@@ -209,28 +209,28 @@ def run_blocks(one, blocks, x, modulation, key, *context):
 
 def packed_stream(model: Seq2Seq, batch: Packed, key: jax.Array | None) -> jax.Array:
     """Return the decoder's stream before its final norm, as ``Seq2Seq`` has it."""
-    assert isinstance(model.tcn, ExplicitTCN) and model.places and model.encoder_norm
+    assert isinstance(model.tcn, ExplicitTCN) and model.modulator and model.encoder_norm
     rows, most = batch.task_BG.shape
-    flat = model.places(model.tcn(batch.task_BG.reshape(-1)))
-    places = Modulation(*[part.reshape(-1, rows, most, part.shape[-1]) for part in flat])
-    border = model.places.encoder_sites
+    flat = model.modulator(model.tcn(batch.task_BG.reshape(-1)))
+    modulation = Modulation(*[part.reshape(-1, rows, most, part.shape[-1]) for part in flat])
+    border = model.modulator.sites("decoder").start
     keys = [None] * 4 if key is None else jax.random.split(key, 4)
 
-    def enter(x, place, key, segment, place_in_segment):
-        x = modulated(x, places.at(place), segment)
+    def enter(x, site, key, segment, place_in_segment):
+        x = modulated(x, modulation.at(site), segment)
         table = jnp.asarray(sinusoids(*x.shape[1:]))
         return dropout(x + table[jnp.maximum(place_in_segment, 0)], model.config.dropout, key)
 
     x = embedded_speech(model, batch)
     x = enter(x, 0, keys[0], batch.segment_BS, batch.place_BS)
     inner = slice(1, border)
-    x = run_blocks(encoder_block, model.encoder, x, places.at(inner), keys[1], batch.segment_BS)
+    x = run_blocks(encoder_block, model.encoder, x, modulation.at(inner), keys[1], batch.segment_BS)
     y = jnp.pad(model.embedding(batch.target_BT)[:, :-1], ((0, 0), (1, 0), (0, 0)))
     y = jnp.where((batch.place_BT == 0)[..., None], 0, y)
     y = enter(y, border, keys[2], batch.segment_BT, batch.place_BT)
     context = model.encoder_norm(x), batch.segment_BS, batch.segment_BT
     after = slice(border + 1, None)
-    return run_blocks(decoder_block, model.decoder, y, places.at(after), keys[3], *context)
+    return run_blocks(decoder_block, model.decoder, y, modulation.at(after), keys[3], *context)
 
 
 def packed_step(model: Seq2Seq, size: Size):
@@ -251,17 +251,29 @@ def drawn(frames: int, target: int, size: Size, random: np.random.Generator) -> 
     """Return an example of random numbers: frames, target, task."""
     tokens = random.integers(3, size.vocabulary, target).astype(np.int32)
     tokens[-1] = EOS
-    return random.standard_normal((frames, CHANNELS), np.float32), tokens, random.integers(TASKS)
+    return (
+        random.standard_normal((frames, CHANNELS), np.float32),
+        tokens,
+        random.integers(len(TASKS)),
+    )
 
 
-def unpacked(examples: Sequence[tuple], frames: int, target: int) -> Batch:
-    """Return a row an example, padded."""
-    speech = np.zeros((len(examples), frames, CHANNELS), np.float32)
-    tokens = np.zeros((len(examples), target), np.int32)
-    for row, (own, said, _) in enumerate(examples):
-        speech[row, : len(own)], tokens[row, : len(said)] = own, said
-    length = np.array([len(own) for own, _, _ in examples], np.int32)
-    return Batch(Speech(speech, length), None, tokens, np.array([e[2] for e in examples], np.int32))
+def unpacked(examples: Sequence[tuple], frames: int, target: int) -> tuple[Batch, list[int]]:
+    """Return a row per example, padded; and which example each is, as the model joins them."""
+    batch, order = {}, []
+    for task, name in enumerate(TASKS):
+        own = [i for i, example in enumerate(examples) if example[2] == task]
+        if not own:
+            continue
+        speech = np.zeros((len(own), frames, CHANNELS), np.float32)
+        tokens = np.zeros((len(own), target), np.int32)
+        for row, i in enumerate(own):
+            heard, said, _ = examples[i]
+            speech[row, : len(heard)], tokens[row, : len(said)] = heard, said
+        length = np.array([len(examples[i][0]) for i in own], np.int32)
+        batch[name] = Rows(Speech(speech, length), Tokens(tokens), np.ones(len(own), bool))
+        order += own
+    return batch, order
 
 
 def largest_difference(model: Seq2Seq, size: Size) -> float:
@@ -271,13 +283,14 @@ def largest_difference(model: Seq2Seq, size: Size) -> float:
     rows = [[0, 1, 4], [2, 3]]
     packed = jax.tree.map(jnp.asarray, pack(rows, (56, 24), dict(enumerate(few)), 3))
     found = model.logits(packed_stream(model, packed, None))
-    embedded = model.embed(jax.tree.map(jnp.asarray, unpacked(few, 304, 12)))
-    expected = model(embedded, model.task_vector(embedded, jnp.array([e[2] for e in few])))
+    batch, order = unpacked(few, 304, 12)
+    embedded = model.embed(jax.tree.map(jnp.asarray, batch))
+    expected = model(embedded, model.task_vector(embedded, model.task_of_rows(batch)))
     worst = 0.0
     for row, members in enumerate(rows):
         for number, example in enumerate(members):
             own = found[row][packed.segment_BT[row] == number]
-            difference = own - expected.logits_BTV[example, : len(few[example][1])]
+            difference = own - expected.logits_BTV[order.index(example), : len(few[example][1])]
             worst = max(worst, float(jnp.abs(difference).max()))
     return worst
 
@@ -307,7 +320,7 @@ def bucketed_epoch(size: Size, frames: np.ndarray, target: np.ndarray) -> Iterat
         shape = shape_of([(examples, members)])
         rows = max(1, round(POSITIONS / (shape.frames / STRIDE)))
         own = [drawn(frames[i], target[i], size, random) for i in np.resize(members, rows)]
-        yield Part(unpacked(own, shape.frames, shape.target), len(members) / rows)
+        yield Part(unpacked(own, shape.frames, shape.target)[0], len(members) / rows)
 
 
 def compiled(step: Step, state: TrainState, batch: Any) -> Callable[[], float]:
@@ -368,7 +381,7 @@ def main() -> None:
     optimizer = make_optimizer(OptimizerConfig(), size.d_model)
     steps = {
         "packed": packed_step(model, size),
-        "buckets": joint_step(nnx.graphdef(model), optimizer, 0.1, TASKS),
+        "buckets": joint_step(nnx.graphdef(model), optimizer, 0.1),
     }
     made = {"packed": packed_epoch, "buckets": bucketed_epoch}
     parts = {kind: [*make(size, frames, target)] for kind, make in made.items()}

@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 
 from taskaware.config import Decoding, ModelConfig, OptimizerConfig
-from taskaware.dims import Batch, Speech
+from taskaware.dims import Batch, Rows, Source, Speech, Text, Tokens
 from taskaware.files.whole import write_json
 from taskaware.models.building import build
 from taskaware.models.seq2seq import Seq2Seq
@@ -32,6 +32,9 @@ RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
 ROWS, FRAMES, SHORTEST, CHANNELS, SOURCE, TARGET = 16, 800, 600, 80, 40, 40
 """16 utterances of 6 to 8 s, or sentences of 40 tokens; 40 tokens come out."""
+
+
+TASKS = ("first", "second")
 
 
 class Size(NamedTuple):
@@ -138,13 +141,12 @@ def batch(size: Size, source: str, rows: int = ROWS) -> Batch:
     """Return random rows of one task."""
     random = np.random.default_rng(0)
     tokens = random.integers(3, size.vocabulary, (2, rows, TARGET)).astype(np.int32)
-    speech = None
+    given: Source = Text(tokens[0])
     if source == "speech":
         frames = random.standard_normal((rows, FRAMES, CHANNELS), np.float32)
         length = np.linspace(SHORTEST, FRAMES, rows).astype(np.int32)
-        speech = Speech(frames, length)
-    text = tokens[0] if source == "text" else None
-    return jax.device_put(Batch(speech, text, tokens[1], np.zeros(rows, np.int32)))
+        given = Speech(frames, length)
+    return jax.device_put({TASKS[0]: Rows(given, Tokens(tokens[1]), np.ones(rows, bool))})
 
 
 def own_config(size: Size, **changes: Any) -> ModelConfig:
@@ -163,14 +165,14 @@ def own_config(size: Size, **changes: Any) -> ModelConfig:
 def own_model(size: Size, source: str, **changes: Any) -> Seq2Seq:
     """Return this package's model."""
     speech = source == "speech"
-    return build(own_config(size, **changes), size.vocabulary, 2, speech=speech, seed=0)
+    return build(own_config(size, **changes), size.vocabulary, TASKS, speech=speech, seed=0)
 
 
 def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> Run:
     """Return a training step of this package, compiled, on one batch again and again."""
     model = own_model(size, source, **changes)
     optimizer = make_optimizer(OptimizerConfig(), size.d_model)
-    step = jit_step(joint_step(nnx.graphdef(model), optimizer, 0.1, 2))
+    step = jit_step(joint_step(nnx.graphdef(model), optimizer, 0.1))
     step = compiled_first(step, 1, print)
     state = [initial_state(nnx.state(model), optimizer, 0)]
     given = batch(size, source, rows)
@@ -186,7 +188,7 @@ def training_flops(size: Size, source: str, rows: int = ROWS) -> float:
     """Return the floating point operations of a step, as XLA counts them before it compiles."""
     model, optimizer = own_model(size, source), make_optimizer(OptimizerConfig(), size.d_model)
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
-    step = jax.jit(joint_step(nnx.graphdef(model), optimizer, 0.1, 2))
+    step = jax.jit(joint_step(nnx.graphdef(model), optimizer, 0.1))
     shapes = jax.eval_shape(lambda: batch(size, source, rows))
     found = step.lower(state, shapes).cost_analysis()
     assert found is not None, "XLA has no count of the work for this device"
@@ -251,16 +253,16 @@ def torch_source(size: Size, source: str, rows: int = ROWS, device: str = "cpu")
     """Return what Hugging Face's model is given of the same rows."""
     import torch
 
-    same = batch(size, source, rows)
-    if same.speech is None:
+    same = batch(size, source, rows)[TASKS[0]].source
+    if isinstance(same, Text):
         given = {
-            "input_ids": np.array(same.source_BS, np.int64),
+            "input_ids": np.array(same.tokens_BS, np.int64),
             "attention_mask": np.ones((rows, SOURCE), np.int64),
         }
     else:
-        mask = np.arange(FRAMES)[None] < np.array(same.speech.length_B)[:, None]
+        mask = np.arange(FRAMES)[None] < np.array(same.length_B)[:, None]
         given = {
-            "input_features": np.array(same.speech.frames_BAC),
+            "input_features": np.array(same.frames_BAC),
             "attention_mask": mask.astype(np.int64),
         }
     return {name: torch.from_numpy(values).to(device) for name, values in given.items()}
@@ -275,7 +277,8 @@ def torch_training(
     model = torch_model(size, source).to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
     given = torch_source(size, source, rows, device)
-    target = torch.from_numpy(np.array(batch(size, source, rows).target_BT, np.int64)).to(device)
+    tokens_BT = batch(size, source, rows)[TASKS[0]].target.tokens_BT
+    target = torch.from_numpy(np.array(tokens_BT, np.int64)).to(device)
     before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=2)
 
     def run() -> None:
@@ -296,8 +299,7 @@ def own_decoding(size: Size, source: str, beams: int, rows: int = ROWS, **change
     """Return a search of this package for 40 tokens a row, compiled."""
     config = Decoding(beam_size=beams, length_penalty=1.0)
     search = make_search(own_model(size, source, **changes), config, rows)
-    given = batch(size, source, rows)._replace(target_BT=None, task_B=None)
-    given = jax.tree.map(np.asarray, given)
+    given = jax.tree.map(np.asarray, batch(size, source, rows)[TASKS[0]].source)
 
     return lambda: jax.block_until_ready(search(given, None, TARGET))
 

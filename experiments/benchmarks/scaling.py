@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from peers import RESULTS, SIZES, Size, batch, own_config
+from peers import RESULTS, SIZES, TASKS, Size, batch, own_config
 
 from taskaware.config import OptimizerConfig
 from taskaware.devices import sharding
@@ -87,13 +87,13 @@ def foretold(size: Size, kind: str, devices: int) -> dict[str, Any]:
     fsdp, tensor = MESHES[kind]
     mesh = sharding.make_mesh(devices // (fsdp * tensor), fsdp, tensor)
     optimizer = make_optimizer(OptimizerConfig(), size.d_model)
-    model = abstract(own_config(size), size.vocabulary, 2, speech=True)
+    model = abstract(own_config(size), size.vocabulary, TASKS, speech=True)
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
     where = sharding.state_sharding(mesh, state)
     rows = jax.eval_shape(lambda: batch(size, "speech", ROWS * devices // tensor))
     with jax.set_mesh(mesh):
         step = jax.jit(
-            joint_step(nnx.graphdef(model), optimizer, 0.1, 2),
+            joint_step(nnx.graphdef(model), optimizer, 0.1),
             in_shardings=(where, sharding.batch_sharding(mesh)),
             out_shardings=(where, None),
             donate_argnums=0,

@@ -1,7 +1,7 @@
 """From corpora to batches of a bounded number of shapes; no JAX.
 
 Reading order: audio ← toy ← corpora ← tokenizer ← tasks ← buckets ← rows ← inputs ← batches ←
-provenance.
+blanks ← passes ← provenance.
 """
 
 import lazy_loader

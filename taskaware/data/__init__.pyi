@@ -1,12 +1,12 @@
 from .audio import log_mel as log_mel
 from .audio import read_audio as read_audio
-from .batches import evaluation_batches as evaluation_batches
 from .batches import task_probabilities as task_probabilities
 from .batches import training_batches as training_batches
 from .corpora import Corpus as Corpus
 from .corpora import Example as Example
 from .corpora import PreparedCorpus as PreparedCorpus
 from .corpora import prepare_corpus as prepare_corpus
+from .passes import evaluation_batches as evaluation_batches
 from .tasks import TaskExamples as TaskExamples
 from .tasks import load_tasks as load_tasks
 from .tokenizer import Tokenizer as Tokenizer

@@ -15,15 +15,15 @@ import numpy as np
 
 from taskaware.config import Batching, SpecAugment
 from taskaware.data.audio.augment import spec_augment
-from taskaware.data.buckets import Shape, cut_by_length, equal_mass, least_padding, shape_of
+from taskaware.data.buckets import Shape, equal_mass, least_padding, shape_of
 from taskaware.data.rows import collate
 from taskaware.data.tasks import TaskExamples
-from taskaware.dims import MEL_CHANNELS, Batch, Speech
+from taskaware.dims import Batch, Speech
 
 _ENDLESS = 2**40
-_ORDER = "a permutation an epoch"
+ORDER = "a permutation an epoch"
 """How examples are shuffled: part of every fingerprint, to be changed with it."""
-_NO_MASKS = SpecAugment()
+NO_MASKS = SpecAugment()
 
 
 def task_probabilities(counts: Sequence[int], alpha: float) -> np.ndarray:
@@ -40,65 +40,75 @@ def task_probabilities(counts: Sequence[int], alpha: float) -> np.ndarray:
 
 
 class LocalRows(NamedTuple):
-    """Whose rows of speech this process computes: those of parts start to end, of ``parts``."""
+    """Whose rows of speech this process computes: those of parts start to end, of ``parts``.
+
+    Each task's rows are split into as many parts.
+    """
 
     start: int = 0
     end: int = 1
     parts: int = 1
-    by_task: bool = False
-    """Whether each task's rows are split by themselves, or all of a batch's together."""
 
-    def of(self, rows: Sequence[int]) -> list[int]:
-        """Return which rows of a batch with so many of each task."""
-        counts = rows if self.by_task else [sum(rows)]
-        first, found = 0, []
-        for count in counts:
-            start, end = (first + count * at // self.parts for at in (self.start, self.end))
-            found += range(start, end)
-            first += count
-        return found
+    def of(self, rows: int) -> range:
+        """Return which of a task's rows, so many in all, are computed here."""
+        return range(rows * self.start // self.parts, rows * self.end // self.parts)
 
 
 _ALL_ROWS = LocalRows()
 
 
-class _MixedBatches:
-    """Batches with a fixed share of rows for each of some tasks, as a Grain source."""
+class MixedBatches:
+    """Batches with a fixed share of rows for each of some tasks, as a Grain source.
+
+    Attributes:
+        tasks: which they are.
+        shapes: of each bucket.
+        rows: of each bucket, how many each task has.
+    """
 
     def __init__(
         self,
-        tasks: Sequence[tuple[int, TaskExamples]],
+        numbers: Sequence[int],
+        tasks: Sequence[TaskExamples],
         shares: np.ndarray,
         batching: Batching,
         multiple: int,
         seed: int,
         stride: int,
-        own: LocalRows,
-        masks: SpecAugment,
+        local: LocalRows = _ALL_ROWS,
+        masks: SpecAugment = NO_MASKS,
     ):
-        self._tasks = sorted(tasks, key=lambda task: task[1].task.source == "text")
-        self.spoken = [examples.source is None for _, examples in self._tasks]
-        self.places = [place for place, _ in self._tasks]
-        order = [tasks.index(task) for task in self._tasks]
-        self._seed, self._own, self._masks = seed, own, masks
-        count = min(batching.buckets, *(len(examples) for _, examples in tasks))
-        examples = [examples for _, examples in self._tasks]
-        weights = [_weights(e, batching.corpus_alpha) for e in examples]
+        """Cut the tasks' examples into buckets.
+
+        Args:
+            numbers: of the tasks in the experiment: a task's order and masks are its own.
+            tasks: their examples.
+            shares: of the rows.
+            batching: sizes and buckets.
+            multiple: as in ``training_batches``, like all that follows.
+            seed: of the order.
+            stride: of the model.
+            local: rows whose frames are computed.
+            masks: of speech.
+        """
+        self.tasks, self._numbers = tasks, numbers
+        self._seed, self._local, self._masks = seed, local, masks
+        count = min(batching.buckets, *map(len, tasks))
+        weights = [_weights(examples, batching.corpus_alpha) for examples in tasks]
         if batching.edges == "least_padding":
-            buckets = least_padding(examples, count, weights, stride)
+            buckets = least_padding(tasks, count, weights, stride)
         else:
-            buckets = equal_mass(examples, count, weights)
-        self.shapes = [shape_of([*zip(examples, b.members, strict=True)]) for b in buckets]
+            buckets = equal_mass(tasks, count, weights)
+        self.shapes = [shape_of([*zip(tasks, b.members, strict=True)]) for b in buckets]
         self.rows = [
-            _rows(shape, shares[order], len(tasks), batching, multiple, stride)
-            for shape in self.shapes
+            _rows(shape, shares, len(tasks), batching, multiple, stride) for shape in self.shapes
         ]
         self._streams: list[list[Any]] = [
             [
-                _stream(e, bucket.members[i], batching.corpus_alpha, _mix(seed, task, k))
+                _stream(e, bucket.members[i], batching.corpus_alpha, _mix(seed, number, k))
                 for k, bucket in enumerate(buckets)
             ]
-            for i, (task, e) in enumerate(self._tasks)
+            for i, (number, e) in enumerate(zip(numbers, tasks, strict=True))
         ]
         self._turns: Any = None
         if batching.edges == "least_padding":
@@ -110,15 +120,15 @@ class _MixedBatches:
 
     def __getitem__(self, index) -> Batch:
         bucket, visit = self._turn(int(index))
-        chosen, places = [], []
-        for task, streams, rows in zip(self._tasks, self._streams, self.rows[bucket], strict=True):
-            chosen.append((*task, [int(streams[bucket][visit * rows + i]) for i in range(rows)]))
-            places += [(i, task[0]) for i in range(rows)]
-        spoken = [len(rows) for _, examples, rows in chosen if examples.source is None]
-        own = self._own.of(spoken)
-        batch = collate(chosen, self.shapes[bucket], own)
-        if batch.speech is not None and self._masks.is_on:
-            self._mask(batch.speech, int(index), places, own)
+        batch = {}
+        of_tasks = zip(self._numbers, self.tasks, self._streams, self.rows[bucket], strict=True)
+        for number, examples, streams, count in of_tasks:
+            indices = [int(streams[bucket][visit * count + i]) for i in range(count)]
+            local = self._local.of(count)
+            rows = collate(examples, indices, self.shapes[bucket], local)
+            if isinstance(rows.source, Speech) and self._masks.is_on:
+                self._mask(rows.source, int(index), number, local)
+            batch[examples.task.name] = rows
         return batch
 
     def _turn(self, index: int) -> tuple[int, int]:
@@ -129,19 +139,12 @@ class _MixedBatches:
         order = np.random.default_rng((self._seed, block)).permutation(len(self.shapes))
         return int(order[turn]), block
 
-    def _mask(
-        self,
-        speech: Speech,
-        number: int,
-        places: Sequence[tuple[int, int]],
-        own: Collection[int],
-    ) -> None:
+    def _mask(self, speech: Speech, index: int, task: int, local: Collection[int]) -> None:
         """Mask frames in place: they are the batch's own copy, made by ``collate``."""
-        for row in own:
-            length, (place, task) = speech.length_B[row], places[row]
+        for row in local:
             # 1 +, for zeros at the end of a seed count for nothing.
-            rng = np.random.default_rng((self._seed, number, place, 1 + task))
-            frames = speech.frames_BAC[row, :length]
+            rng = np.random.default_rng((self._seed, index, row, 1 + task))
+            frames: Any = speech.frames_BAC[row, : speech.length_B[row]]
             frames[:] = spec_augment(frames, self._masks, rng)
 
 
@@ -154,8 +157,8 @@ def training_batches(
     first: int = 0,
     multiple: int = 1,
     only: Sequence[int] | None = None,
-    own: LocalRows = _ALL_ROWS,
-    masks: SpecAugment = _NO_MASKS,
+    local: LocalRows = _ALL_ROWS,
+    masks: SpecAugment = NO_MASKS,
 ) -> Iterator[Batch]:
     """Yield batches, endlessly, from number ``first`` on; a process may leave out others' frames.
 
@@ -163,14 +166,15 @@ def training_batches(
         tasks: the experiment's tasks in order.
         batching: sizes, mixing and buckets.
         seed: of the order of examples.
-        stride: frames of speech that a position of the model stands for: ``Model.stride``.
+        stride: frames of speech that a position of the model stands for: ``ModelConfig.stride``.
         first: batches already used.
         multiple: of which each task's rows are a multiple: devices over which they are split.
         only: tasks that are trained on, by their place; all by default.
-        own: the rows whose frames are computed; all others' are zero.
+        local: the rows whose frames are computed; all others' are zero.
         masks: over the frames of speech, drawn anew for each row of each batch.
     """
-    sources, probabilities = _sources(tasks, batching, seed, stride, multiple, only, own, masks)
+    settings = (batching, multiple, seed, stride, local, masks)
+    sources, probabilities = mixed_sources(tasks, only, *settings)
     datasets = [grain.MapDataset.source(source) for source in sources]
     mixed = datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, probabilities)
     dataset = mixed[first:]
@@ -194,79 +198,26 @@ def rows_per_batch(counts: Sequence[int], batching: Batching, multiple: int = 1)
     return (shares * rows).tolist()
 
 
-def blank_batches(
-    tasks: Sequence[TaskExamples],
-    batching: Batching,
-    *,
-    stride: int,
-    multiple: int = 1,
-    only: Sequence[int] | None = None,
-) -> list[Batch]:
-    """Return a batch of each shape that ``training_batches`` yields, all zeros, in no memory."""
+def mixed_sources(
+    tasks: Sequence[TaskExamples], only: Sequence[int] | None, batching: Batching, *settings: Any
+) -> tuple[list[MixedBatches], list[float]]:
+    """Return what batches are drawn from, and how often from each.
 
-    def zeros(dtype: type, *shape: int) -> np.ndarray:
-        return np.broadcast_to(dtype(0), shape)
-
-    found = []
-    for source in _sources(tasks, batching, 0, stride, multiple, only)[0]:
-        for shape, rows in zip(source.shapes, source.rows, strict=True):
-            spoken = sum(n for n, speech in zip(rows, source.spoken, strict=True) if speech)
-            written = sum(rows) - spoken
-            frames_BAC = zeros(np.float32, spoken, shape.frames, MEL_CHANNELS)
-            found.append(
-                Batch(
-                    Speech(frames_BAC, zeros(np.int32, spoken)) if spoken else None,
-                    zeros(np.int32, written, shape.source) if written else None,
-                    zeros(np.int32, spoken + written, shape.target),
-                    np.repeat(np.array(source.places, np.int32), rows),
-                )
-            )
-    return found
-
-
-def evaluation_batches(
-    task_index: int,
-    examples: TaskExamples,
-    *,
-    size: int,
-    buckets: int = 2,
-    only: Sequence[int] | None = None,
-) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Yield (which examples, batch) over all examples once, or some, in few shapes.
-
-    Examples within the limits of training come in batches of ``size`` rows and at most ``buckets``
-    shapes. Of longer ones, each doubling of length is one more shape, of a quarter of the rows, at
-    least one, for attention takes memory by the square: rows times padded length is never above
-    ``size`` times the limit, nor attention above what it takes there, but for a row alone.
-
-    The batches of a bucket have as many examples as one another, or one more, so that none is
-    alone that could have company: validation gives each the task vector of another. Each is filled
-    up with copies of its last example; the indices are of the rows that count.
+    Args:
+        tasks: as in ``training_batches``, like all that follows.
+        only: those that are trained on.
+        batching: sizes, mixing and buckets.
+        settings: further ones, of ``MixedBatches``.
     """
-    wanted = np.arange(len(examples.rows)) if only is None else np.asarray(only)
-    doublings = np.ceil(np.log2(np.maximum(examples.relative_length[wanted], 1))).astype(int)
-    for doubling in np.unique(doublings).tolist():
-        part = wanted[doublings == doubling]
-        rows, count = size, max(1, min(buckets, len(part) // 2))
-        if doubling:
-            rows, count = max(1, min(size // 4**doubling, len(part))), 1
-        for members in cut_by_length(examples, part, count):
-            shape = shape_of([(examples, members)])
-            for indices in np.array_split(members, -(-len(members) // rows)):
-                filled = [*indices.tolist(), *[int(indices[-1])] * (rows - len(indices))]
-                yield indices, collate([(task_index, examples, filled)], shape)
-
-
-def _sources(
-    tasks, batching, seed, stride, multiple, only, own=_ALL_ROWS, masks=_NO_MASKS
-) -> tuple[list[_MixedBatches], list[float]]:
-    """Return what batches are drawn from, and how often from each."""
-    numbered = [(i, examples) for i, examples in enumerate(tasks) if only is None or i in only]
-    probabilities = task_probabilities([len(e) for _, e in numbered], batching.alpha)
-    settings = (batching, multiple, seed, stride, own, masks)
+    numbers = [number for number in range(len(tasks)) if only is None or number in only]
+    trained = [tasks[number] for number in numbers]
+    probabilities = task_probabilities([*map(len, trained)], batching.alpha)
     if batching.mixing == "all_tasks":
-        return [_MixedBatches(numbered, probabilities, *settings)], [1.0]
-    single = [_MixedBatches([task], np.ones(1), *settings) for task in numbered]
+        return [MixedBatches(numbers, trained, probabilities, batching, *settings)], [1.0]
+    single = [
+        MixedBatches([number], [tasks[number]], np.ones(1), batching, *settings)
+        for number in numbers
+    ]
     return single, probabilities.tolist()
 
 

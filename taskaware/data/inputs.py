@@ -1,4 +1,4 @@
-"""What a caller gives to a trained model, texts or samples: checked, then made batches."""
+"""What a caller gives to a trained model, texts or samples: checked, then made rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from taskaware.data.buckets import rounded
 from taskaware.data.rows import pad
 from taskaware.data.tasks import TokenRows, input_text
 from taskaware.data.tokenizer import Tokenizer
-from taskaware.dims import MEL_CHANNELS, Batch, Speech
+from taskaware.dims import MEL_CHANNELS, Source, Speech, Text
 from taskaware.errors import UsageError
 
 
@@ -44,16 +44,16 @@ class Inputs:
             ]
             self.length_B = np.array([num_frames(len(one)) for one in self._samples], np.int32)
 
-    def batch(self, rows: Sequence[int]) -> Batch:
+    def source(self, rows: Sequence[int]) -> Source:
         """Return some of the inputs as training gave them to the model."""
         longest = int(self.length_B[rows].max())
         if self._tokens is not None:
             tokens = [self._tokens[row] for row in rows]
-            return Batch(None, pad(tokens, rounded(source=longest).source), None, None)
+            return Text(pad(tokens, rounded(source=longest).source))
         frames_BAC = np.zeros((len(rows), rounded(frames=longest).frames, MEL_CHANNELS), np.float32)
         for out_AC, row in zip(frames_BAC, rows, strict=True):
             out_AC[: self.length_B[row]] = normalize(log_mel(self._samples[row]))
-        return Batch(Speech(frames_BAC, self.length_B[rows]), None, None, None)
+        return Speech(frames_BAC, self.length_B[rows])
 
 
 def _require_list(task: Task, inputs: Any) -> None:

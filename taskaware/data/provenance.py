@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from taskaware.config import Batching, SpecAugment
-from taskaware.data.batches import _NO_MASKS, _ORDER, _sources
+from taskaware.data.batches import NO_MASKS, ORDER, mixed_sources
 from taskaware.data.tasks import TaskExamples
 
 
@@ -21,31 +21,27 @@ def fingerprint(
     stride: int,
     multiple: int = 1,
     only: Sequence[int] | None = None,
-    masks: SpecAugment = _NO_MASKS,
+    masks: SpecAugment = NO_MASKS,
 ) -> str:
     """Return a digest of all that decides which examples come in which order, and how masked.
 
     ``multiple`` counts only where it changes how many rows a task has, ``masks`` where there are
-    any.
+    any, and from which folder an example is only where folders are mixed.
     """
-    digest = hashlib.sha256()
-    rows = [source.rows for source in _sources(tasks, batching, seed, stride, multiple, only)[0]]
-    sizes = asdict(batching)
-    if sizes["edges"] == "equal_mass":  # what runs of before this choice had
-        del sizes["edges"]
-    if sizes.pop("corpus_alpha") != 1.0:  # else it matters not which folder an example is from
-        folders = [np.bincount(examples.folder).tolist() for examples in tasks]
-        sizes["corpora"] = [batching.corpus_alpha, folders]
-    settings = [_ORDER, sizes, seed, tokenizer_sha256, rows, [asdict(e.task) for e in tasks]]
-    for setting in settings[-1]:
-        setting.pop("data")  # a moved folder holds the same data
-        if not setting["max_examples"]:  # what runs of before this choice had
-            del setting["max_examples"]
-    if only is not None and len(only) < len(tasks):
-        settings.append(list(only))
-    if masks.is_on:
-        settings.append(asdict(masks))
-    digest.update(json.dumps(settings, sort_keys=True).encode())
+    sources, _ = mixed_sources(tasks, only, batching, multiple, seed, stride)
+    mixed = [np.bincount(examples.folder).tolist() for examples in tasks]
+    settings = {
+        "order": ORDER,
+        "batching": asdict(batching),
+        "seed": seed,
+        "tokenizer": tokenizer_sha256,
+        "rows": [source.rows for source in sources],
+        "tasks": [asdict(examples.task) | {"data": None} for examples in tasks],  # may be moved
+        "trained": [examples.task.name for source in sources for examples in source.tasks],
+        "folders": mixed if batching.corpus_alpha != 1.0 else None,
+        "masks": asdict(masks) if masks.is_on else None,
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for examples in tasks:
         for row in examples.rows:
             digest.update(repr(tuple(row)).encode())

@@ -44,7 +44,7 @@ REPLICATED = (
     r"convolutions \d+ kernel kernel",  # of few numbers and much work, which is split by rows
     r"tcn kernel_NZ",  # each row of a batch takes a row of them
     r"tcn head kernel",
-    r"places offset_LZ",
+    r"modulator offset_LZ",
 )
 """Parameters that are copied to every device however large they are, by the end of their path. A
 new one of 2^14 numbers or more has its place here or above: in neither, it would be copied unseen.
@@ -76,6 +76,17 @@ def make_mesh(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
 def row_parts(mesh: Mesh) -> int:
     """Return over how many devices a batch's rows are split."""
     return math.prod(mesh.shape[axis] for axis in SPLIT_OVER["batch"])
+
+
+def parts_in_use(*rows: int) -> int:
+    """Return over how many devices rows are split on the mesh in use, if there is one.
+
+    Args:
+        rows: numbers of rows; where not all of them can be split evenly, none are.
+    """
+    shape = jax.sharding.get_abstract_mesh().shape
+    parts = math.prod(shape.get(axis, 1) for axis in SPLIT_OVER["batch"])
+    return 1 if any(count % parts for count in rows) else parts
 
 
 def state_sharding(mesh: Mesh, tree: PyTree) -> PyTree:

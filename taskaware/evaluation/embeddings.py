@@ -40,7 +40,7 @@ def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) 
     model, _ = restore(run)
     random = np.random.default_rng(run.experiment.seed)
     rows, parts = [], []
-    for index, task in enumerate(examples):
+    for task in examples:
         only = np.concatenate(
             [
                 random.permutation([i for i, row in enumerate(task.rows) if row.corpus == corpus])
@@ -49,7 +49,7 @@ def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) 
         )
         corpora = [task.rows[i].corpus for i in only]
         only = [int(i) for n, i in enumerate(only) if corpora[:n].count(corpora[n]) < limit]
-        parts.append(embed_examples(model, index, task, sorted(only)))
+        parts.append(embed_examples(model, task, sorted(only)))
         rows += [(task.task.name, task.rows[i]) for i in sorted(only)]
     vector_BZ = np.concatenate(parts)
     points_B2 = tsne(vector_BZ, run.experiment.seed)

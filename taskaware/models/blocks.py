@@ -1,4 +1,4 @@
-"""Encoder and decoder blocks, each with its places for FiLM (paper §2.2; D1)."""
+"""Encoder and decoder blocks, each with its sites for FiLM (paper §2.2; D1)."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ from taskaware.nn.layers import (
 
 
 class Residual(nnx.Module):
-    """x + dropout(f(norm(x))), or norm(x + dropout(f(x))), with two places for FiLM inside."""
+    """x + dropout(f(norm(x))), or norm(x + dropout(f(x))), with two sites for FiLM inside."""
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         self.config = config

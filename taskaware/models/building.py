@@ -14,7 +14,7 @@ from taskaware.nn.layers import OneKey
 def build(
     config: ModelConfig,
     vocab_size: int,
-    num_tasks: int,
+    tasks: Sequence[str],
     *,
     speech: bool,
     seed: int,
@@ -24,7 +24,7 @@ def build(
     return Seq2Seq(
         config,
         vocab_size,
-        num_tasks,
+        tasks,
         speech=speech,
         task_tokens=task_tokens,
         rngs=nnx.Rngs(seed),
@@ -34,38 +34,39 @@ def build(
 def abstract(
     config: ModelConfig,
     vocab_size: int,
-    num_tasks: int,
+    tasks: Sequence[str],
     *,
     speech: bool,
     task_tokens: Sequence[Sequence[str]] = (),
 ) -> Seq2Seq:
     """Build a model of shapes alone, ``jax.ShapeDtypeStruct``, of which no number is drawn."""
     tokens = tuple(map(tuple, task_tokens))
-    return nnx.clone(_traced(config, vocab_size, num_tasks, speech, tokens))
+    return nnx.clone(_traced(config, vocab_size, tuple(tasks), speech, tokens))
 
 
 @functools.lru_cache(maxsize=16)
-def _traced(config, vocab_size, num_tasks, speech, task_tokens):
+def _traced(config, vocab_size, tasks, speech, task_tokens):
     settings = {"speech": speech, "task_tokens": task_tokens}
 
     def model():
-        return Seq2Seq(config, vocab_size, num_tasks, **settings, rngs=OneKey())
+        return Seq2Seq(config, vocab_size, tasks, **settings, rngs=OneKey())
 
     return nnx.eval_shape(model)
 
 
 def build_for(tasks: Sequence[Task], config: ModelConfig, vocab_size: int, *, seed: int) -> Seq2Seq:
     """Build a model of an experiment's tasks with fresh weights."""
-    return build(config, vocab_size, len(tasks), **_sides(tasks), seed=seed)
+    return build(config, vocab_size, **_of(tasks), seed=seed)
 
 
 def abstract_for(tasks: Sequence[Task], config: ModelConfig, vocab_size: int) -> Seq2Seq:
     """Build a model of an experiment's tasks as ``abstract`` does."""
-    return abstract(config, vocab_size, len(tasks), **_sides(tasks))
+    return abstract(config, vocab_size, **_of(tasks))
 
 
-def _sides(tasks: Sequence[Task]) -> dict[str, Any]:
+def _of(tasks: Sequence[Task]) -> dict[str, Any]:
     return {
+        "tasks": [task.name for task in tasks],
         "speech": any(task.source == "speech" for task in tasks),
         "task_tokens": [task.tokens for task in tasks],
     }

@@ -4,24 +4,22 @@ What comes out is a vanilla ``Seq2Seq``, as many parameters and as fast as one w
 """
 
 import dataclasses
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from taskaware.config import Task
 from taskaware.errors import UsageError
 from taskaware.models.blocks import DecoderBlock, EncoderBlock
-from taskaware.models.building import abstract
+from taskaware.models.building import abstract_for
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.affine import Modulation
 from taskaware.modulation.folding import fold_input, fold_output
 
 
-def fold_task(
-    model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], source: Literal["speech", "text"]
-) -> Seq2Seq:
+def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: Task) -> Seq2Seq:
     """Return a model without conditioning that gives the same logits for one task.
 
     Exact, up to the rounding of float32, in post-norm models, for every placement of FiLM: each γ
@@ -32,12 +30,12 @@ def fold_task(
     Args:
         model: trained, with FiLM.
         vector_Z: of the task.
-        source: of the task; the frontend of the other is left out.
+        task: which it is; the frontend of the kind of source that it has not is left out.
 
     Raises:
         UsageError: the algebra is not exact for this model; the message says where.
     """
-    if model.places is None:
+    if model.modulator is None:
         raise UsageError("single task: the model has no FiLM: there are no γ and β to fold")
     if model.config.norm == "pre":
         raise UsageError(
@@ -45,16 +43,16 @@ def fold_task(
             "bias, so it cannot be folded; share all tasks with their vectors, or train with norm "
             "post"
         )
-    modulation = model.places(jnp.asarray(vector_Z)[None])
+    modulation = model.modulator(jnp.asarray(vector_Z)[None])
     if not isinstance(modulation, Modulation):
         raise UsageError("single task: an adapter is not affine, so no weights can take it in")
     gamma_LD, beta_LD = modulation.gamma_BD[:, 0], modulation.beta_BD[:, 0]
-    decoder_entry = model.places.encoder_sites
-    if source == "text" and (gamma_LD[0] != gamma_LD[decoder_entry]).any():
+    decoder_entry = model.modulator.sites("decoder").start
+    if task.source == "text" and (gamma_LD[0] != gamma_LD[decoder_entry]).any():
         raise UsageError(
             "single task: source and target text share one table, and sharing "
-            f"{model.places.sharing} gives them different γ; it is exact for tasks of speech, or "
-            "with sharing all_blocks"
+            f"{model.modulator.sharing} gives them different γ; it is exact for tasks of speech, "
+            "or with sharing all_blocks"
         )
     if (gamma_LD[decoder_entry] == 0).any():
         raise UsageError(
@@ -62,15 +60,15 @@ def fold_task(
         )
 
     config = dataclasses.replace(model.config, conditioning="vanilla")
-    graphdef, params = nnx.split(abstract(config, model.vocab_size, 1, speech=source == "speech"))
+    graphdef, params = nnx.split(abstract_for([task], config, model.vocab_size))
     weights = dict(nnx.to_flat_state(nnx.state(model)))
     kept = [(path, weights[path].copy()) for path, _ in nnx.to_flat_state(params)]
     plain = nnx.merge(graphdef, nnx.from_flat_state(kept))
 
-    for place, block in enumerate(plain.encoder, 1):
-        _fold_block(block, gamma_LD[place], beta_LD[place])
-    for place, block in enumerate(plain.decoder, decoder_entry + 1):
-        _fold_block(block, gamma_LD[place], beta_LD[place])
+    for site, block in enumerate(plain.encoder, 1):
+        _fold_block(block, gamma_LD[site], beta_LD[site])
+    for site, block in enumerate(plain.decoder, decoder_entry + 1):
+        _fold_block(block, gamma_LD[site], beta_LD[site])
     if plain.speech is not None:
         fold_output(plain.speech.project, gamma_LD[0], beta_LD[0])
     else:

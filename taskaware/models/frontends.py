@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.devices.sharding import constrain
-from taskaware.dims import MEL_CHANNELS, PAD
+from taskaware.dims import MEL_CHANNELS, PAD, AnyArray
 from taskaware.nn.linear import Linear, transposed_product
 
 
@@ -89,7 +89,7 @@ class SpeechFrontend(nnx.Module):
         self.project = Linear(height * channels[-1], d_model, dtype=dtype, rngs=rngs)
 
     def __call__(
-        self, frames_BAC: Float[Array, "B A C"], length_B: Int[Array, " B"]
+        self, frames_BAC: Float[AnyArray, "B A C"], length_B: Int[AnyArray, " B"]
     ) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
         """Return positions and which of them are speech."""
         mask = jnp.arange(frames_BAC.shape[1])[None] < length_B[:, None]
@@ -112,7 +112,7 @@ class TokenEmbedding(nnx.Module):
         init = nnx.initializers.normal(d_model**-0.5)
         self.table_VD = nnx.Param(init(rngs.params(), (vocab_size, d_model)))
 
-    def __call__(self, tokens: Int[Array, "*rest"]) -> Float[Array, "*rest D"]:
+    def __call__(self, tokens: Int[AnyArray, "*rest"]) -> Float[Array, "*rest D"]:
         """Return the tokens' rows times √D; padding is zero (as in the code of Table 8)."""
         rows = self.table_VD[...][tokens] * self.d_model**0.5
         return jnp.where((tokens != PAD)[..., None], rows, 0)

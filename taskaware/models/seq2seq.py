@@ -6,15 +6,17 @@ from typing import NamedTuple, assert_never
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import ModelConfig
 from taskaware.devices.sharding import constrain
-from taskaware.dims import PAD, Batch, Cache
+from taskaware.dims import PAD, Batch, Cache, Source, Speech, Text
 from taskaware.models.blocks import DecoderBlock, EncoderBlock
 from taskaware.models.frontends import SpeechFrontend, TokenEmbedding
+from taskaware.models.joining import RowOrder, join, row_order
 from taskaware.modulation.modulator import AnyModulation, Modulator, modulate
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.nn.layers import KeysValues, dropout, sinusoids, split_key
@@ -28,7 +30,7 @@ _KEPT = {
 
 
 class Embedded(NamedTuple):
-    """A batch after the frontends, before any modulation: what the TCN looks at (D5)."""
+    """Joined rows after the frontends, before any modulation: what the TCN looks at (D5)."""
 
     x_BSD: Float[Array, "B S D"]
     mask_BS: Bool[Array, "B S"]
@@ -37,7 +39,7 @@ class Embedded(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What a task embedding does to one side of the model: FiLM, or vectors before its input."""
+    """What a task vector does to one side of the model: FiLM, or vectors before its input."""
 
     modulation: AnyModulation | None = None
     prefix_BPD: Float[Array, "B P D"] | None = None
@@ -65,7 +67,7 @@ class Seq2Seq(nnx.Module):
     Args:
         config: its shape and conditioning.
         vocab_size: V.
-        num_tasks: N.
+        tasks: their names; an explicit TCN has a row for each, in this order.
         speech: whether any task's source is speech; without, there is no speech frontend.
         task_tokens: of each task, if they are what tells it (``Task.tokens``).
     """
@@ -74,7 +76,7 @@ class Seq2Seq(nnx.Module):
         self,
         config: ModelConfig,
         vocab_size: int,
-        num_tasks: int,
+        tasks: Sequence[str],
         *,
         speech: bool,
         task_tokens: Sequence[Sequence[str]] = (),
@@ -83,6 +85,7 @@ class Seq2Seq(nnx.Module):
         dtype = jnp.dtype(config.dtype).type
         self.config = config
         self.vocab_size = vocab_size
+        self.tasks = tuple(tasks)
         self.embedding = TokenEmbedding(vocab_size, config.d_model, dtype=dtype, rngs=rngs)
         self.speech = (
             SpeechFrontend(
@@ -103,31 +106,58 @@ class Seq2Seq(nnx.Module):
         pre = config.norm == "pre"
         self.encoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
         self.decoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
-        self.places = _places(config)
-        self.tcn = _tcn(config, num_tasks, task_tokens, self.places, rngs)
+        self.modulator = _modulator(config)
+        self.tcn = _tcn(config, len(self.tasks), task_tokens, self.modulator, rngs)
+
+    def order(self, batch: Batch) -> RowOrder:
+        """Return in which order the rows of a batch's tasks are joined."""
+        return row_order(batch, self.tasks)
+
+    def task_of_rows(self, batch: Batch) -> Int[np.ndarray, " B"]:
+        """Return the task of each joined row, by its place among the model's."""
+        order = self.order(batch)
+        each = zip(order.names, order.rows, strict=True)
+        places = [np.full(rows, self.tasks.index(name), np.int32) for name, rows in each]
+        return join(places, order.parts)
 
     def embed(self, batch: Batch) -> Embedded:
-        """Run the frontends over sources and targets; no block has run yet."""
-        x_BSD, mask_BS = self.embed_source(batch)
-        return Embedded(x_BSD, mask_BS, self.embedding(batch.target_BT), batch.target_BT != PAD)
-
-    def embed_source(self, batch: Batch) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
-        """Run the frontends over sources and join speech rows and text rows."""
+        """Run the frontends over sources and targets of all tasks; no block has run yet."""
+        order = self.order(batch)
+        rows = [batch[name] for name in order.names]
+        spoken = [one.source for one in rows if isinstance(one.source, Speech)]
+        written = [one.source for one in rows if isinstance(one.source, Text)]
         sources = []
-        if batch.speech is not None:
-            assert self.speech is not None, "a batch with speech for a model without it"
-            sources.append(self.speech(batch.speech.frames_BAC, batch.speech.length_B))
-        if batch.source_BS is not None:
-            sources.append((self.embedding(batch.source_BS), batch.source_BS != PAD))
-        width = max(mask.shape[1] for _, mask in sources)
-        x_BSD = jnp.concatenate([_pad_to(x, width) for x, _ in sources])
-        mask_BS = jnp.concatenate([_pad_to(mask, width) for _, mask in sources])
-        return x_BSD, mask_BS
+        if spoken:
+            frames_BAC, length_B = map(order.join, zip(*spoken, strict=True))
+            sources.append(self.embed_source(Speech(frames_BAC, length_B)))
+        if written:
+            sources.append(
+                self.embed_source(Text(order.join([text.tokens_BS for text in written])))
+            )
+        x_BSD, mask_BS = map(order.join, zip(*sources, strict=True))
+        target_BT = order.join([one.target.tokens_BT for one in rows])
+        return Embedded(x_BSD, mask_BS, self.embedding(target_BT), target_BT != PAD)
+
+    def embed_source(self, source: Source) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
+        """Run the frontend of some rows' sources."""
+        match source:
+            case Speech():
+                assert self.speech is not None, "speech for a model without it"
+                return self.speech(source.frames_BAC, source.length_B)
+            case Text():
+                return self.embedding(source.tokens_BS), source.tokens_BS != PAD
+            case _:
+                assert_never(source)
 
     def task_vector(
-        self, embedded: Embedded, task_B: Int[Array, " B"]
+        self, embedded: Embedded, task_B: Int[Array | np.ndarray, " B"]
     ) -> Float[Array, "B Z"] | None:
-        """Return each row's own task embedding (eq. 1 or 2-5), or None without conditioning."""
+        """Return each row's own task vector (eq. 1 or 2-5), or None without conditioning.
+
+        Args:
+            embedded: the rows.
+            task_B: the task of each: ``task_of_rows``, or a place among the model's tasks.
+        """
         match self.tcn:
             case None:
                 return None
@@ -196,7 +226,7 @@ class Seq2Seq(nnx.Module):
         return copy
 
     def source_keys(self, memory: Memory) -> list[KeysValues]:
-        """Return what each decoder block attends to, computed once a source."""
+        """Return what each decoder block attends to, computed once per source."""
         return [b.cross_attention.keys_values(memory.memory_BSD) for b in self.decoder]
 
     def decoding(
@@ -212,7 +242,7 @@ class Seq2Seq(nnx.Module):
         _, (modulation, prefix_BPD) = self._conditions(vector_BZ)
         prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
         position_TD = jnp.asarray(sinusoids(prefix_length + max_length, config.d_model))
-        rows, slots = len(mask_BS), prefix_length + max_length * num_beams  # one a token and beam
+        rows, slots = len(mask_BS), prefix_length + max_length * num_beams  # one per token and beam
         head_width = config.d_model // config.num_heads
         empty_BHXK = jnp.zeros((rows, config.num_heads, slots, head_width))
         past = [KeysValues(empty_BHXK.swapaxes(-1, -2), empty_BHXK) for _ in self.decoder]
@@ -249,13 +279,13 @@ class Seq2Seq(nnx.Module):
         return next_logits, Cache(jnp.repeat(cache.beams, num_beams, axis=1), cache.rows)
 
     def _conditions(self, vector_BZ) -> tuple[Condition, Condition]:
-        """Return what the task embedding does to the encoder's and to the decoder's side."""
+        """Return what the task vector does to the encoder's and to the decoder's side."""
         if vector_BZ is None:
             return Condition(), Condition()
-        if self.places is not None:
-            modulation, border = self.places(vector_BZ), self.places.encoder_sites
-            parts = slice(0, border), slice(border, None)
-            return Condition(modulation.at(parts[0])), Condition(modulation.at(parts[1]))
+        if self.modulator is not None:
+            modulation, sites = self.modulator(vector_BZ), self.modulator.sites
+            encoder, decoder = (modulation.at(sites(side)) for side in ("encoder", "decoder"))
+            return Condition(encoder), Condition(decoder)
         prefix_BPD = vector_BZ.reshape(len(vector_BZ), -1, self.config.d_model)
         both = self.config.conditioning != "tokens"
         return Condition(prefix_BPD=prefix_BPD if both else None), Condition(prefix_BPD=prefix_BPD)
@@ -266,7 +296,7 @@ class Seq2Seq(nnx.Module):
         return dropout(x, self.config.dropout, key)
 
     def _run(self, blocks, x, condition, key, *context):
-        """Run a stack, one place of the modulation a block: unrolled, or as one compiled loop."""
+        """Run a stack, one site of the modulation per block: unrolled, or as one compiled loop."""
         modulation = condition.modulation
         keys = None if key is None else jax.random.split(key, len(blocks))
         per_block = (None if modulation is None else modulation.at(slice(1, None)), keys)
@@ -284,8 +314,8 @@ class Seq2Seq(nnx.Module):
 
 
 def _run_block(graphdef, context, x, slices):
-    weights, (place, block_key) = slices
-    x = nnx.merge(graphdef, weights)(x, place, block_key, *context)
+    weights, (site, block_key) = slices
+    x = nnx.merge(graphdef, weights)(x, site, block_key, *context)
     return constrain(x, "batch", None, None), None
 
 
@@ -303,14 +333,13 @@ def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
     return x_BSD + sinusoids(*x_BSD.shape[1:])[None]
 
 
-def _places(config: ModelConfig) -> Modulator | None:
-    """Return where FiLM acts: on each side after the frontend, and at every block."""
+def _modulator(config: ModelConfig) -> Modulator | None:
+    """Return what modulates the model by FiLM: each side after its frontend and at every block."""
     if config.conditioning not in ("explicit", "implicit") or config.injection != "film":
         return None
     return Modulator(
         config.d_model,
-        1 + config.encoder_layers,
-        1 + config.decoder_layers,
+        {"encoder": 1 + config.encoder_layers, "decoder": 1 + config.decoder_layers},
         kind=config.film.kind,
         scale=config.film.scale,
         sharing=config.film.sharing,
@@ -322,12 +351,12 @@ def _tcn(
     config: ModelConfig,
     num_tasks: int,
     task_tokens: Sequence[Sequence[str]],
-    places: Modulator | None,
+    modulator: Modulator | None,
     rngs: nnx.Rngs,
 ) -> ExplicitTCN | ImplicitTCN | TaskTokens | None:
     # A vector before the input has no γ half that would have to start at zero.
-    init = config.film.init if places else "lecun"
-    vector_width = places.vector_width if places else config.d_model
+    init = config.film.init if modulator else "lecun"
+    vector_width = modulator.vector_width if modulator else config.d_model
     match config.conditioning:
         case "vanilla":
             return None
@@ -339,7 +368,7 @@ def _tcn(
                 config.d_model,
                 vector_width,
                 init=init,
-                kernel_init=places and places.kernel_init(init, config.film.open_share),
+                kernel_init=modulator and modulator.kernel_init(init, config.film.open_share),
                 rngs=rngs,
             )
         case "implicit":
@@ -359,8 +388,8 @@ def _tcn(
             assert_never(config.conditioning)
 
 
-def _at(modulation: AnyModulation | None, place: int) -> AnyModulation | None:
-    return None if modulation is None else modulation.at(place)
+def _at(modulation: AnyModulation | None, site: int) -> AnyModulation | None:
+    return None if modulation is None else modulation.at(site)
 
 
 def _after(prefix_BPD: Float[Array, "B P D"] | None, x: Array) -> Array:
@@ -369,7 +398,3 @@ def _after(prefix_BPD: Float[Array, "B P D"] | None, x: Array) -> Array:
 
 def _norm(norm: nnx.LayerNorm | None, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
     return x if norm is None else norm(x)
-
-
-def _pad_to(x: Array, width: int) -> Array:
-    return jnp.pad(x, [(0, 0), (0, width - x.shape[1]), *[(0, 0)] * (x.ndim - 2)])

@@ -7,16 +7,16 @@ from jaxtyping import Array, Float
 
 
 class Adapter(NamedTuple):
-    """An adapter's weights, one set a row. Stacked, all have a leading axis of places L."""
+    """An adapter's weights, one set per row. Stacked, all have a leading axis of sites L."""
 
     down_BDR: Float[Array, "*L B D R"]
     down_bias_BR: Float[Array, "*L B R"]
     up_BRD: Float[Array, "*L B R D"]
     up_bias_BD: Float[Array, "*L B D"]
 
-    def at(self, place: int | slice) -> "Adapter":
-        """Return one place, or a range of places, of stacked adapters."""
-        return Adapter(*(leaf[place] for leaf in self))
+    def at(self, site: int | slice) -> "Adapter":
+        """Return one site, or a range of sites, of stacked adapters."""
+        return Adapter(*(leaf[site] for leaf in self))
 
 
 def adapt(x: Float[Array, "B *rest D"], adapter: Adapter) -> Float[Array, "B *rest D"]:

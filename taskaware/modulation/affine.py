@@ -12,14 +12,14 @@ class TCNParam(nnx.Param):
 
 
 class Modulation(NamedTuple):
-    """γ and β, one pair a row. Stacked, both have a leading axis of places L."""
+    """γ and β, one pair per row. Stacked, both have a leading axis of sites L."""
 
     gamma_BD: Float[Array, "*L B D"]
     beta_BD: Float[Array, "*L B D"]
 
-    def at(self, place: int | slice) -> "Modulation":
-        """Return one place, or a range of places, of a stacked modulation."""
-        return Modulation(self.gamma_BD[place], self.beta_BD[place])
+    def at(self, site: int | slice) -> "Modulation":
+        """Return one site, or a range of sites, of a stacked modulation."""
+        return Modulation(self.gamma_BD[site], self.beta_BD[site])
 
 
 def film(

@@ -40,7 +40,7 @@ def fold(model: M, modulation: Modulation) -> M:
     Args:
         model: of ``graft``. Each chosen module is a Linear, LinearGeneral, Conv, ConvTranspose,
             LayerNorm, RMSNorm or attention of Flax.
-        modulation: of one row: (1, D) for all places, or (L, 1, D).
+        modulation: of one row: (1, D) for all sites, or (L, 1, D).
 
     Raises:
         UsageError: a module does not end in an affine map, or has no bias to take β.

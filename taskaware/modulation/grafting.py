@@ -30,7 +30,7 @@ from taskaware.modulation.sites import (
     leading_axis,
     modulate_output,
     named,
-    place_names,
+    site_names,
     spread,
     stacks_of,
     subclass,
@@ -130,7 +130,7 @@ def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M
 
     Args:
         model: what ``graft`` returned.
-        modulation: one pair (B, D) for all places; or one for each of ``sites_of(model)``, stacked
+        modulation: one pair (B, D) for all sites; or one for each of ``sites_of(model)``, stacked
             (L, B, D); or by path, where a stack of layers takes (layers, B, D). An ``Adapter``
             likewise, one row's weights in place of D.
 
@@ -171,11 +171,11 @@ def modulation_by_site(
 
 
 def sites_of(model: nnx.Module) -> list[str]:
-    """Return the paths of a model's places of modulation, sorted, numbers as numbers.
+    """Return the paths of a model's sites of modulation, sorted, numbers as numbers.
 
-    A stack of layers at ``blocks`` has the places ``blocks[0]``, ``blocks[1]``, …
+    A stack of layers at ``blocks`` has the sites ``blocks[0]``, ``blocks[1]``, …
     """
-    return place_names({path: _site(module).layers for path, module in _sites(model).items()})
+    return site_names({path: _site(module).layers for path, module in _sites(model).items()})
 
 
 @functools.cache  # one class a kind of site, so that equal grafts have equal graphdefs

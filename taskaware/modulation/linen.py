@@ -28,7 +28,7 @@ from taskaware.modulation.sites import (
     leading_axis,
     modulate_output,
     named,
-    place_names,
+    site_names,
     spread,
     stacks_of,
     subclass,
@@ -98,9 +98,9 @@ def ungraft(model: M) -> M:
 
 
 def sites_of(model: nn.Module, variables: Mapping[str, Any]) -> list[str]:
-    """Return the paths of a grafted model's places of modulation, as ``taskaware.sites_of``."""
+    """Return the paths of a grafted model's sites of modulation, as ``taskaware.sites_of``."""
     sites = _sites(model, variables["params"])
-    return place_names({path: layers for path, (_, layers) in sites.items()})
+    return site_names({path: layers for path, (_, layers) in sites.items()})
 
 
 class _Graft(NamedTuple):

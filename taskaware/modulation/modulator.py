@@ -1,10 +1,12 @@
-"""From a task embedding to what it does at every place of a model (paper eq. 6, and beyond)."""
+"""From a task vector to what it does at every site of a model (paper eq. 6, and beyond)."""
 
 import math
+from collections.abc import Mapping
 from typing import Literal, assert_never
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
@@ -65,18 +67,18 @@ def vector_init(d_model: int, init: Init, scale: float) -> nnx.Initializer:
 
 
 class Modulator(nnx.Module):
-    """Turn a task embedding into γ and β at every place of a model (eq. 6), or into more.
+    """Turn a task vector into γ and β at every site of a model (eq. 6), or into more.
 
     Args:
         d_model: D.
-        encoder_sites: places on the encoder's side, its frontend included; they come first.
-        decoder_sites: places on the decoder's side.
+        stacks: how many sites each stack of the model has, by its name, in the order in which the
+            model reaches them: ``{"encoder": 13, "decoder": 13}``.
         kind: film is γ and β. adapter is a residual adapter's weights (Houlsby et al. 2019), and
             mask a γ of zeros and ones that is not learned (Strezoski et al. 2019); for both,
             ``ExplicitTCN`` takes ``kernel_init``.
         scale: of film: one_plus gives γ = 1 + t[:d]; direct gives γ = t[:d], the letter of eq. 6.
-        sharing: all_blocks uses one γ, β everywhere (eq. 6); per_stack one for each side;
-            per_block one for each place; per_block_offset one, plus a learned offset a place
+        sharing: all_blocks uses one γ, β everywhere (eq. 6); per_stack one for each stack;
+            per_block one for each site; per_block_offset one, plus a learned offset per site
             that is every task's and starts at zero.
         adapter_width: R, an adapter's hidden units.
     """
@@ -84,8 +86,7 @@ class Modulator(nnx.Module):
     def __init__(
         self,
         d_model: int,
-        encoder_sites: int,
-        decoder_sites: int,
+        stacks: Mapping[str, int],
         *,
         kind: Kind = "film",
         scale: Literal["one_plus", "direct"] = "one_plus",
@@ -93,23 +94,30 @@ class Modulator(nnx.Module):
         adapter_width: int = 16,
     ):
         self.d_model = d_model
-        self.encoder_sites = encoder_sites
-        self.num_places = encoder_sites + decoder_sites
+        self.stacks = tuple(stacks.items())
+        self.num_sites = sum(stacks.values())
         self.kind: Kind = kind
         self.scale = scale
         self.sharing: Sharing = sharing
         self.adapter_width = adapter_width
         if sharing == "per_block_offset":
-            self.offset_LZ = TCNParam(jnp.zeros((self.num_places, self._width)))
+            self.offset_LZ = TCNParam(jnp.zeros((self.num_sites, self._width)))
 
     @property
     def vector_width(self) -> int:
         """Z, the numbers of a task embedding."""
-        return self._width * {"per_stack": 2, "per_block": self.num_places}.get(self.sharing, 1)
+        parts = {"per_stack": len(self.stacks), "per_block": self.num_sites}
+        return self._width * parts.get(self.sharing, 1)
+
+    def sites(self, stack: str) -> slice:
+        """Return which sites are those of a stack."""
+        names = [name for name, _ in self.stacks]
+        first = sum(count for _, count in self.stacks[: names.index(stack)])
+        return slice(first, first + dict(self.stacks)[stack])
 
     @property
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The parts of what stands at one place, in their order in the task embedding."""
+        """The parts of what stands at one site, in their order in the task vector."""
         d, r = self.d_model, self.adapter_width
         match self.kind:
             case "film":
@@ -126,15 +134,15 @@ class Modulator(nnx.Module):
         return sum(map(math.prod, self._shapes))
 
     def __call__(self, vector_BZ: Float[Array, "B Z"]) -> AnyModulation:
-        """Return the modulation of all places, stacked."""
+        """Return the modulation of all sites, stacked."""
         match self.sharing:
             case "all_blocks":
-                t_LBP = jnp.broadcast_to(vector_BZ, (self.num_places, *vector_BZ.shape))
+                t_LBP = jnp.broadcast_to(vector_BZ, (self.num_sites, *vector_BZ.shape))
             case "per_stack":
-                side_L = (jnp.arange(self.num_places) >= self.encoder_sites).astype(jnp.int32)
-                t_LBP = jnp.stack(jnp.split(vector_BZ, 2, axis=1))[side_L]
+                stack_L = np.repeat(range(len(self.stacks)), [sites for _, sites in self.stacks])
+                t_LBP = jnp.stack(jnp.split(vector_BZ, len(self.stacks), axis=1))[stack_L]
             case "per_block":
-                t_LBP = jnp.stack(jnp.split(vector_BZ, self.num_places, axis=1))
+                t_LBP = jnp.stack(jnp.split(vector_BZ, self.num_sites, axis=1))
             case "per_block_offset":
                 t_LBP = vector_BZ[None] + self.offset_LZ[...][:, None]
             case _:
@@ -161,7 +169,7 @@ class Modulator(nnx.Module):
 
         Args:
             init: of film, as ``vector_init``. Of adapters: task_distinct starts them as the
-                identity plus a random vector a task, zero as the identity, and lecun draws all
+                identity plus a random vector per task, zero as the identity, and lecun draws all
                 their weights, by fan-in.
             open_share: of masks: the share of the units that each task has, drawn at random.
         """
@@ -170,9 +178,9 @@ class Modulator(nnx.Module):
             if self.kind == "film":
                 scale = shape[0] ** -0.5 if init == "lecun" else BETA
                 return vector_init(self.d_model, init, scale)(key, shape, dtype)
-            places = shape[1] // self._width
+            sites = shape[1] // self._width
             if self.kind == "mask":
-                random = jax.random.uniform(key, (shape[0], places, self.d_model))
+                random = jax.random.uniform(key, (shape[0], sites, self.d_model))
                 rank = jnp.argsort(jnp.argsort(random))  # of each unit, in a random order
                 is_open = rank < round(open_share * self.d_model)
                 return is_open.astype(dtype).reshape(shape)
@@ -185,7 +193,7 @@ class Modulator(nnx.Module):
                 jnp.full(math.prod(part), deviation, dtype)
                 for part, deviation in zip(self._shapes, deviations, strict=True)
             ]
-            deviation_Z = jnp.tile(jnp.concatenate(parts), places)
+            deviation_Z = jnp.tile(jnp.concatenate(parts), sites)
             return deviation_Z[None] * jax.random.normal(key, shape, dtype)
 
         return initialize

@@ -148,8 +148,8 @@ def leading_axis(parameters: Any, path: str) -> int:
     return shapes[0][0]
 
 
-def place_names(layers: Mapping[str, int | None]) -> list[str]:
-    """Return one name a place for sites and the number of layers of those that are stacks."""
+def site_names(layers: Mapping[str, int | None]) -> list[str]:
+    """Return the name of every site, by paths and the number of layers of those that are stacks."""
     return [
         name
         for path in in_order([*layers])
@@ -165,7 +165,7 @@ def spread(
     """Return each site's own γ and β, with a leading axis of layers where it is a stack.
 
     Raises:
-        UsageError: paths, axes or the number of places are not those of the sites.
+        UsageError: paths, axes or how many there are do not fit the sites.
     """
     if not isinstance(modulation, _KINDS):
         if set(modulation) != set(layers):
@@ -177,7 +177,7 @@ def spread(
             _check(own, f"at {path!r}", layers[path])
         return dict(modulation)
     shared = jnp.ndim(modulation[0]) == len(_letters(modulation)[0])
-    _check(modulation, "for all places", None if shared else len(place_names(layers)))
+    _check(modulation, "for all sites", None if shared else len(site_names(layers)))
     found, first = {}, 0
     for path in in_order([*layers]):
         count = layers[path]

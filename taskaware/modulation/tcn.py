@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -14,22 +15,22 @@ from taskaware.nn.linear import Linear
 
 
 class TaskRow(TCNParam):
-    """A parameter with one row a task: what a task has for itself alone.
+    """A parameter with one row per task: what a task has for itself alone.
 
     Its type lets a new task be added, and only its row be trained.
     """
 
 
 class ExplicitTCN(nnx.Module):
-    """t_e = FFN(e) for a one-hot task id e (eq. 1): one row of numbers a task, and no more.
+    """t_e = FFN(e) for a one-hot task id e (eq. 1): one row of parameters per task, and no more.
 
     Args:
         num_tasks: N, the paper's s.
         d_model: D, for telling γ's half from β's.
         vector_width: Z; 2 D in eq. 6, which makes N · 2 D parameters. (The paper's "roughly
             1500" for N = 3, D = 512 is half of them.)
-        init: of γ and β, as ``Places.kernel_init``.
-        kernel_init: that of other kinds of ``Places``, in place of ``init``.
+        init: of γ and β, as ``Modulator.kernel_init``.
+        kernel_init: that of other kinds of ``Modulator``, in place of ``init``.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class ExplicitTCN(nnx.Module):
         kernel_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        draw = kernel_init or Modulator(d_model, 1, 0).kernel_init(init)
+        draw = kernel_init or Modulator(d_model, {"model": 1}).kernel_init(init)
         self.kernel_NZ = TaskRow(draw(rngs.params(), (num_tasks, vector_width)))
 
-    def __call__(self, task_B: Int[Array, " B"]) -> Float[Array, "B Z"]:
+    def __call__(self, task_B: Int[Array | np.ndarray, " B"]) -> Float[Array, "B Z"]:
         """Return each row's task embedding."""
         return self.kernel_NZ[...][task_B]
 
@@ -69,7 +70,7 @@ class TaskTokens(nnx.Module):
         # As large as the embedding of a word, which stands in the same place.
         self.table_VD = TCNParam(jax.random.normal(rngs.params(), (len(names), d_model)))
 
-    def __call__(self, task_B: Int[Array, " B"]) -> Float[Array, "B Z"]:
+    def __call__(self, task_B: Int[Array | np.ndarray, " B"]) -> Float[Array, "B Z"]:
         """Return each row's tokens' vectors, one after the other: Z = P · D."""
         token_BP = jnp.array(self.token_NP)[task_B]
         return self.table_VD[...][token_BP].reshape(len(task_B), -1)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import export as jax_export
 
 from taskaware.config import Task
-from taskaware.dims import EOS, MEL_CHANNELS, Batch, Speech
+from taskaware.dims import EOS, MEL_CHANNELS, Speech, Text
 from taskaware.errors import UsageError, require_known
 from taskaware.pretrained.model import Pretrained
 
@@ -87,9 +87,8 @@ def _programs(
 
     def encode(source):
         nonlocal structure
-        spoken = Speech(*source) if task.source == "speech" else None
-        text = None if spoken else source[0]
-        x_BSD, mask_BS = model.embed_source(Batch(spoken, text, None, None))
+        given = Speech(*source) if task.source == "speech" else Text(*source)
+        x_BSD, mask_BS = model.embed_source(given)
         memory = model.encode(x_BSD, mask_BS, vector_BZ)
         keys = model.source_keys(memory)
         _, cache = model.decoding(keys, memory.mask_BS, vector_BZ, 1, max_length)

@@ -117,7 +117,7 @@ class Pretrained:
         texts = [""] * len(inputs)
         for rows in self._together(given):
             vector_BZ = None if vector is None else np.tile(vector.array, (len(rows), 1))
-            tokens_BWT = np.asarray(self._searches(given.batch(rows), vector_BZ))
+            tokens_BWT = np.asarray(self._searches(given.source(rows), vector_BZ))
             for row, tokens_T in zip(rows, tokens_BWT[:, 0].tolist(), strict=True):
                 texts[row] = self.tokenizer.decode(tokens_T)
         return texts

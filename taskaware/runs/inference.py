@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from taskaware.config import Decoding
-from taskaware.data.batches import evaluation_batches
+from taskaware.data.passes import evaluation_batches
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import Batch
@@ -33,21 +33,22 @@ def tell_long(tasks: Sequence[TaskExamples], tell: Callable[[str], None]) -> Non
 
 
 class TaskEmbeddings(NamedTuple):
-    """One embedding a task, and the training examples that it is the mean of (D7)."""
+    """One embedding per task, and the training examples that it is the mean of (D7)."""
 
     vector_NZ: Float[np.ndarray, "N Z"]
     example_ids: list[list[str]]
 
 
 def embed_examples(
-    model: Seq2Seq, task: int, examples: TaskExamples, indices: Sequence[int] | None = None
+    model: Seq2Seq, examples: TaskExamples, indices: Sequence[int] | None = None
 ) -> Float[np.ndarray, "B Z"]:
-    """Return the task embedding that the TCN computes from each example, all or some."""
+    """Return the task vector that the TCN computes from each example, all or some."""
     graphdef, params = nnx.split(model)
     parts, order = [], []
-    for rows, batch in evaluation_batches(task, examples, size=_ROWS, only=indices):
-        parts.append(np.asarray(_embed(graphdef, params, batch))[: len(rows)])
-        order.extend(rows)
+    for chosen, rows in evaluation_batches(examples, size=_ROWS, only=indices):
+        vector_BZ = _embed(graphdef, params, {examples.task.name: rows})
+        parts.append(np.asarray(vector_BZ)[: len(chosen)])
+        order.extend(chosen)
     return np.concatenate(parts)[np.argsort(order)]
 
 
@@ -57,7 +58,7 @@ def task_embeddings(
     """Return the embeddings that decoding uses, or None for a model without conditioning.
 
     Args:
-        model: implicit conditioning takes the mean over examples; any other has a row a task.
+        model: implicit conditioning takes the mean over examples; any other has a row per task.
         training: every task's training examples, in order.
         counts: how many of each task's, drawn at random.
         seed: of the draw.
@@ -66,11 +67,11 @@ def task_embeddings(
         return None
     random = np.random.default_rng(seed)
     means, ids = [], []
-    for task, (examples, count) in enumerate(zip(training, counts, strict=True)):
+    for examples, count in zip(training, counts, strict=True):
         drawn = random.choice(examples.kept, min(count, len(examples)), replace=False)
         if model.config.conditioning != "implicit":
             drawn = drawn[:1]  # every example of a task has the same embedding
-        means.append(embed_examples(model, task, examples, np.sort(drawn).tolist()).mean(0))
+        means.append(embed_examples(model, examples, np.sort(drawn).tolist()).mean(0))
         ids.append([examples.rows[index].id for index in np.sort(drawn)])
     return TaskEmbeddings(np.stack(means), ids)
 
@@ -114,21 +115,21 @@ def n_best(
     search = make_search(model, config, config.batch_size)
     found: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
     for index, examples in tasks.items():
-        for rows, batch in evaluation_batches(index, examples, size=config.batch_size):
+        for chosen, rows in evaluation_batches(examples, size=config.batch_size):
             vector_BZ = None
             if embeddings is not None:
-                vector_BZ = jnp.asarray(embeddings.vector_NZ)[batch.task_B]
-            source = batch._replace(target_BT=None, task_B=None)
-            tokens_BWT = np.asarray(search(source, vector_BZ))
-            for row, tokens_WT in zip(rows, tokens_BWT[:, :count].tolist(), strict=False):
+                vector_Z = jnp.asarray(embeddings.vector_NZ[index])
+                vector_BZ = jnp.tile(vector_Z, (len(rows.counts_B), 1))
+            tokens_BWT = np.asarray(search(rows.source, vector_BZ))
+            for row, tokens_WT in zip(chosen, tokens_BWT[:, :count].tolist(), strict=False):
                 found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
     return found
 
 
-# Compiled once a shape, for all checkpoints of a model.
+# Compiled once per shape and task, for all checkpoints of a model.
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _embed(graphdef: nnx.GraphDef[Seq2Seq], params: nnx.State, batch: Batch):
     model = nnx.merge(graphdef, params)
-    return model.task_vector(model.embed(batch), batch.task_B)
+    return model.task_vector(model.embed(batch), model.task_of_rows(batch))

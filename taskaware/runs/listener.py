@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 from flax import nnx
 
-from taskaware.data.batches import evaluation_batches
+from taskaware.data.passes import evaluation_batches
 from taskaware.data.tasks import TaskExamples
 from taskaware.devices.processes import is_first
-from taskaware.dims import PAD
 from taskaware.files.whole import write_json
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.runs.checkpoints import training_seconds
@@ -112,18 +111,17 @@ def validation_losses(
     """
     for index, task in enumerate(examples):
         total = tokens = 0.0
-        for rows, batch in evaluation_batches(index, task, size=_ROWS):
+        for _, rows in evaluation_batches(task, size=_ROWS, company=True):
             if stopped():
                 return
-            batch.target_BT[len(rows) :] = PAD  # rows that only fill the batch
-            metrics = _measure(graphdef, smoothing, len(examples), state.params, batch)
+            metrics = _measure(graphdef, smoothing, state.params, {task.task.name: rows})
             metrics = jax.device_get(metrics)
             total += metrics["loss_N"][index]
             tokens += metrics["tokens_N"][index]
         yield f"validation_loss/{task.task.name}", float(total / tokens)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _measure(graphdef, smoothing, num_tasks, params, batch):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _measure(graphdef, smoothing, params, batch):
     model, key = nnx.merge(graphdef, params), jax.random.key(0)
-    return joint_loss(model, batch, key, None, smoothing, num_tasks)[1]
+    return joint_loss(model, batch, key, None, smoothing)[1]

@@ -12,12 +12,11 @@ import jax
 from flax import nnx
 
 from taskaware.config import Experiment
-from taskaware.data.batches import blank_batches
-from taskaware.data.rows import by_task
+from taskaware.data.blanks import blank_batches
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.sharding import batch_sharding, row_parts, state_sharding
-from taskaware.dims import Batch
+from taskaware.dims import MEL_CHANNELS, Batch, Speech
 from taskaware.errors import UsageError
 from taskaware.models.building import abstract_for
 from taskaware.runs.folder import mesh_of
@@ -52,7 +51,7 @@ def fit(
         tell: called with a line for each size that is looked at.
 
     Raises:
-        UsageError: not even one example a task fits.
+        UsageError: not even one example per task fits.
     """
     limit = limit or int(0.95 * device_memory())
     tasks = load_tasks(experiment.tasks, "train", tokenizer, experiment.batching, experiment.seed)
@@ -137,8 +136,7 @@ class _Needs:
         name = _name(batch)
         if name not in self._found:
             split = batch_sharding(self._mesh)
-            given: Any = by_task(batch) if self._experiment.strategy == "maml" else batch
-            given = _placed(given, jax.tree.map(lambda _: split, given))
+            given = _placed(batch, jax.tree.map(lambda _: split, batch))
             with jax.set_mesh(self._mesh):
                 memory = self._step.lower(self._state, given).compile().memory_analysis()
             assert memory is not None, "every backend that JAX has can tell"
@@ -159,18 +157,21 @@ def _placed(tree: Any, where: Any) -> Any:
 
 
 def _name(batch: Batch) -> str:
-    parts = []
-    if batch.speech is not None:
-        rows, frames, _ = batch.speech.frames_BAC.shape
-        parts.append(f"{rows} × {frames} frames")
-    if batch.source_BS is not None:
-        rows, source = batch.source_BS.shape
-        parts.append(f"{rows} × {source} tokens")
-    return f"{' + '.join(parts)} → {batch.target_BT.shape[1]} tokens"
+    """Return what a batch is, tasks of the same shape together: "8 × 96 frames → 12 tokens"."""
+    counts: dict[str, int] = {}
+    for rows in batch.values():
+        kind = "frames" if isinstance(rows.source, Speech) else "tokens"
+        _, source, *_ = rows.source[0].shape
+        about = f"{source} {kind} → {rows.target.tokens_BT.shape[1]} tokens"
+        counts[about] = counts.get(about, 0) + len(rows.counts_B)
+    return " + ".join(f"{count} × {about}" for about, count in counts.items())
 
 
 def _work(batch: Batch, stride: int) -> int:
     """Return about how much work a batch is, in positions: the most of it needs the most memory."""
-    source = 0 if batch.source_BS is None else batch.source_BS.size
-    frames = 0 if batch.speech is None else batch.speech.frames_BAC[..., 0].size
-    return frames // stride + source + batch.target_BT.size
+    work = 0
+    for rows in batch.values():
+        spoken = isinstance(rows.source, Speech)
+        source = rows.source[0].size // (MEL_CHANNELS * stride) if spoken else rows.source[0].size
+        work += source + rows.target.tokens_BT.size
+    return work

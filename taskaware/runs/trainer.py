@@ -10,7 +10,6 @@ from flax import nnx
 
 from taskaware.data.batches import LocalRows, training_batches
 from taskaware.data.provenance import fingerprint
-from taskaware.data.rows import by_task
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.processes import AgreedStop, fetch, is_first, on_first_process
@@ -89,11 +88,8 @@ def train(run: Run, *, accept_changes: bool = False) -> int:
         stack.enter_context(listener)
         if saved is None and not experiment.steps:
             listener.save(state, {})  # there is nothing to learn
-        by_itself = experiment.strategy == "maml"
-        how["own"] = LocalRows(*own_rows(mesh), by_task=by_itself)
-        batches = training_batches(examples, batching, seed=experiment.seed, first=first, **how)
-        if by_itself:
-            batches = map(by_task, batches)
+        how |= {"seed": experiment.seed, "first": first, "local": LocalRows(*own_rows(mesh))}
+        batches = training_batches(examples, batching, **how)
         kinds = len(experiment.trained) if batching.mixing == "one_task" else 1
         step = compiled_first(
             step_on(experiment, model, mesh, where), kinds * batching.buckets, say

@@ -9,7 +9,7 @@ from taskaware.errors import UsageError
 from taskaware.runs.folder import Run
 from taskaware.training.state import TASK_ROWS
 
-_TASK_SIDE = ("tcn", "places")
+_TASK_SIDE = ("tcn", "modulator")
 """Parts of a model that one without conditioning does not have."""
 
 
@@ -65,7 +65,7 @@ def taken_over(known: nnx.State, own: nnx.State, tasks: int) -> nnx.State:
 
 
 def _shapes(state: nnx.State) -> dict[tuple, tuple[int, ...]]:
-    """Return every parameter's shape by its path; of rows a task, without how many there are."""
+    """Return every parameter's shape by its path; of rows per task, without how many there are."""
     return {
         path: leaf.shape[1:] if TASK_ROWS(path, leaf) else leaf.shape
         for path, leaf in nnx.to_flat_state(state)

@@ -13,23 +13,22 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from taskaware.config import Decoding, ModelConfig
-from taskaware.dims import MEL_CHANNELS, Batch
+from taskaware.dims import MEL_CHANNELS, Source
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.nn.linear import are_few
 from taskaware.search.beam import beam_search
 from taskaware.search.greedy import greedy_search
 
 Search = Callable[..., Int[Array, "B W T"]]
-"""(source, vector_BZ, max_length=None) → what a model writes for each source, the best
-hypothesis first. Of the source ``target_BT`` and ``task_B`` are not looked at; ``vector_BZ`` is
-each row's task embedding, None for a model without conditioning; ``max_length`` is T, instead of by
-the configuration."""
+"""(source, vector_BZ, max_length=None) → what a model writes for each row of a source, the best
+hypothesis first. ``vector_BZ`` is each row's task vector, None for a model without conditioning;
+``max_length`` is T, instead of by the configuration."""
 
 
 def make_search(
     model: Seq2Seq, config: Decoding, rows: int | None = None, *, split: bool = True
 ) -> Search:
-    """Return a model's search, compiled once a shape for all models of one kind.
+    """Return a model's search, compiled once per shape for all models of one kind.
 
     Args:
         model: as it is now; what becomes of it later does not change the search.
@@ -57,7 +56,7 @@ def make_search(
 class Searches:
     """A model's search for calls of any number of rows: laid out once for few and once for many.
 
-    To split a model, to hash it and to turn its kernels takes as long as many steps of a search.
+    To split a model, hash it and transpose its kernels takes as long as many steps of a search.
     That a parameter has another array since is noticed, and NumPy arrays, which may change in
     place, are laid out at every call; whoever puts other modules into the model makes new searches.
     """
@@ -70,7 +69,7 @@ class Searches:
         self._made: dict[bool, Search] = {}
 
     def __call__(
-        self, source: Batch, vector_BZ: Float[np.ndarray, "B Z"] | None
+        self, source: Source, vector_BZ: Float[np.ndarray, "B Z"] | None
     ) -> Int[Array, "B W T"]:
         """Return what ``Search`` does; rows are filled up so that every device has as many."""
         values = [variable.get_raw_value() for variable in self._variables]
@@ -134,7 +133,7 @@ def _compiled(graphdef: nnx.GraphDef[Seq2Seq], config: Decoding, mesh: Mesh | No
     """Return the search of one kind of model; to find it by a graphdef takes 10 ms."""
 
     @functools.partial(jax.jit, static_argnames="max_length")
-    def search(params, source: Batch, vector_BZ, max_length: int | None = None):
+    def search(params, source: Source, vector_BZ, max_length: int | None = None):
         def of_rows(params, source, vector_BZ):
             model = nnx.merge(graphdef, params)
             x_BSD, mask_BS = model.embed_source(source)

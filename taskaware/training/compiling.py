@@ -43,13 +43,14 @@ def compiled_first(step: Any, shapes: int, tell: Callable[[str], None]) -> Step:
 
     Args:
         step: of ``jit_step``.
-        shapes: of batches that may come.
+        shapes: how many shapes of batches may come.
         tell: is given a warning.
     """
     known = set()
 
     def run(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
-        shape = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
+        leaves, tasks = jax.tree.flatten(batch)
+        shape = (tasks, *[leaf.shape for leaf in leaves])
         if shape not in known:
             before = None if known else memory_mappings()
             step.lower(state, batch).compile()

@@ -5,11 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
-from taskaware.dims import Batch
+from taskaware.devices.sharding import constrain
+from taskaware.dims import Batch, Rows, Speech
+from taskaware.models.joining import RowOrder
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.tcn import derangement
 from taskaware.nn.losses import cross_entropy_of_stream, stream_health
@@ -17,7 +20,7 @@ from taskaware.training.state import TrainState
 
 Metrics = dict[str, Array]
 Step = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
-"""From a state and a batch, in the form that the strategy asks for, to the next state."""
+"""From a state and a batch to the next state."""
 
 
 def joint_loss(
@@ -26,47 +29,83 @@ def joint_loss(
     shuffle_key: Key[Array, ""],
     dropout_key: Key[Array, ""] | None,
     smoothing: float,
-    num_tasks: int,
+    task_B: Int[Array, " B"] | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Return the mean loss a target token, and what to report; no dropout without its key.
+    """Return the mean loss per target token, and what to report; no dropout without its key.
 
-    Each row is modulated by the task embedding of another row of its task, so that the
-    embedding can say what the task is and not what the answer is (paper §2.3). Rows without a
-    target only fill the batch: they count for nothing and give no row their embedding.
+    Each row is modulated by the task vector of another row of its task, so that the vector can say
+    what the task is and not what the answer is (paper §2.3). Rows that do not count are not judged,
+    but may give others their vector; those without a target give none.
+
+    Args:
+        model: of the tasks.
+        batch: rows of some of them.
+        shuffle_key: for who gives whom a task vector.
+        dropout_key: for dropout.
+        smoothing: ε of the labels.
+        task_B: of each joined row, in place of what the batch's names say: for one program that
+            serves several tasks.
+
+    Returns:
+        The loss and, of the tasks in the model's order, its sum and the number of tokens.
     """
-    embedded = model.embed(batch)
-    vector_BZ = model.task_vector(embedded, batch.task_B)
+    order, embedded = model.order(batch), model.embed(batch)
+    rows = [batch[name] for name in order.names]
+    task = model.task_of_rows(batch) if task_B is None else task_B
+    vector_BZ = model.task_vector(embedded, task)
     if vector_BZ is not None:
-        group_B = jnp.where(embedded.mask_BT.any(1), batch.task_B, -1)  # fillers among themselves
-        vector_BZ = vector_BZ[derangement(shuffle_key, group_B)]
+        group_B = jnp.where(embedded.mask_BT.any(1), task, -1)  # without a target: by themselves
+        vector_BZ = _of_donors(vector_BZ, group_B, order, shuffle_key)
     output = model(embedded, vector_BZ, dropout_key)
-    loss_BT = cross_entropy_of_stream(model.logits, output.decoder_BTD, batch.target_BT, smoothing)
-    loss_B = jnp.where(embedded.mask_BT, loss_BT, 0).sum(1)
-    tokens_B = embedded.mask_BT.sum(1)
-    rms, participation = stream_health(output.decoder_BTD, embedded.mask_BT)
+    target_BT = order.join([one.target.tokens_BT for one in rows])
+    loss_BT = cross_entropy_of_stream(model.logits, output.decoder_BTD, target_BT, smoothing)
+    judged_BT = embedded.mask_BT & order.join([one.counts_B for one in rows])[:, None]
+    loss_B = jnp.where(judged_BT, loss_BT, 0).sum(1)
+    tokens_B = judged_BT.sum(1)
+    rms, participation = stream_health(output.decoder_BTD, judged_BT)
     metrics = {
-        "loss_N": jax.ops.segment_sum(loss_B, batch.task_B, num_tasks),
-        "tokens_N": jax.ops.segment_sum(tokens_B, batch.task_B, num_tasks),
-        "frames": jnp.int32(0) if batch.speech is None else batch.speech.length_B.sum(),
+        "loss_N": jax.ops.segment_sum(loss_B, task, len(model.tasks)),
+        "tokens_N": jax.ops.segment_sum(tokens_B, task, len(model.tasks)),
+        "frames": sum(map(_frames, rows), jnp.int32(0)),
         "rms": rms,
         "participation": participation,
     }
     return loss_B.sum() / tokens_B.sum(), metrics
 
 
+def _of_donors(
+    vector_BZ: Float[Array, "B Z"], group_B: Int[Array, " B"], order: RowOrder, key: Key[Array, ""]
+) -> Float[Array, "B Z"]:
+    """Return for each row the vector of another row of its group, drawn for any number of devices.
+
+    Every device is sent all vectors, and takes those of its rows.
+    """
+    if order.parts == 1:
+        return vector_BZ[derangement(key, group_B)]
+    position_B = order.positions()
+    row_at = jnp.array(np.argsort(position_B))
+    donor_B = derangement(key, constrain(group_B, None)[row_at])
+    return constrain(vector_BZ, None, None)[row_at[donor_B[position_B]]]
+
+
+def _frames(rows: Rows) -> Int[Array, ""] | int:
+    if not isinstance(rows.source, Speech):
+        return 0
+    return jnp.where(rows.counts_B, rows.source.length_B, 0).sum()
+
+
 def joint_step(
     graphdef: nnx.GraphDef[Seq2Seq],
     optimizer: optax.GradientTransformation,
     smoothing: float,
-    num_tasks: int,
     trained: nnx.filterlib.Filter = ...,
 ) -> Step:
-    """Return the step function, to be compiled once a batch shape."""
+    """Return the step function, to be compiled once per shape and tasks of a batch."""
 
     def loss(params: nnx.State, batch: Batch, key: Key[Array, ""]):
         shuffle_key, dropout_key = jax.random.split(key)
         merged = nnx.merge(graphdef, params)
-        return joint_loss(merged, batch, shuffle_key, dropout_key, smoothing, num_tasks)
+        return joint_loss(merged, batch, shuffle_key, dropout_key, smoothing)
 
     return descend(loss, optimizer, trained)
 

@@ -1,25 +1,28 @@
-"""One step of meta learning: every task adapts on one batch and is judged by another."""
+"""One step of meta learning: every task adapts on some of its rows and is judged by others."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from taskaware.config import Meta
-from taskaware.dims import Batch
+from taskaware.dims import Batch, Rows
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.affine import TCNParam
 from taskaware.training.joint import Metrics, Step, descend, joint_loss
+
+Rate = Float[Array, ""] | float
 
 
 def adapt(
     loss: Callable[[PyTree], Float[Array, ""]],
     params: PyTree,
-    rate: Float[Array, ""] | float,
+    rate: Rate,
     meta: Meta,
 ) -> PyTree:
     """Return θ' after inner steps θ ← θ - α ∇loss(θ).
@@ -48,49 +51,56 @@ def adapt(
 def maml_loss(
     graphdef: nnx.GraphDef[Seq2Seq],
     params: nnx.State,
-    tasks: tuple[Batch, ...],
-    key: Array,
-    rate_N: Float[Array, " N"],
+    batch: Batch,
+    key: Key[Array, ""],
+    rates: Mapping[str, Rate],
     smoothing: float,
     meta: Meta,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Return the mean loss a target token of all tasks' queries, and what to report.
+    """Return the mean loss per target token of all tasks' queries, and what to report.
 
     Every other row of a task is its support, the rest its query: where rows are split over
-    devices, each device has both. The task embedding is computed from each batch's own examples,
+    devices, each device has both. The task vector is computed from each half's own examples,
     and the TCN's parameters stay as they are in the inner steps (paper §2.3), so that the outer
     gradient alone changes them.
 
     Args:
         graphdef: of the model.
         params: θ and the TCN's.
-        tasks: one batch a task, twice as many rows as are judged.
+        batch: of each task twice as many rows as are judged.
         key: for shuffling and dropout.
-        rate_N: α of each task of the experiment; 0 where a task does not adapt.
+        rates: α of each task, by its name; 0 where a task does not adapt.
         smoothing: ε of the labels.
         meta: the inner steps.
     """
     slow, fast = nnx.split_state(params, TCNParam, ...)
+    model = nnx.merge(graphdef, params)
+    names = model.order(batch).names
 
-    def loss(fast: nnx.State, batch: Batch, key: Array) -> tuple[Float[Array, ""], Metrics]:
-        shuffle_key, dropout_key = jax.random.split(key)
-        model = nnx.merge(graphdef, slow, fast)
-        return joint_loss(model, batch, shuffle_key, dropout_key, smoothing, len(rate_N))
+    def judge(alike: str, rows: Rows, task: Int[Array, ""], rate: Rate, key: Key[Array, ""]):
+        """Return the metrics of a task, in the program of one whose rows have the same shapes."""
 
-    def judge(batch: Batch, key: Array) -> Metrics:
-        support, query = (jax.tree.map(lambda leaf, i=i: leaf[i::2], batch) for i in range(2))
+        def loss(fast: nnx.State, half: Rows, key: Key[Array, ""]):
+            shuffle_key, dropout_key = jax.random.split(key)
+            merged, task_B = nnx.merge(graphdef, slow, fast), jnp.full(len(half.counts_B), task)
+            keys = shuffle_key, dropout_key
+            return joint_loss(merged, {alike: half}, *keys, smoothing, task_B)
+
+        support, query = (jax.tree.map(lambda leaf, i=i: leaf[i::2], rows) for i in range(2))
         support_key, query_key = jax.random.split(key)
-        rate = rate_N[support.task_B[0]]
         adapted = adapt(lambda theta: loss(theta, support, support_key)[0], fast, rate, meta)
         return loss(adapted, query, query_key)[1]
 
     found = []
-    for alike in _same_shapes(tasks):
-        together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[tasks[i] for i in alike])
-        keys = jnp.stack([jax.random.fold_in(key, i) for i in alike])
-        # Not one backward pass with a cotangent a task: jaxlib 0.10.2 compiles that wrongly for
+    for group in _same_shapes(batch, names):
+        together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[batch[n] for n in group])
+        tasks = jnp.array([model.tasks.index(name) for name in group])
+        alphas = jnp.stack([jnp.asarray(rates[name]) for name in group])
+        keys = jnp.stack([jax.random.fold_in(key, names.index(name)) for name in group])
+        # Not one backward pass with a cotangent per task: jaxlib 0.10.2 compiles that wrongly for
         # CPUs (jax-ml/jax#39103).
-        found.append(jax.vmap(judge)(together, keys))
+        of_one = functools.partial(judge, group[0])
+        found.append(jax.vmap(of_one)(together, tasks, alphas, keys))
     stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
     metrics = {name: stacked[name].sum(0) for name in ("loss_N", "tokens_N", "frames")}
     metrics |= {name: stacked[name].mean(0) for name in ("rms", "participation")}
@@ -101,22 +111,22 @@ def maml_step(
     graphdef: nnx.GraphDef[Seq2Seq],
     optimizer: optax.GradientTransformation,
     smoothing: float,
-    rate_N: Float[Array, " N"],
+    rates: Mapping[str, Rate],
     meta: Meta,
     trained: nnx.filterlib.Filter = ...,
 ) -> Step:
-    """Return the step function over one batch a task, to be compiled once for all their shapes."""
+    """Return the step function, to be compiled once for all shapes of the tasks' rows."""
 
-    def loss(params: nnx.State, tasks: tuple[Batch, ...], key: Array):
-        return maml_loss(graphdef, params, tasks, key, rate_N, smoothing, meta)
+    def loss(params: nnx.State, batch: Batch, key: Key[Array, ""]):
+        return maml_loss(graphdef, params, batch, key, rates, smoothing, meta)
 
     return descend(loss, optimizer, trained)
 
 
-def _same_shapes(tasks: tuple[Batch, ...]) -> list[list[int]]:
+def _same_shapes(batch: Batch, names: Sequence[str]) -> list[list[str]]:
     """Return groups of tasks that can be computed side by side."""
-    groups: dict[Any, list[int]] = {}
-    for index, batch in enumerate(tasks):
-        leaves, structure = jax.tree.flatten(batch)
-        groups.setdefault((structure, *[leaf.shape for leaf in leaves]), []).append(index)
+    groups: dict[Any, list[str]] = {}
+    for name in names:
+        leaves, structure = jax.tree.flatten(batch[name])
+        groups.setdefault((structure, *[leaf.shape for leaf in leaves]), []).append(name)
     return list(groups.values())

@@ -5,7 +5,6 @@ import functools
 from typing import Any, assert_never
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from taskaware.config import Batching, Experiment, Meta, OptimizerConfig
@@ -28,13 +27,12 @@ def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
     graphdef, settings, d_model = nnx.graphdef(model), experiment.optimizer, model.config.d_model
     match experiment.strategy:
         case "joint":
-            num_tasks = len(experiment.tasks)
-            return _joint_step(graphdef, settings, d_model, num_tasks, experiment.frozen)
+            return _joint_step(graphdef, settings, d_model, experiment.frozen)
         case "maml":
             meta = experiment.meta
             rates = tuple(
-                meta.inner_learning_rate if not meta.tasks or task.name in meta.tasks else 0.0
-                for task in experiment.tasks
+                (name, 0.0 if meta.tasks and name not in meta.tasks else meta.inner_learning_rate)
+                for name in model.tasks
             )
             return _maml_step(graphdef, settings, d_model, rates, meta, experiment.frozen)
         case _:
@@ -43,10 +41,10 @@ def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
 
 @functools.lru_cache(maxsize=8)
 def _joint_step(
-    graphdef: nnx.GraphDef, settings: OptimizerConfig, d_model: int, num_tasks: int, frozen: bool
+    graphdef: nnx.GraphDef, settings: OptimizerConfig, d_model: int, frozen: bool
 ) -> Step:
     optimizer = make_optimizer(settings, d_model)
-    return joint_step(graphdef, optimizer, settings.label_smoothing, num_tasks, _trained(frozen))
+    return joint_step(graphdef, optimizer, settings.label_smoothing, _trained(frozen))
 
 
 @functools.lru_cache(maxsize=8)
@@ -54,12 +52,12 @@ def _maml_step(
     graphdef: nnx.GraphDef,
     settings: OptimizerConfig,
     d_model: int,
-    rates: tuple[float, ...],
+    rates: tuple[tuple[str, float], ...],
     meta: Meta,
     frozen: bool,
 ) -> Step:
-    optimizer, rate_N = make_optimizer(settings, d_model), jnp.array(rates)
-    return maml_step(graphdef, optimizer, settings.label_smoothing, rate_N, meta, _trained(frozen))
+    optimizer, trained = make_optimizer(settings, d_model), _trained(frozen)
+    return maml_step(graphdef, optimizer, settings.label_smoothing, dict(rates), meta, trained)
 
 
 def schedule_of(experiment: Experiment) -> Schedule:

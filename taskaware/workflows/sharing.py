@@ -50,7 +50,7 @@ def shareable(run: Run, selection: Selection = "newest", task: str = "") -> Pret
     if task:
         tasks = (run.experiment.task(task),)
         vector_Z = np.zeros(0) if vectors is None else vectors.named(task).array
-        model, vectors = fold_task(model, vector_Z, tasks[0].source), None
+        model, vectors = fold_task(model, vector_Z, tasks[0]), None
     card = model_card(run, model, steps, tasks)
     limits = run.experiment.batching
     return Pretrained(

@@ -1,13 +1,17 @@
 """A small prepared corpus of noise, with every kind of row that a task may or may not take."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from support.toy_batches import load
 
+from taskaware.config import Task
 from taskaware.data.corpora.base import NO_AUDIO, Example
 from taskaware.data.corpora.write import prepare
+from taskaware.data.tasks import load_tasks
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 
 NUMBERS = "null eins zwei drei vier fünf sechs sieben acht neun".split()
@@ -80,3 +84,30 @@ def corpus(tmp_path_factory) -> Corpus:
     train_tokenizer(texts, 60, folder / "tokenizer.model")
     tokenizer = Tokenizer.load(folder / "tokenizer.model")
     return Corpus(folder / "corpus", tokenizer, folder / "tokenizer.model")
+
+
+@pytest.fixture(scope="module")
+def tasks(corpus):
+    """Three tasks of the corpus, text first."""
+    return load(corpus)
+
+
+@pytest.fixture(scope="module")
+def unequal(tmp_path_factory):
+    """Three text tasks of 80, 20 and 5 examples."""
+    folder = tmp_path_factory.mktemp("unequal")
+
+    def rows(language, count):
+        for i in range(count):
+            text = f"{language} {i:02d}"
+            yield Example(text, NO_AUDIO, "", f"en {i:02d}", text, "en", language, "c")
+
+    read = [lambda: rows("de", 80), lambda: rows("ro", 20), lambda: rows("tr", 5)]
+    prepare("unequal", lambda: {"train": read}, folder / "data")
+    train_tokenizer(["de ro tr en 0123456789"], 20, folder / "tokenizer")
+    one = Task(name="one", source="text", target="translation", metric="bleu")
+    named = [
+        replace(one, name=language, target_language=language, data=(str(folder / "data"),))
+        for language in ("de", "ro", "tr")
+    ]
+    return load_tasks(named, "train", Tokenizer.load(folder / "tokenizer"))

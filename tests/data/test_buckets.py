@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taskaware.config import ModelConfig
 from taskaware.data import buckets
 from taskaware.data.buckets import Shape, equal_mass, least_padding, shape_of
 from taskaware.data.tasks import TaskExamples, TokenRows
@@ -156,6 +157,33 @@ def test_examples_that_are_all_alike_need_one_shape():
     tasks = [of_lengths([100] * 50, [8] * 50)]
     (bucket,) = least_padding(tasks, 9, [None], 8)
     assert len(bucket.members[0]) == 50
+
+
+# Four examples of speech, of 32 or of more frames, each with 4 or 20 target tokens, in two buckets.
+# A row's work is frames / stride + 1.6 tokens, in the mean, by hand:
+#   cut by source:  (32 + longer) / 2 / stride + 1.6 · 20
+#   cut by target:  longer / stride + 1.6 · (4 + 20) / 2
+# By source is less where (longer - 32) / 2 / stride > 12.8. Uneven cuts are more than the lesser.
+
+
+@pytest.mark.parametrize(
+    ("convolutions", "longer", "by_source"),
+    [
+        (2, 192, True),  # 80 / 4 > 12.8
+        (3, 192, False),  # 80 / 8 < 12.8
+        (4, 192, False),
+        (2, 288, True),
+        (3, 288, True),  # 128 / 8 > 12.8
+        (4, 288, False),  # 128 / 16 < 12.8
+    ],
+)
+def test_edges_stand_where_the_model_s_own_stride_has_least_padding(
+    convolutions, longer, by_source
+):
+    stride = ModelConfig(cnn_channels=(4,) * convolutions).stride
+    tasks = [of_lengths([32, 32, longer, longer], [4, 20, 4, 20])]
+    found = [set(bucket.members[0].tolist()) for bucket in least_padding(tasks, 2, [None], stride)]
+    assert sorted(found, key=min) == ([{0, 1}, {2, 3}] if by_source else [{0, 2}, {1, 3}])
 
 
 def test_work_is_the_longer_source_and_the_target():

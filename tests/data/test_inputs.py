@@ -32,17 +32,16 @@ def test_texts_are_tokens_ended_by_end_of_sequence_then_padding(tokenizer):
     given = Inputs(prefixed, TEXTS, tokenizer)
     expected = [[*tokenizer.encode(f"one two {text}"), EOS] for text in TEXTS]
     assert given.length_B.tolist() == [*map(len, expected)]
-    batch = given.batch([2, 1])
-    assert batch.speech is None and batch.source_BS is not None
-    assert batch.source_BS.shape[1] % 4 == 0  # so that texts of like lengths share a program
-    for row, tokens in zip(batch.source_BS.tolist(), (expected[2], expected[1]), strict=True):
+    (tokens_BS,) = given.source([2, 1])
+    assert tokens_BS.shape[1] % 4 == 0  # so that texts of like lengths share a program
+    for row, tokens in zip(tokens_BS.tolist(), (expected[2], expected[1]), strict=True):
         assert row == tokens + [0] * (len(row) - len(tokens))
 
 
 def test_speech_is_normalized_frames_then_zeros(tokenizer):
     samples = [speech(8000), speech(4000, seed=1)]
     given = Inputs(ASR, samples, tokenizer)
-    frames_BAC, length_B = given.batch([1, 0]).speech  # pyright: ignore[reportGeneralTypeIssues]
+    frames_BAC, length_B = given.source([1, 0])
     assert length_B.tolist() == [23, 48] and frames_BAC.shape == (2, 64, 80)
     np.testing.assert_array_equal(frames_BAC[0, :23], normalize(log_mel(samples[1])))
     np.testing.assert_array_equal(frames_BAC[1, :48], normalize(log_mel(samples[0])))
@@ -61,15 +60,15 @@ def test_speech_is_normalized_frames_then_zeros(tokenizer):
     ids=["float32", "float64", "big-endian", "strided", "jax"],
 )
 def test_samples_are_taken_as_a_file_of_them_would_be_read(stored, tokenizer):
-    found = Inputs(ASR, [stored(speech())], tokenizer).batch([0]).speech.frames_BAC
+    found = Inputs(ASR, [stored(speech())], tokenizer).source([0])[0]
     np.testing.assert_array_equal(found[0, :48], normalize(log_mel(speech())))
 
 
 def test_what_little_lies_beyond_full_scale_is_clipped_as_in_a_file(tokenizer):
     loud = np.where(np.arange(8000) % 200 == 0, 1.25, speech() / 32768)
     clipped = np.where(np.arange(8000) % 200 == 0, 32767, speech()).astype(np.int16)
-    found, expected = (Inputs(ASR, [x], tokenizer).batch([0]) for x in (loud, clipped))
-    np.testing.assert_array_equal(found.speech.frames_BAC, expected.speech.frames_BAC)
+    found, expected = (Inputs(ASR, [x], tokenizer).source([0])[0] for x in (loud, clipped))
+    np.testing.assert_array_equal(found, expected)
 
 
 BAD_SAMPLES = {

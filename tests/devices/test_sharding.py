@@ -13,11 +13,12 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 from support import train_toy as toy_run
 
-from taskaware.config import FiLMConfig, ModelConfig
+from taskaware.config import FiLMConfig, Meta, ModelConfig
 from taskaware.devices import sharding
 from taskaware.errors import UsageError
 from taskaware.models.building import abstract, build
 from taskaware.training.joint import joint_step
+from taskaware.training.maml import maml_step
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
@@ -42,13 +43,14 @@ def compiled(conditioning, *shape, **changes):
     config = dataclasses.replace(
         toy_run.MODEL,
         conditioning=conditioning,
+        dropout=0.0,  # it is drawn by where a row stands, which the devices decide
         d_model=128,
         num_heads=8,
         d_ff=256,
         **changes,
     )
-    net, sgd = build(config, VOCABULARY, 3, speech=True, seed=0), optax.sgd(0.1)
-    step = jax.jit(joint_step(nnx.graphdef(net), sgd, 0.1, 3))
+    net, sgd = build(config, VOCABULARY, toy_run.TASKS, speech=True, seed=0), optax.sgd(0.1)
+    step = jax.jit(joint_step(nnx.graphdef(net), sgd, 0.1))
     state, batch = initial_state(nnx.state(net), sgd, 0), toy_run.batch(rows=16)
     if not shape:
         return Compiled(step.lower(state, batch).compile(), state, batch)
@@ -120,8 +122,38 @@ def test_only_the_expected_messages_are_sent(split):
     assert kinds["all-reduce"]
     # Never the embedding: each device has its own words' scores, and their sums travel.
     assert not [shape for shape in gathered if str(VOCABULARY) in shape]
-    if fsdp == tensor == 1:  # rows are moved where speech and text are joined; no weight is
+    if fsdp == tensor == 1:  # no weight is moved
         assert not [shape for shape in gathered if "128,256" in shape or "128,128" in shape]
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "strategy"),
+    [
+        ("vanilla", "joint"),
+        ("explicit", "joint"),
+        ("implicit", "joint"),
+        pytest.param("explicit", "maml", marks=pytest.mark.long),
+        pytest.param("implicit", "maml", marks=pytest.mark.long),
+    ],
+)
+def test_no_row_goes_to_another_device(conditioning, strategy):
+    """Rows of speech and text are joined where they are, and dropout is drawn there."""
+    net = toy_run.model(conditioning, dropout=0.1)
+    graphdef, sgd = nnx.graphdef(net), optax.sgd(0.1)
+    step = joint_step(graphdef, sgd, 0.1)
+    if strategy == "maml":
+        step = maml_step(graphdef, sgd, 0.1, dict.fromkeys(toy_run.TASKS, 0.1), Meta())
+    mesh = sharding.make_mesh(8)
+    with jax.set_mesh(mesh):
+        state = initial_state(nnx.state(net), sgd, 0)
+        state = jax.device_put(state, sharding.state_sharding(mesh, state))
+        batch = sharding.place_batch(mesh, toy_run.batch(rows=16))
+        kinds, gathered = collectives(jax.jit(step).lower(state, batch).compile())
+    assert kinds["all-reduce"]
+    assert not kinds["all-to-all"] and not kinds["collective-permute"]
+    if strategy == "joint":  # of numbers, every device is sent the implicit TCN's vectors alone
+        sent = [shape.partition("{")[0] for shape in gathered if shape.startswith("f32")]
+        assert sent == (["f32[48,32]"] if conditioning == "implicit" else [])
 
 
 def test_a_loop_over_blocks_that_computes_again_is_split_too(alone, conditioning):
@@ -131,7 +163,7 @@ def test_a_loop_over_blocks_that_computes_again_is_split_too(alone, conditioning
 
 
 def test_the_optimizer_s_numbers_lie_where_their_parameters_do():
-    net = build(toy_run.MODEL, VOCABULARY * 2, 3, speech=True, seed=0)
+    net = build(toy_run.MODEL, VOCABULARY * 2, toy_run.TASKS, speech=True, seed=0)
     state = initial_state(nnx.state(net), make_optimizer(toy_run.OPTIMIZER, 16), 0)
     where = sharding.state_sharding(sharding.make_mesh(2, 2, 2), state)
     found = jax.tree.leaves(jax.tree.map(lambda s: s.spec, where, is_leaf=is_sharding))
@@ -154,7 +186,8 @@ def test_of_every_large_parameter_it_is_written_how_it_lies():
                 small = {"encoder_layers": 1, "decoder_layers": 1, "film": FiLMConfig(**film)}
                 config = ModelConfig(conditioning=conditioning, injection=injection, **small)
                 tokens = [(f"<{n}>", "<translate>") for n in range(40)]
-                shapes = abstract(config, 32_000, 40, speech=True, task_tokens=tokens)
+                names = [f"task {n}" for n in range(40)]
+                shapes = abstract(config, 32_000, names, speech=True, task_tokens=tokens)
                 for words, leaf in nnx.to_flat_state(nnx.state(shapes)):
                     path = " ".join(map(str, words))
                     paths.add(path)

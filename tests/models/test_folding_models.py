@@ -7,21 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from support.train_toy import MODEL, V, batch
+from support.train_toy import MODEL, TASKS, V, batch
 
-from taskaware.config import Decoding, FiLMConfig, ModelConfig, TCNConfig, paper_model
-from taskaware.dims import Batch
+from taskaware.config import Decoding, FiLMConfig, ModelConfig, Task, TCNConfig, paper_model
+from taskaware.dims import Speech
 from taskaware.errors import UsageError
-from taskaware.models.building import abstract
+from taskaware.models.building import abstract, abstract_for
 from taskaware.models.folding import fold_task
 from taskaware.search.model import make_search
 
+NAMED = {
+    "speech": Task(name="asr", source="speech", target="transcript", metric="wer"),
+    "text": Task(name="mt", source="text", target="translation", metric="bleu"),
+}
 SMALL = dataclasses.replace(MODEL, norm="post", encoder_layers=2, decoder_layers=2, dropout=0.0)
 
 
 def random_model(config, speech=True):
     """Every number random: fresh biases are 0 and fresh scales are 1, which would hide mistakes."""
-    graphdef, params = nnx.split(abstract(config, V, 3, speech=speech))
+    graphdef, params = nnx.split(abstract(config, V, TASKS, speech=speech))
     random = np.random.default_rng(0)
     params = jax.tree.map(
         lambda x: jnp.asarray(0.3 * random.normal(size=x.shape) + (x.ndim == 1), x.dtype), params
@@ -30,26 +34,24 @@ def random_model(config, speech=True):
 
 
 def rows(source):
-    """The speech rows of a batch, or its text rows."""
-    whole = batch(rows=4)
-    if source == "speech":
-        return Batch(whole.speech, None, whole.target_BT[:8], whole.task_B[:8])
-    return Batch(None, whole.source_BS, whole.target_BT[8:], whole.task_B[8:])
+    """Rows of the task of that source."""
+    return batch()[NAMED[source].name]
 
 
 def repeated(vector_Z, given):
-    return None if vector_Z is None else jnp.repeat(vector_Z[None], len(given.task_B), axis=0)
+    return None if vector_Z is None else jnp.repeat(vector_Z[None], len(given.counts_B), axis=0)
 
 
 @nnx.jit
 def outputs(model, given, vector_Z):
-    return model(model.embed(given), repeated(vector_Z, given))
+    name = NAMED["speech" if isinstance(given.source, Speech) else "text"].name
+    return model(model.embed({name: given}), repeated(vector_Z, given))
 
 
 def texts(model, given, vector_Z):
     config = Decoding(beam_size=1, extra_length=4)
     search = make_search(model, config, split=False)
-    return search(given, repeated(vector_Z, given))
+    return search(given.source, repeated(vector_Z, given))
 
 
 LONG = pytest.mark.long
@@ -72,11 +74,11 @@ def test_a_single_task_model_gives_the_same_logits(placement, sharing, scale, so
     config = dataclasses.replace(SMALL, conditioning="explicit", film=film)
     model, given = random_model(config), rows(source)
     random = np.random.default_rng(7)
-    vector_Z = jnp.asarray(random.normal(size=model.places.vector_width), jnp.float32)
-    plain = fold_task(model, vector_Z, source)
+    vector_Z = jnp.asarray(random.normal(size=model.modulator.vector_width), jnp.float32)
+    plain = fold_task(model, vector_Z, NAMED[source])
 
     expected, found = outputs(model, given, vector_Z), outputs(plain, given, None)
-    kept = np.asarray(model.embed_source(given)[1])
+    kept = np.asarray(model.embed_source(given.source)[1])
     assert source == "text" or not kept.all()  # padding too
     # Logits of some tens: 1e-5 of the largest.
     largest = max(1.0, float(jnp.abs(expected.logits_BTV).max()))
@@ -86,7 +88,7 @@ def test_a_single_task_model_gives_the_same_logits(placement, sharing, scale, so
     )
 
     vanilla = dataclasses.replace(config, conditioning="vanilla")
-    bare = abstract(vanilla, V, 1, speech=source == "speech")
+    bare = abstract_for([NAMED[source]], vanilla, V)
     shapes = [
         [(path, leaf.shape) for path, leaf in nnx.to_flat_state(nnx.state(m))]
         for m in (plain, bare)
@@ -101,8 +103,8 @@ def test_the_paper_s_model_can_be_folded():
         small, cnn_channels=(2, 2, 2), tcn=TCNConfig(width=8, d_ff=8, num_heads=2)
     )
     model, given = random_model(config), rows("speech")
-    vector_Z = model.task_vector(model.embed(given), given.task_B)[0]
-    plain = fold_task(model, vector_Z, "speech")
+    vector_Z = model.task_vector(model.embed({"asr": given}), jnp.ones(8, int))[0]
+    plain = fold_task(model, vector_Z, NAMED["speech"])
     expected, found = outputs(model, given, vector_Z), outputs(plain, given, None)
     largest = max(1.0, float(jnp.abs(expected.logits_BTV).max()))
     np.testing.assert_allclose(found.logits_BTV, expected.logits_BTV, atol=1e-5 * largest)
@@ -112,7 +114,7 @@ def test_the_paper_s_model_can_be_folded():
 def test_another_vector_gives_another_model_and_the_given_one_stays():
     model, given = random_model(dataclasses.replace(SMALL, conditioning="explicit")), rows("text")
     before = jax.tree.map(np.array, nnx.state(model))
-    a, b = (fold_task(model, model.tcn.kernel_NZ[...][n], "text") for n in (0, 1))
+    a, b = (fold_task(model, model.tcn.kernel_NZ[...][n], NAMED["text"]) for n in (0, 1))
     logits = [outputs(m, given, None).logits_BTV for m in (a, b)]
     assert float(jnp.abs(logits[0] - logits[1]).max()) > 1e-2
     jax.tree.map(np.testing.assert_array_equal, before, nnx.state(model))
@@ -141,15 +143,15 @@ def changed(**changes) -> ModelConfig:
 )
 def test_what_is_not_exact_is_refused(config, source, message):
     model = random_model(config)
-    width = model.places.vector_width if model.places else 1
+    width = model.modulator.vector_width if model.modulator else 1
     vector_Z = jnp.asarray(np.random.default_rng(0).normal(size=width), jnp.float32)
     with pytest.raises(UsageError, match=message) as refusal:
-        fold_task(model, vector_Z, source)
+        fold_task(model, vector_Z, NAMED[source])
     assert "\n" not in str(refusal.value)
 
 
 def test_a_gamma_of_zero_at_the_table_is_refused():
     model = random_model(changed())
-    vector_Z = jnp.zeros(model.places.vector_width).at[3].set(-1.0)  # γ = 1 + t
+    vector_Z = jnp.zeros(model.modulator.vector_width).at[3].set(-1.0)  # γ = 1 + t
     with pytest.raises(UsageError, match="γ of the target's embedding is 0"):
-        fold_task(model, vector_Z, "speech")
+        fold_task(model, vector_Z, NAMED["speech"])

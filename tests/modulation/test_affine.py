@@ -53,9 +53,9 @@ def test_a_row_is_modulated_by_its_own_gamma_and_beta_alone():
 
 
 def test_places_split_the_embedding_into_gamma_and_beta_everywhere_alike():
-    places = Modulator(5, 2, 3, scale="direct")
+    modulator = Modulator(5, {"encoder": 2, "decoder": 3}, scale="direct")
     embedding = normal(4, 10)
-    found = places(embedding)
+    found = modulator(embedding)
     assert found.gamma_BD.shape == (5, 4, 5)
     for place in range(5):
         np.testing.assert_array_equal(found.at(place).gamma_BD, embedding[:, :5])
@@ -64,32 +64,50 @@ def test_places_split_the_embedding_into_gamma_and_beta_everywhere_alike():
 
 def test_one_plus_shifts_gamma_by_one_and_leaves_beta():
     embedding = normal(4, 10)
-    direct, one_plus = (Modulator(5, 1, 1, scale=s)(embedding) for s in ("direct", "one_plus"))
+    direct, one_plus = (
+        Modulator(5, {"encoder": 1, "decoder": 1}, scale=s)(embedding)
+        for s in ("direct", "one_plus")
+    )
     np.testing.assert_array_equal(one_plus.gamma_BD, 1 + direct.gamma_BD)
     np.testing.assert_array_equal(one_plus.beta_BD, direct.beta_BD)
 
 
 def test_per_stack_gives_the_decoder_the_second_half_of_the_embedding():
-    places = Modulator(5, 2, 3, scale="direct", sharing="per_stack")
-    embedding = normal(4, places.vector_width)
-    found = places(embedding)
-    assert places.vector_width == 20
+    modulator = Modulator(5, {"encoder": 2, "decoder": 3}, scale="direct", sharing="per_stack")
+    embedding = normal(4, modulator.vector_width)
+    found = modulator(embedding)
+    assert modulator.vector_width == 20
     np.testing.assert_array_equal(found.gamma_BD[1], embedding[:, :5])
     np.testing.assert_array_equal(found.gamma_BD[2], embedding[:, 10:15])
     np.testing.assert_array_equal(found.beta_BD[4], embedding[:, 15:])
 
 
+def test_each_of_several_stacks_has_its_own_gamma_and_beta():
+    stacks = {"encoder": 2, "speech decoder": 1, "text decoder": 3}
+    modulator = Modulator(5, stacks, scale="direct", sharing="per_stack")
+    embedding = normal(4, modulator.vector_width)
+    found = modulator(embedding)
+    assert modulator.vector_width == 30 and modulator.num_sites == 6
+    for number, (name, sites) in enumerate(stacks.items()):
+        gamma_LBD, beta_LBD = found.at(modulator.sites(name))
+        assert len(gamma_LBD) == sites
+        for gamma_BD, beta_BD in zip(gamma_LBD, beta_LBD, strict=True):
+            own = embedding[:, 10 * number : 10 * number + 10]
+            np.testing.assert_array_equal(gamma_BD, own[:, :5])
+            np.testing.assert_array_equal(beta_BD, own[:, 5:])
+
+
 def test_per_block_offsets_start_at_nothing_and_add_to_their_place_alone():
-    places = Modulator(5, 2, 3, sharing="per_block_offset")
+    modulator = Modulator(5, {"encoder": 2, "decoder": 3}, sharing="per_block_offset")
     embedding = normal(4, 10)
-    shared = Modulator(5, 2, 3)(embedding)
-    np.testing.assert_array_equal(places(embedding).gamma_BD, shared.gamma_BD)
-    places.offset_LZ[...] = places.offset_LZ[...].at[3, 0].set(2.0)
-    difference = np.asarray(places(embedding).gamma_BD - shared.gamma_BD)
+    shared = Modulator(5, {"encoder": 2, "decoder": 3})(embedding)
+    np.testing.assert_array_equal(modulator(embedding).gamma_BD, shared.gamma_BD)
+    modulator.offset_LZ[...] = modulator.offset_LZ[...].at[3, 0].set(2.0)
+    difference = np.asarray(modulator(embedding).gamma_BD - shared.gamma_BD)
     expected = np.zeros((5, 4, 5))
     expected[3, :, 0] = 2.0
     np.testing.assert_allclose(difference, expected, atol=1e-6)
-    assert isinstance(places.offset_LZ, TCNParam)
+    assert isinstance(modulator.offset_LZ, TCNParam)
 
 
 @pytest.mark.parametrize(

@@ -149,8 +149,8 @@ def _their_house_their_rules():
 def test_a_model_of_another_package_learns_two_tasks_from_the_same_inputs(peer):
     run, state, names, plain, width = peer()
     assert len(names) >= 2
-    places = Modulator(width, len(names), 0)
-    identity = places(jnp.zeros((len(TASK), 2 * width)))
+    modulator = Modulator(width, {"model": len(names)})
+    identity = modulator(jnp.zeros((len(TASK), 2 * width)))
     np.testing.assert_array_equal(run(state, None), plain)  # bit for bit, grafted
     np.testing.assert_array_equal(run(state, identity), plain)  # and bound
 
@@ -163,7 +163,7 @@ def test_a_model_of_another_package_learns_two_tasks_from_the_same_inputs(peer):
     @jax.jit
     def step(learned, table, moments):
         def loss(learned, table):
-            modulation = places(nnx.merge(graphdef, table)(TASK))
+            modulation = modulator(nnx.merge(graphdef, table)(TASK))
             return ((run(join(learned, rest), modulation) - target) ** 2).mean()
 
         value, grads = jax.value_and_grad(loss, argnums=(0, 1))(learned, table)
@@ -178,7 +178,7 @@ def test_a_model_of_another_package_learns_two_tasks_from_the_same_inputs(peer):
             break
     assert value < 0.2
     # An equal input and another task: another output.
-    out = run(join(learned, rest), places(nnx.merge(graphdef, table)(TASK)))
+    out = run(join(learned, rest), modulator(nnx.merge(graphdef, table)(TASK)))
     assert (out[:2] > 0).mean() > 0.9 and (out[2:] < 0).mean() > 0.9
 
 

@@ -61,10 +61,10 @@ def test_an_adapter_that_adds_nothing_gives_the_input_back_bit_for_bit():
 
 
 def test_per_block_gives_each_place_its_own_stretch_of_the_embedding():
-    places = Modulator(D, 2, 3, scale="direct", sharing="per_block")
-    assert places.vector_width == 5 * 2 * D
-    embedding = normal(B, places.vector_width)
-    found = places(embedding)
+    modulator = Modulator(D, {"encoder": 2, "decoder": 3}, scale="direct", sharing="per_block")
+    assert modulator.vector_width == 5 * 2 * D
+    embedding = normal(B, modulator.vector_width)
+    found = modulator(embedding)
     for place in range(5):
         own = embedding[:, place * 2 * D :]
         np.testing.assert_array_equal(found.gamma_BD[place], own[:, :D])
@@ -73,12 +73,14 @@ def test_per_block_gives_each_place_its_own_stretch_of_the_embedding():
 
 @pytest.mark.parametrize("sharing", ["all_blocks", "per_stack", "per_block", "per_block_offset"])
 def test_an_embedding_holds_an_adapters_weights_row_by_row(sharing):
-    places = Modulator(D, 1, 1, kind="adapter", sharing=sharing, adapter_width=R)
+    modulator = Modulator(
+        D, {"encoder": 1, "decoder": 1}, kind="adapter", sharing=sharing, adapter_width=R
+    )
     width = D * R + R + R * D + D
     sets = 2 if sharing in ("per_stack", "per_block") else 1
-    assert places.vector_width == sets * width
-    embedding = normal(B, places.vector_width)
-    found = places(embedding)
+    assert modulator.vector_width == sets * width
+    embedding = normal(B, modulator.vector_width)
+    found = modulator(embedding)
     for place in range(2):
         own = np.asarray(embedding[:, place * width :] if sets == 2 else embedding)
         for row in range(B):
@@ -91,10 +93,10 @@ def test_an_embedding_holds_an_adapters_weights_row_by_row(sharing):
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
 def test_a_mask_leaves_a_task_its_share_of_the_units_at_random_and_does_not_learn(share):
     width, rows = 40, 6
-    places = Modulator(width, 2, 1, kind="mask", sharing="per_block")
-    draw = places.kernel_init(open_share=share)
-    tcn = ExplicitTCN(rows, width, places.vector_width, kernel_init=draw, rngs=nnx.Rngs(0))
-    found = places(tcn(jnp.arange(rows)))
+    modulator = Modulator(width, {"encoder": 2, "decoder": 1}, kind="mask", sharing="per_block")
+    draw = modulator.kernel_init(open_share=share)
+    tcn = ExplicitTCN(rows, width, modulator.vector_width, kernel_init=draw, rngs=nnx.Rngs(0))
+    found = modulator(tcn(jnp.arange(rows)))
     assert isinstance(found, Modulation)
     assert set(np.unique(found.gamma_BD)) <= {0.0, 1.0}
     assert (found.gamma_BD.sum(-1) == share * width).all()
@@ -103,15 +105,19 @@ def test_a_mask_leaves_a_task_its_share_of_the_units_at_random_and_does_not_lear
         masks = np.asarray(found.gamma_BD).reshape(-1, width)
         assert len(np.unique(masks, axis=0)) == 3 * rows  # each task's, at each place, its own
     x = normal(rows, T, width)
-    gradient = nnx.grad(lambda t: (modulate(x, places(t(jnp.arange(rows))).at(0)) ** 2).sum())(tcn)
+    gradient = nnx.grad(lambda t: (modulate(x, modulator(t(jnp.arange(rows))).at(0)) ** 2).sum())(
+        tcn
+    )
     assert (gradient["kernel_NZ"][...] == 0).all()
 
 
 @pytest.mark.parametrize("init", ["task_distinct", "zero", "lecun"])
 def test_adapters_start_as_their_init_says(init):
-    places = Modulator(32, 1, 1, kind="adapter", sharing="per_block", adapter_width=8)
-    kernel = places.kernel_init(init)(KEY, (50, places.vector_width))
-    down, down_bias, up, up_bias = places(kernel)
+    modulator = Modulator(
+        32, {"encoder": 1, "decoder": 1}, kind="adapter", sharing="per_block", adapter_width=8
+    )
+    kernel = modulator.kernel_init(init)(KEY, (50, modulator.vector_width))
+    down, down_bias, up, up_bias = modulator(kernel)
     assert np.std(down) == pytest.approx(32**-0.5, rel=0.05)
     assert (down_bias == 0).all()
     assert np.std(up) == pytest.approx(8**-0.5 if init == "lecun" else 0.0, rel=0.05)
@@ -119,9 +125,11 @@ def test_adapters_start_as_their_init_says(init):
 
 
 def test_offsets_of_adapters_are_parameters_of_the_task_side():
-    places = Modulator(D, 1, 1, kind="adapter", sharing="per_block_offset", adapter_width=R)
-    assert isinstance(places.offset_LZ, TCNParam)
-    assert places.offset_LZ.shape == (2, D * R + R + R * D + D)
+    modulator = Modulator(
+        D, {"encoder": 1, "decoder": 1}, kind="adapter", sharing="per_block_offset", adapter_width=R
+    )
+    assert isinstance(modulator.offset_LZ, TCNParam)
+    assert modulator.offset_LZ.shape == (2, D * R + R + R * D + D)
 
 
 class Net(nnx.Module):

@@ -12,7 +12,7 @@ from flax import nnx
 from support.command_line import refused, taskaware
 from test_pretrained import random_model
 
-from taskaware.dims import Batch, Speech
+from taskaware.dims import Rows, Speech, Text, Tokens
 from taskaware.errors import UsageError
 from taskaware.pretrained.exporting import export
 from taskaware.search.greedy import greedy_search
@@ -57,12 +57,12 @@ def test_a_process_without_this_package_gets_the_same_logits(task, conditioning,
     if task == "st":
         frames, length = random.normal(size=(2, 24, 80)).astype(np.float32), np.array([24, 15])
         arrays = {"frames": frames, "length": length.astype(np.int32)}
-        batch = Batch(Speech(*arrays.values()), None, None, None)
+        source = Speech(*arrays.values())
     else:
         tokens = random.integers(3, 30, (2, 24)).astype(np.int32)
         tokens[1, 15:] = 0
-        arrays, batch = {"tokens": tokens}, Batch(None, tokens, None, None)
-    batch = jax.tree.map(jnp.asarray, batch)
+        arrays, source = {"tokens": tokens}, Text(tokens)
+    source = jax.tree.map(jnp.asarray, source)
     export(shared, task, tmp_path / "out", rows=2, source_length=24, max_length=5)
     assert json.loads((tmp_path / "out/export.json").read_text())["task"] == task
     assert (tmp_path / "out/tokenizer.model").read_bytes() == shared.tokenizer.model
@@ -76,7 +76,7 @@ def test_a_process_without_this_package_gets_the_same_logits(task, conditioning,
 
     @nnx.jit
     def expected(model):
-        memory = model.encode(*model.embed_source(batch), vector_BZ)
+        memory = model.encode(*model.embed_source(source), vector_BZ)
         start = model.start_decoding(memory, vector_BZ, 1, 5)
         return greedy_search(*start, 2, 5).tokens_BT
 
@@ -84,7 +84,7 @@ def test_a_process_without_this_package_gets_the_same_logits(task, conditioning,
     with np.load(tmp_path / "given.npz") as found:
         written, logits = found["tokens"], found["logits"]
     # Teacher-forced: the whole sequence at once, no cache and no step.
-    whole = batch._replace(target_BT=jnp.asarray(written), task_B=jnp.zeros(2, jnp.int32))
+    whole = {task: Rows(source, Tokens(jnp.asarray(written)), jnp.ones(2, bool))}
     forced = nnx.jit(lambda model: model(model.embed(whole), vector_BZ).logits_BTV)(model)
     np.testing.assert_allclose(logits, forced, atol=1e-5)
     for row, until_end in zip(written.tolist(), np.asarray(tokens_BT).tolist(), strict=True):

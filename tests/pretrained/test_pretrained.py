@@ -18,10 +18,10 @@ from safetensors.numpy import load_file, save_file
 from support.command_line import ENGLISH, GERMAN, ROOT, get_ready, refused, taskaware
 
 from taskaware.config import Decoding, ModelConfig, Task, TCNConfig
-from taskaware.data.batches import evaluation_batches
+from taskaware.data.passes import evaluation_batches
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 from taskaware.errors import RunError, UsageError
-from taskaware.models.building import build
+from taskaware.models.building import build_for
 from taskaware.pretrained.model import FILES, Pretrained, digest, from_pretrained, vector_width
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
 from taskaware.runs.checkpoints import restore
@@ -49,8 +49,7 @@ def random_model(folder, **changes):
     train_tokenizer(words, 40, folder / "words.model")
     tokenizer = Tokenizer.load(folder / "words.model")
     config = dataclasses.replace(MODEL, **changes)
-    tokens = [task.tokens for task in TASKS]
-    model = build(config, tokenizer.size, 2, speech=True, seed=3, task_tokens=tokens)
+    model = build_for(TASKS, config, tokenizer.size, seed=3)
     vectors = None
     if config.conditioning != "vanilla":
         random = np.random.default_rng(0)
@@ -366,14 +365,14 @@ def test_who_has_only_the_extra_hub_gets_the_same_text(story, tmp_path):
     opened = open_run(run)
     examples = opened.examples("test", only="st")[0]
     model, _ = restore(opened)
-    ((rows, batch),) = evaluation_batches(0, examples, size=4, buckets=1)
+    ((chosen, rows),) = evaluation_batches(examples, size=4, buckets=1)
     with np.load(run / "task_embeddings.npz") as stored:
-        vector_BZ = np.repeat(stored["vector_NZ"][:1], len(rows), axis=0)
+        vector_BZ = np.repeat(stored["vector_NZ"][:1], len(chosen), axis=0)
     search = make_search(model, opened.experiment.decoding, split=False)
-    tokens = search(batch, vector_BZ)
+    tokens = search(rows.source, vector_BZ)
     expected = [opened.tokenizer.decode(row) for row in np.asarray(tokens)[:, 0].tolist()]
     corpus = examples._place[0][0]._corpus
-    samples = {str(i): corpus.audio("test", int(row)) for i, row in enumerate(rows)}
+    samples = {str(i): corpus.audio("test", int(row)) for i, row in enumerate(chosen)}
     np.savez(tmp_path / "samples.npz", **samples)
     code = STRANGER.format(
         training=TRAINING, folder=str(out), samples=str(tmp_path / "samples.npz")

@@ -14,9 +14,9 @@ from jax.sharding import SingleDeviceSharding
 from test_pretrained import random_model
 
 from taskaware.data.inputs import Inputs
-from taskaware.dims import Batch, Speech
+from taskaware.dims import Speech, Text
 from taskaware.errors import UsageError
-from taskaware.models.building import abstract
+from taskaware.models.building import abstract_for
 from taskaware.pretrained import model as pretrained
 from taskaware.pretrained.model import digest, from_pretrained
 from taskaware.search import model as search
@@ -131,11 +131,11 @@ def test_the_memory_of_a_search_is_what_xla_reserves(model, positions, frames, b
         model.model.config, conditioning="vanilla", cnn_channels=(64, 64, 64)
     )
     config = dataclasses.replace(model.decoding, beam_size=beam_size)
-    graphdef, params = nnx.split(abstract(shape, model.tokenizer.size, 2, speech=True))
-    source = Batch(None, jax.ShapeDtypeStruct((1, positions), jnp.int32), None, None)
+    graphdef, params = nnx.split(abstract_for(model.tasks, shape, model.tokenizer.size))
+    source = Text(jax.ShapeDtypeStruct((1, positions), jnp.int32))
     if frames:
         spoken = jax.ShapeDtypeStruct((1, frames, 80), jnp.float32)
-        source = Batch(Speech(spoken, jax.ShapeDtypeStruct((1,), jnp.int32)), None, None, None)
+        source = Speech(spoken, jax.ShapeDtypeStruct((1,), jnp.int32))
     program = search._compiled(graphdef, config, None).lower(params, source, None).compile()
     reserved = program.memory_analysis().temp_size_in_bytes
     expected = search.search_bytes(shape, config, positions, frames)

@@ -110,12 +110,10 @@ def test_embed_stores_the_mean_over_examples_that_it_names(run, tmp_path):
     said = taskaware("embed", run, "--examples", 3, "--seed", 5, "--out", out)
     assert said.out.startswith(f"{out}: st, asr, mt, 32 numbers each\n")
     found, (model, _) = TaskVectors.load(out), restore(open_run(run))
-    for index, (task, vector) in enumerate(
-        zip(open_run(run).examples("train"), found.vectors, strict=True)
-    ):
+    for task, vector in zip(open_run(run).examples("train"), found.vectors, strict=True):
         ids = [row.id for row in task.rows]
         assert len(set(vector.examples)) == 3 and vector.seed == 5
-        each = [embed_examples(model, index, task, [ids.index(id)])[0] for id in vector.examples]
+        each = [embed_examples(model, task, [ids.index(id)])[0] for id in vector.examples]
         np.testing.assert_allclose(vector.array, np.mean(each, axis=0), atol=1e-5)
     weights = (run.with_name("shared") / "model.safetensors").read_bytes()
     assert found.model == hashlib.sha256(weights).hexdigest()

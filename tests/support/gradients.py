@@ -17,8 +17,7 @@ from flax import linen, nnx
 
 from taskaware import Modulation, bind, graft
 from taskaware.config import FiLMConfig, Meta, ModelConfig, TCNConfig
-from taskaware.data.rows import by_task
-from taskaware.dims import EOS, MEL_CHANNELS, PAD, Batch, Speech
+from taskaware.dims import EOS, MEL_CHANNELS, PAD, Rows, Speech, Text, Tokens
 from taskaware.models.building import build
 from taskaware.modulation import linen as taskaware_linen
 from taskaware.nn.losses import smoothed_cross_entropy
@@ -27,6 +26,7 @@ from taskaware.training.maml import maml_loss
 
 B, S, T, V, N = 48, 32, 32, 64, 3
 KEY = jax.random.key(0)
+TASKS = ("st", "asr", "mt")
 TOKENS = (("<|a|>", "<|do|>"), ("<|b|>", "<|do|>"), ("<|b|>", "<|undo|>"))
 DOUBLE = jax.config.jax_enable_x64
 FLOAT = jnp.float64 if DOUBLE else jnp.float32
@@ -41,13 +41,15 @@ def batch(speech=False):
         for tokens in (source, target):
             end = random.integers(S // 2, S)
             tokens[row, end], tokens[row, end + 1 :] = EOS, PAD
-    task = np.repeat(np.arange(N, dtype=np.int32), B // N)
-    spoken = None
+    sources: list[Speech | Text] = [Text(jnp.asarray(tokens)) for tokens in np.split(source, N)]
     if speech:
         frames = random.normal(size=(B // N, 4 * S, MEL_CHANNELS)).astype(np.float32)
         length = random.integers(2 * S, 4 * S, B // N).astype(np.int32)
-        spoken, source = Speech(jnp.asarray(frames, FLOAT), jnp.asarray(length)), source[B // N :]
-    return Batch(spoken, *map(jnp.asarray, (source, target, task)))
+        sources[0] = Speech(jnp.asarray(frames, FLOAT), jnp.asarray(length))
+    return {
+        name: Rows(one, Tokens(jnp.asarray(tokens)), jnp.ones(B // N, bool))
+        for name, one, tokens in zip(TASKS, sources, np.split(target, N), strict=True)
+    }
 
 
 def well_conditioned(params):
@@ -90,7 +92,7 @@ def transformer(width, conditioning, *, speech=False, **changes):
         tcn=TCNConfig(width=width, d_ff=2 * width),
     )
     config = dataclasses.replace(config, **changes, **({"dtype": "float64"} if DOUBLE else {}))
-    m = build(config, V, N, speech=speech, task_tokens=TOKENS, seed=0)
+    m = build(config, V, TASKS, speech=speech, task_tokens=TOKENS, seed=0)
     graphdef, params = nnx.split(m)
     params = well_conditioned(params)
     if config.film.kind == "adapter":  # its hidden units' biases stand in the task embedding
@@ -107,17 +109,17 @@ def joint(width, conditioning, *, speech=False, **changes):
     rows = batch(speech)
 
     def loss(params):
-        return joint_loss(nnx.merge(graphdef, params), rows, KEY, None, 0.1, N)[0]
+        return joint_loss(nnx.merge(graphdef, params), rows, KEY, None, 0.1)[0]
 
     return loss, params
 
 
 def meta(width, conditioning, order, **changes):
     graphdef, params = transformer(width, conditioning, **changes)
-    tasks, rate_N = by_task(batch()), jnp.full(N, 0.05, FLOAT)
+    rows, rates = batch(), dict.fromkeys(TASKS, jnp.asarray(0.05, FLOAT))
 
     def loss(params):
-        return maml_loss(graphdef, params, tasks, KEY, rate_N, 0.1, Meta(order=order))[0]
+        return maml_loss(graphdef, params, rows, KEY, rates, 0.1, Meta(order=order))[0]
 
     return loss, params
 
@@ -165,25 +167,29 @@ class LinenNet(linen.Module):
 
 def modulated(width, kind):
     """A model of somebody else's, γ and β of each task grafted on, both learned."""
-    rows = batch()
+    rows = [batch()[name] for name in TASKS]
+    source_BS, target_BT = (
+        jnp.concatenate(parts)
+        for parts in ([r.source[0] for r in rows], [r.target.tokens_BT for r in rows])
+    )
     model: nnx.Module | linen.Module
     if kind == "nnx":
         model = graft(Net(width), where=r"blocks/\d+")
         graphdef, params = nnx.split(model)
 
         def call(params, modulation):
-            return bind(nnx.merge(graphdef, params), modulation)(rows.source_BS)
+            return bind(nnx.merge(graphdef, params), modulation)(source_BS)
     else:
         model = taskaware_linen.graft(LinenNet(width), where=r"LinenBlock_\d+")
-        params = model.init(KEY, rows.source_BS)
+        params = model.init(KEY, source_BS)
 
         def call(params, modulation):
-            return model.apply(params, rows.source_BS, modulation=modulation)
+            return model.apply(params, source_BS, modulation=modulation)
 
     def loss(both):
-        gamma_BD, beta_BD = (table_ND[rows.task_B] for table_ND in both["film"])
+        gamma_BD, beta_BD = (jnp.repeat(table_ND, B // N, axis=0) for table_ND in both["film"])
         logits_BTV = call(both["params"], Modulation(1 + gamma_BD, beta_BD))
-        return smoothed_cross_entropy(logits_BTV, rows.target_BT, 0.1).mean()
+        return smoothed_cross_entropy(logits_BTV, target_BT, 0.1).mean()
 
     tables = jnp.zeros((N, width)), jnp.zeros((N, width))
     return loss, well_conditioned({"params": params, "film": tables})

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from taskaware.config import ModelConfig, OptimizerConfig, TCNConfig
-from taskaware.dims import EOS, PAD, Batch, Speech
+from taskaware.dims import EOS, PAD, Rows, Speech, Text, Tokens
 from taskaware.models.building import build
 from taskaware.training.joint import joint_step
 from taskaware.training.optimizer import make_optimizer
@@ -28,6 +28,8 @@ MODEL = ModelConfig(
 OPTIMIZER = OptimizerConfig(learning_rate=0.1, warmup_steps=10)
 
 
+TASKS = ("st", "asr", "mt")
+"""In another order than JAX has them, which is that of the alphabet."""
 TOKENS = (("<|a|>", "<|do|>"), ("<|b|>", "<|do|>"), ("<|b|>", "<|undo|>"))
 
 
@@ -39,7 +41,7 @@ def model(conditioning, *, speech=True, **changes):
 
 @functools.cache
 def _drawn(config, speech):
-    return build(config, V, 3, speech=speech, task_tokens=TOKENS, seed=0)
+    return build(config, V, TASKS, speech=speech, task_tokens=TOKENS, seed=0)
 
 
 @functools.cache
@@ -47,7 +49,7 @@ def setup(conditioning="explicit", optimizer=OPTIMIZER, **changes):
     """Return (compiled step, state) of a fresh tiny model."""
     graphdef, params = nnx.split(model(conditioning, **changes))
     optax_optimizer = make_optimizer(optimizer, MODEL.d_model)
-    step = jax.jit(joint_step(graphdef, optax_optimizer, optimizer.label_smoothing, 3))
+    step = jax.jit(joint_step(graphdef, optax_optimizer, optimizer.label_smoothing))
     return step, initial_state(params, optax_optimizer, 0)
 
 
@@ -61,10 +63,23 @@ def batch(seed=0, rows=8, frames=64):
         target[row, end], target[row, end + 1 :] = EOS, PAD
     length = random.integers(16, frames + 1, 2 * rows).astype(np.int32)
     values = random.normal(size=(2 * rows, frames, 80)).astype(np.float32)
-    task = np.repeat(np.arange(3, dtype=np.int32), rows)
-    return Batch(
-        Speech(jnp.asarray(values), jnp.asarray(length)), *map(jnp.asarray, (source, target, task))
-    )
+    parts = [slice(n * rows, (n + 1) * rows) for n in range(3)]
+    sources = [*(Speech(values[part], length[part]) for part in parts[:2]), Text(source)]
+    return of_tasks(sources, [target[part] for part in parts])
+
+
+def of_tasks(sources, targets):
+    """A batch of what each task has."""
+    rows = [
+        Rows(source, Tokens(target), np.ones(len(target), bool))
+        for source, target in zip(sources, targets, strict=True)
+    ]
+    return jax.tree.map(jnp.asarray, dict(zip(TASKS, rows, strict=True)))
+
+
+def targets(batch):
+    """The targets of all rows, one task after the other, as one device joins them."""
+    return jnp.concatenate([batch[name].target.tokens_BT for name in TASKS if name in batch])
 
 
 def assert_contract(step, start, batches):

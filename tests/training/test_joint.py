@@ -8,23 +8,26 @@ from flax import nnx
 from support import train_toy as toy_run
 from support.train_toy import model
 
+from taskaware.dims import Tokens
 from taskaware.modulation.tcn import derangement
 from taskaware.nn.losses import smoothed_cross_entropy
 from taskaware.training.joint import descend, joint_loss
 from taskaware.training.state import initial_state
 
+TASK_OF_ROWS = np.repeat(np.arange(3), 8)
+"""Of a toy batch on one device."""
 KEYS = tuple(jax.random.split(jax.random.key(0)))
 
 
 @nnx.jit
 def embedding(m, b):
-    return m.task_vector(m.embed(b), b.task_B)
+    return m.task_vector(m.embed(b), m.task_of_rows(b))
 
 
 def losses(m, b, vector_BZ, smoothing):
     """Of each target, where the model is told a task by this embedding."""
     scores = nnx.jit(lambda m: m(m.embed(b), vector_BZ).logits_BTV)(m)
-    return np.asarray(smoothed_cross_entropy(scores, b.target_BT, smoothing))
+    return np.asarray(smoothed_cross_entropy(scores, toy_run.targets(b), smoothing))
 
 
 @pytest.mark.parametrize(
@@ -38,9 +41,9 @@ def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning):
 
 def test_the_loss_is_the_mean_over_all_target_tokens_and_splits_by_task():
     m, b = model("explicit", dropout=0.0), toy_run.batch()
-    loss, metrics = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.1, 3))(b)
+    loss, metrics = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.1))(b)
     each = losses(m, b, embedding(m, b), 0.1)
-    valid, task = np.asarray(b.target_BT != 0), np.asarray(b.task_B)
+    valid, task = np.asarray(toy_run.targets(b) != 0), TASK_OF_ROWS
     assert float(loss) == pytest.approx(each[valid].mean(), rel=1e-5)
     for index in range(3):
         rows = task == index
@@ -48,17 +51,48 @@ def test_the_loss_is_the_mean_over_all_target_tokens_and_splits_by_task():
             each[rows][valid[rows]].sum(), rel=1e-5
         )
         assert int(metrics["tokens_N"][index]) == valid[rows].sum()
-    assert int(metrics["frames"]) == int(b.speech.length_B.sum())
+    frames = sum(int(b[name].source.length_B.sum()) for name in ("st", "asr"))
+    assert int(metrics["frames"]) == frames
+
+
+def test_rows_that_do_not_count_are_not_judged():
+    m, b = model("vanilla", dropout=0.0), toy_run.batch()
+    counts = np.random.default_rng(1).integers(0, 2, 24).astype(bool)
+    some = {
+        name: b[name]._replace(counts_B=counts[8 * n : 8 * n + 8])
+        for n, name in enumerate(toy_run.TASKS)
+    }
+    loss, metrics = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.1))(some)
+    valid = np.asarray(toy_run.targets(b) != 0) & counts[:, None]
+    each = losses(m, b, None, 0.1)
+    assert float(loss) == pytest.approx(each[valid].mean(), rel=1e-5)
+    assert metrics["tokens_N"].tolist() == [valid[TASK_OF_ROWS == n].sum() for n in range(3)]
+    lengths = np.concatenate([b[name].source.length_B for name in ("st", "asr")])
+    assert int(metrics["frames"]) == lengths[counts[:16]].sum()
+
+
+def test_tasks_may_come_in_any_order_and_only_some_of_them():
+    m, b = model("implicit", dropout=0.0), toy_run.batch()
+    of = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.1)[1]["loss_N"])
+    with jax.disable_jit():  # a compiled function is given them in the order of the alphabet
+        here, there = (
+            joint_loss(m, {name: b[name] for name in names}, *KEYS, 0.1)[1]["loss_N"]
+            for names in (("mt", "st", "asr"), ("asr", "st", "mt"))
+        )
+    assert np.array_equal(here, there)
+    np.testing.assert_allclose(here, of(b), rtol=1e-5)
+    found = of({"mt": b["mt"], "asr": b["asr"]})
+    assert (found > 0).tolist() == [False, True, True]
 
 
 def test_each_row_is_modulated_by_the_embedding_of_another_row_of_its_task():
     m, b = model("implicit", dropout=0.0), toy_run.batch()
     m.tcn.head.kernel[...] = jax.random.normal(KEYS[0], m.tcn.head.kernel.shape)
-    loss, _ = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.0, 3))(b)
-    donor = np.asarray(derangement(KEYS[0], b.task_B))
+    loss, _ = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.0))(b)
+    donor = np.asarray(derangement(KEYS[0], jnp.array(TASK_OF_ROWS)))
     assert (donor != np.arange(24)).all()
     own = embedding(m, b)
-    valid = np.asarray(b.target_BT != 0)
+    valid = np.asarray(toy_run.targets(b) != 0)
 
     def mean(vector_BZ):
         return float(losses(m, b, vector_BZ, 0.0)[valid].mean())
@@ -68,27 +102,25 @@ def test_each_row_is_modulated_by_the_embedding_of_another_row_of_its_task():
 
 
 def first_task(b, rows, real):
-    """Those rows of the first task; what stands behind the first ``real`` has no target."""
-    target_BT = b.target_BT[rows].at[real:].set(0)
-    speech = b.speech._replace(
-        frames_BAC=b.speech.frames_BAC[rows], length_B=b.speech.length_B[rows]
-    )
-    return b._replace(speech=speech, source_BS=None, target_BT=target_BT, task_B=b.task_B[rows] * 0)
+    """Those rows of the first task; what stands behind the first ``real`` only fills the batch."""
+    chosen = jax.tree.map(lambda leaf: leaf[rows], b["st"])
+    target = Tokens(chosen.target.tokens_BT.at[real:].set(0))
+    return {"st": chosen._replace(target=target, counts_B=jnp.arange(len(rows)) < real)}
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_that_only_fill_a_batch_give_no_row_their_embedding(seed):
-    """As validation fills its last batch: copies of a row, of which no target token counts."""
+    """As validation fills its last batch: copies of a row that have no target."""
     m, b = model("implicit", dropout=0.0), jax.tree.map(jnp.asarray, toy_run.batch())
     m.tcn.head.kernel[...] = jax.random.normal(KEYS[0], m.tcn.head.kernel.shape)
     real = 5
     filled = first_task(b, np.array([*range(real), *[real - 1] * 11]), real)
     keys = tuple(jax.random.split(jax.random.key(seed)))
-    loss = jax.jit(lambda b: joint_loss(m, b, *keys, 0.0, 3))(filled)[1]["loss_N"][0]
+    loss = jax.jit(lambda b: joint_loss(m, b, *keys, 0.0))(filled)[1]["loss_N"][0]
 
     # Without any filling: the loss of each real row under the embedding of each.
     alone = first_task(b, np.arange(real), real)
-    vector_BZ, valid = embedding(m, alone), np.asarray(alone.target_BT != 0)
+    vector_BZ, valid = embedding(m, alone), np.asarray(toy_run.targets(alone) != 0)
     by_donor = [
         np.where(valid, losses(m, alone, vector_BZ[np.full(real, donor)], 0.0), 0).sum(1)
         for donor in range(real)
@@ -101,18 +133,37 @@ def test_rows_that_only_fill_a_batch_give_no_row_their_embedding(seed):
     assert min(abs(float(loss) / total - 1) for total in possible) < 1e-5
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_that_does_not_count_gives_its_embedding_to_the_one_beside_it(seed):
+    """As validation gives company to an example that is alone in its length class."""
+    m, b = model("implicit", dropout=0.0), toy_run.batch()
+    m.tcn.head.kernel[...] = jax.random.normal(KEYS[0], m.tcn.head.kernel.shape)
+    pair = jax.tree.map(lambda leaf: leaf[:2], b["st"])
+    given = {"st": pair._replace(counts_B=jnp.array([True, False]))}
+    keys = tuple(jax.random.split(jax.random.key(seed)))
+    metrics = jax.jit(lambda b: joint_loss(m, b, *keys, 0.0))(given)[1]
+    vector_BZ, valid = embedding(m, given), np.asarray(pair.target.tokens_BT != 0)[0]
+    other, own = (
+        losses(m, given, vector_BZ[rows], 0.0)[0][valid].sum()
+        for rows in (jnp.array([1, 0]), jnp.array([0, 1]))
+    )
+    assert float(metrics["loss_N"][0]) == pytest.approx(other, rel=1e-5)
+    assert abs(other - own) > 1e-3
+    assert int(metrics["tokens_N"][0]) == valid.sum()
+
+
 def test_a_row_s_loss_does_not_depend_on_its_own_embedding():
     """What shuffling is for: the TCN sees targets, and must not pass them on to their own row."""
     m, b = model("implicit", dropout=0.0), toy_run.batch()
-    donor = derangement(KEYS[0], b.task_B)
+    donor, target_BT = derangement(KEYS[0], jnp.array(TASK_OF_ROWS)), toy_run.targets(b)
 
     # A gradient a row: jaxlib 0.10.2 compiles some Jacobians wrongly for CPUs (jax-ml/jax#39103).
     @jax.jit
     @jax.grad
     def of_row(vector_BZ, row):
         output = m(m.embed(b), vector_BZ[donor])
-        each = smoothed_cross_entropy(output.logits_BTV, b.target_BT, 0.1)
-        return jnp.where(b.target_BT != 0, each, 0).sum(1)[row]
+        each = smoothed_cross_entropy(output.logits_BTV, target_BT, 0.1)
+        return jnp.where(target_BT != 0, each, 0).sum(1)[row]
 
     own = embedding(m, b)
     reach = np.array([np.abs(of_row(own, row)).max(-1) > 0 for row in range(24)])
@@ -153,7 +204,7 @@ def test_frozen_by_name_the_tcn_stays_bit_identical(conditioning):
         is_leaf=lambda v: isinstance(v, str | nnx.Variable),
     )
     optimizer = optax.partition({"tcn": optax.set_to_zero(), "base": optax.sgd(0.1)}, labels)
-    step = jax.jit(joint_step(nnx.graphdef(m), optimizer, 0.1, 3))
+    step = jax.jit(joint_step(nnx.graphdef(m), optimizer, 0.1))
     state, _ = step(initial_state(params, optimizer, 0), toy_run.batch())
     before, after = (nnx.filter_state(p, TCNParam) for p in (params, state.params))
     assert all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(after)))

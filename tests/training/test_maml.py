@@ -8,9 +8,8 @@ from flax import nnx
 from support import train_toy as toy_run
 
 from taskaware.config import Meta
-from taskaware.data.rows import by_task
 from taskaware.devices import sharding
-from taskaware.dims import EOS, PAD, Batch
+from taskaware.dims import EOS, PAD, Text
 from taskaware.modulation.affine import TCNParam
 from taskaware.modulation.tcn import derangement
 from taskaware.training import maml
@@ -20,7 +19,8 @@ from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
 KEY = jax.random.key(0)
-RATES = jnp.full(3, 0.5)
+RATES = dict.fromkeys(toy_run.TASKS, jnp.float32(0.5))
+STILL = dict.fromkeys(toy_run.TASKS, jnp.float32(0))
 
 
 def model(conditioning="explicit", speech=False):
@@ -32,16 +32,15 @@ def text_tasks(seed=0, rows=4):
     random = np.random.default_rng(seed)
     source, target = random.integers(3, toy_run.V, (2, 3 * rows, 5))
     target[:, 3], target[::2, 2], target[::2, 3], target[:, 4] = EOS, EOS, PAD, PAD
-    task = np.repeat(np.arange(3), rows)
-    arrays = (jnp.asarray(a, jnp.int32) for a in (source, target, task))
-    return by_task(Batch(None, *arrays))
+    sources, targets = (np.split(tokens.astype(np.int32), 3) for tokens in (source, target))
+    return toy_run.of_tasks(map(Text, sources), targets)
 
 
 def meta_loss(m, meta):
     """The outer loss as a function of parameters, tasks and inner rates."""
     graphdef = nnx.graphdef(m)
-    return lambda params, tasks, rate_N=RATES: maml_loss(
-        graphdef, params, tasks, KEY, rate_N, 0.1, meta
+    return lambda params, tasks, rates=RATES: maml_loss(
+        graphdef, params, tasks, KEY, rates, 0.1, meta
     )[0]
 
 
@@ -139,14 +138,14 @@ def test_first_order_is_not_the_slope():
 def test_without_an_inner_step_it_is_joint_learning():
     """Two query rows a task: each can only be modulated by the other, whatever the key."""
     m, tasks = model("implicit"), text_tasks()
-    _, found = slope("implicit", Meta(order="second"))(nnx.state(m), tasks, 0 * RATES)
-    batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *tasks)
-    query = jax.tree.map(lambda leaf: leaf[1::2], batch)
-    assert (derangement(KEY, query.task_B) == jnp.array([1, 0, 3, 2, 5, 4])).all()
+    _, found = slope("implicit", Meta(order="second"))(nnx.state(m), tasks, STILL)
+    query = jax.tree.map(lambda leaf: leaf[1::2], tasks)
+    pairs = derangement(KEY, jnp.array([0, 0, 1, 1, 2, 2]))
+    assert (pairs == jnp.array([1, 0, 3, 2, 5, 4])).all()
     graphdef = nnx.graphdef(m)
 
     def joint(params):
-        return joint_loss(nnx.merge(graphdef, params), query, KEY, None, 0.1, 3)[0]
+        return joint_loss(nnx.merge(graphdef, params), query, KEY, None, 0.1)[0]
 
     expected = jax.jit(jax.grad(joint))(nnx.state(m))
     close(found, expected)
@@ -198,8 +197,8 @@ def test_a_task_adapts_on_its_own_support_alone():
     def losses(tasks):
         return maml_loss(graphdef, params, tasks, KEY, RATES, 0.1, Meta())[1]["loss_N"]
 
-    mixed = jax.tree.map(lambda own, new: own.at[0::2].set(new[0::2]), tasks[1], other[1])
-    changed = losses((tasks[0], mixed, tasks[2])) != losses(tasks)
+    mixed = jax.tree.map(lambda own, new: own.at[0::2].set(new[0::2]), tasks["asr"], other["asr"])
+    changed = losses(tasks | {"asr": mixed}) != losses(tasks)
     assert changed.tolist() == [False, True, False]
 
 
@@ -208,22 +207,20 @@ def test_a_task_that_is_not_in_meta_train_is_judged_unadapted():
     graphdef, params = nnx.split(m)
 
     @jax.jit
-    def losses(rate_N):
-        return maml_loss(graphdef, params, tasks, KEY, rate_N, 0.1, Meta())[1]["loss_N"]
+    def losses(rates):
+        return maml_loss(graphdef, params, tasks, KEY, rates, 0.1, Meta())[1]["loss_N"]
 
-    some, none, every = (
-        losses(jnp.array(rates)) for rates in ([0.5, 0, 0.5], [0, 0, 0.0], [0.5, 0.5, 0.5])
-    )
+    some, none, every = map(losses, (RATES | {"asr": jnp.float32(0)}, STILL, RATES))
     np.testing.assert_allclose(some, [every[0], none[1], every[2]], rtol=1e-6)
     assert abs(float(every[1] - none[1])) > 1e-3
 
 
 @pytest.mark.long
 def test_side_by_side_tasks_are_what_they_are_one_by_one(monkeypatch):
-    m, tasks = model("implicit", speech=True), by_task(toy_run.batch(rows=4))
-    assert maml._same_shapes(tasks) == [[0, 1], [2]]
+    m, tasks = model("implicit", speech=True), toy_run.batch(rows=4)
+    assert maml._same_shapes(tasks, toy_run.TASKS) == [["st", "asr"], ["mt"]]
     together = gradient(m, tasks, Meta())
-    monkeypatch.setattr(maml, "_same_shapes", lambda tasks: [[0], [1], [2]])
+    monkeypatch.setattr(maml, "_same_shapes", lambda tasks, names: [[name] for name in names])
     close(together, gradient(m, tasks, Meta()))
 
 
@@ -239,7 +236,7 @@ def test_computing_inner_steps_again_changes_no_gradient():
 def setup(conditioning, meta, speech=False):
     m = model(conditioning, speech)
     optimizer = make_optimizer(toy_run.OPTIMIZER, toy_run.MODEL.d_model)
-    step = maml_step(nnx.graphdef(m), optimizer, 0.1, jnp.full(3, 0.02), meta)
+    step = maml_step(nnx.graphdef(m), optimizer, 0.1, dict.fromkeys(toy_run.TASKS, 0.02), meta)
     return step, initial_state(nnx.state(m), optimizer, 0)
 
 
@@ -253,7 +250,7 @@ def setup(conditioning, meta, speech=False):
 )
 def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning, meta, speech):
     step, start = setup(conditioning, meta, speech)
-    batches = [by_task(toy_run.batch(n)) if speech else text_tasks(n, rows=8) for n in range(2)]
+    batches = [toy_run.batch(n) if speech else text_tasks(n, rows=8) for n in range(2)]
     toy_run.assert_contract(step, start, batches)
 
 

@@ -176,13 +176,13 @@ def test_a_tcn_learns_two_tasks_from_the_same_input_on_a_frozen_whisper(checkpoi
     np.testing.assert_array_equal(frozen(frames, tokens), whisper(frames, tokens))
     task = jnp.array([0, 0, 1, 1])
     target = jnp.broadcast_to(jnp.array([5, 5, 9, 9])[:, None], tokens.shape)
-    tcn, places = ExplicitTCN(2, 16, 32, rngs=nnx.Rngs(0)), Modulator(16, 3, 0)
+    tcn, modulator = ExplicitTCN(2, 16, 32, rngs=nnx.Rngs(0)), Modulator(16, {"model": 3})
     graphdef, weights = nnx.split(frozen)
     tcn_def, learned = nnx.split(tcn)
     adam = optax.adam(0.1)
 
     def scores(learned):
-        modulation = places(nnx.merge(tcn_def, learned)(task))
+        modulation = modulator(nnx.merge(tcn_def, learned)(task))
         return bind(nnx.merge(graphdef, weights), modulation)(frames, tokens)
 
     def loss(learned):

@@ -1,0 +1,40 @@
+"""A batch of each shape that training will see, before there is any."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from taskaware.config import Batching
+from taskaware.data.batches import mixed_sources
+from taskaware.data.buckets import Shape
+from taskaware.data.tasks import TaskExamples
+from taskaware.dims import MEL_CHANNELS, Batch, Rows, Speech, Text, Tokens
+
+
+def blank_batches(
+    tasks: Sequence[TaskExamples],
+    batching: Batching,
+    *,
+    stride: int,
+    multiple: int = 1,
+    only: Sequence[int] | None = None,
+) -> list[Batch]:
+    """Return a batch of each shape that ``training_batches`` yields, all zeros, in no memory."""
+    return [
+        {
+            examples.task.name: _blank(count, shape, spoken=examples.source is None)
+            for examples, count in zip(source.tasks, rows, strict=True)
+        }
+        for source in mixed_sources(tasks, only, batching, multiple, 0, stride)[0]
+        for shape, rows in zip(source.shapes, source.rows, strict=True)
+    ]
+
+
+def _blank(count: int, shape: Shape, *, spoken: bool) -> Rows:
+    def zeros(dtype: type, *axes: int) -> np.ndarray:
+        return np.broadcast_to(dtype(0), (count, *axes))
+
+    source = Text(zeros(np.int32, shape.source))
+    if spoken:
+        source = Speech(zeros(np.float32, shape.frames, MEL_CHANNELS), zeros(np.int32))
+    return Rows(source, Tokens(zeros(np.int32, shape.target)), zeros(np.bool_))
