@@ -1,4 +1,9 @@
-"""Configurations as JSON files: written whole, read strictly, equal after the round trip."""
+"""Dataclasses as JSON files: written whole, read strictly, equal after the round trip.
+
+A field's type may be a dataclass, a Literal, ``tuple[X, ...]``, ``dict[str, X]`` (of a Literal's
+words, too), a scalar, or a union. JSON's own types tell a union's members apart; several dataclasses
+have each a field ``kind: Literal[...]``, which says in the file which of them is meant.
+"""
 
 import dataclasses
 import json
@@ -8,21 +13,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from taskaware.errors import CONTROL, UsageError, nearest
+from taskaware.files.whole import damaged
 
 _MOST = 2**24
 """Bytes of a configuration."""
 
 
-def to_json(config: Any) -> str:
-    """Write any configuration of this module as JSON that ``from_json`` reads back equal."""
-    return json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n"
+def to_json(value: Any) -> str:
+    """Write what ``from_json`` reads back equal: a dataclass, or a tuple or dict of them."""
+    return json.dumps(value, default=dataclasses.asdict, indent=2, ensure_ascii=False) + "\n"
 
 
-def from_json(cls: type, text: str, where: str, version: int | None = None) -> Any:
-    """Read a configuration; an unknown key, a wrong type or a value out of range is a UsageError.
+def from_json(cls: Any, text: str, where: str, version: int | None = None) -> Any:
+    """Read a dataclass; an unknown key, a wrong type or a value out of range is a UsageError.
 
     Args:
-        cls: the dataclass expected.
+        cls: the dataclass expected, or a tuple or dict of them.
         text: JSON.
         where: the file's name, for messages.
         version: of a format that has versions, what its key ``format`` must be. It is compared
@@ -46,9 +52,20 @@ def from_json(cls: type, text: str, where: str, version: int | None = None) -> A
         ) from None
 
 
-def load(cls: type, path: str | Path, version: int | None = None) -> Any:
+def load(cls: Any, path: str | Path, version: int | None = None) -> Any:
     """Read a configuration file written by ``to_json``."""
     return from_json(cls, _read(path), str(path), version)
+
+
+def load_stored(cls: Any, path: Path, absent: Any, version: int | None = None) -> Any:
+    """Read a file of a run folder that can be made again; ``absent`` where there is none."""
+    if not path.exists():
+        return absent
+    try:
+        return load(cls, path, version)
+    except UsageError as error:
+        reason = str(error).removeprefix(str(path)).removeprefix(": ")
+        raise damaged(path, UsageError(reason)) from None
 
 
 def load_object(path: str | Path) -> dict[str, Any]:
@@ -115,9 +132,18 @@ def _build(kind: Any, value: Any, where: str) -> Any:
                 f"{nearest(str(value), choices)}"
             )
         return value
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: expected an object, found {value!r}")
+        return {
+            _build(args[0], key, f"{where}: key"): _build(args[1], item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     if origin is tuple:
         if not isinstance(value, list):
             raise UsageError(f"{where}: expected a list, found {value!r}")
+        if args[0] is float and all(type(item) is float for item in value):
+            return tuple(value)  # a task vector has up to millions of them
         return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if origin in (types.UnionType, typing.Union):
         return _build(_member(kind, value, where), value, where)
@@ -136,25 +162,54 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 
 
 def _member(union: Any, value: Any, where: str) -> Any:
-    """Return the one member of a union that is read from JSON of a value's type.
+    """Return the one member of a union that a JSON value is read as.
 
     Raises:
         TypeError: of two members nobody can say which is meant; that is the dataclass's fault.
         UsageError: there is none.
     """
-    by_type: dict[type, Any] = {}
+    by_type: dict[type, list[Any]] = {}
     for member in typing.get_args(union):
         for json_type in _json_types(member):
-            if by_type.setdefault(json_type, member) is not member:
-                raise TypeError(
-                    f"{where}: {union} has two members that JSON writes as {json_type.__name__}"
-                )
+            by_type.setdefault(json_type, []).append(member)
     if float in by_type:
         by_type.setdefault(int, by_type[float])
+    by_kind = {}
+    for json_type, members in by_type.items():
+        if len(members) > 1:
+            by_kind = _by_kind(members)
+            if by_kind is None:
+                raise TypeError(
+                    f"{where}: {union} has two members that JSON writes as {json_type.__name__}; "
+                    "give each a field kind: Literal of its own"
+                )
     if type(value) not in by_type:
         choices = ", ".join("null" if one is type(None) else one.__name__ for one in by_type)
         raise UsageError(f"{where}: expected one of {choices}, found {value!r}")
-    return by_type[type(value)]
+    if by_kind and isinstance(value, dict):
+        kind, choices = value.get("kind"), [*by_kind]
+        if not isinstance(kind, str) or kind not in by_kind:
+            found = repr(kind) if "kind" in value else "no such key"
+            raise UsageError(
+                f"{where}.kind: expected one of {', '.join(choices)}, found {found}"
+                f"{nearest(kind, choices) if isinstance(kind, str) else ''}"
+            )
+        return by_kind[kind]
+    return by_type[type(value)][0]
+
+
+def _by_kind(members: list[Any]) -> dict[str, Any] | None:
+    """Return dataclasses by the words of their field ``kind``; None if that tells not all apart."""
+    by_kind: dict[str, Any] = {}
+    for member in members:
+        kind = (
+            typing.get_type_hints(member).get("kind") if dataclasses.is_dataclass(member) else None
+        )
+        words = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+        if not words or not by_kind.keys().isdisjoint(words):
+            return None
+        by_kind |= dict.fromkeys(words, member)
+    return by_kind
 
 
 def _json_types(kind: Any) -> set[type]:
