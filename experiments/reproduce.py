@@ -34,8 +34,9 @@ from typing import Any
 
 from taskaware.config import Experiment
 from taskaware.config.file import definitions
+from taskaware.evaluation.results import Result, stored_results
 from taskaware.files.strict_json import from_json, load, to_json
-from taskaware.files.whole import write_json
+from taskaware.files.whole import write_text
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -162,13 +163,13 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
         "row": row,
         "date": str(datetime.date.today()),
         "machine": machine(about),
-        "experiments": {name: json.loads(to_json(run)) for name, run in runs.items()},
+        "experiments": runs,
         "results": scored,
         "environment": about,
     }
     if found.get("draw"):
         result["silhouettes"] = draw(path, folders[""])
-    write_json(path, result)
+    write_text(path, to_json(result))
     print(f"{row} seed {seed}: {path}", flush=True)
 
 
@@ -222,11 +223,11 @@ def train(name: str, experiment: Experiment) -> Path:
     return folder
 
 
-def scores(folder: Path, selection: str) -> dict[str, Any]:
+def scores(folder: Path, selection: str) -> Result:
     """Score a run's test split, and return the row."""
     taskaware("evaluate", str(folder), "--select", selection)
-    rows = json.loads((folder / "results.json").read_text())
-    return next(row for row in rows if (row["split"], row["selection"]) == ("test", selection))
+    rows = stored_results(folder)
+    return next(row for row in rows if (row.split, row.selection) == ("test", selection))
 
 
 def draw(path: Path, folder: Path) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from typing import Any
 
 from reproduce import HERE, RESULTS, TABLES
 
-from taskaware.evaluation.metrics.texts import measure_of
+from taskaware.evaluation.metrics.by_name import metric
+from taskaware.evaluation.results import Result
+from taskaware.files.strict_json import from_json
 
 PAGES = [HERE.parent / "docs" / name for name in ("results.md", "speed.md")]
 WIDTH = 100
@@ -51,9 +53,13 @@ def files() -> dict[Path, str]:
 
 
 def results(row: str) -> list[dict[str, Any]]:
-    """Return a row's stored results, one a seed."""
-    paths = sorted(RESULTS.glob(f"{row}.[0-9].json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    """Return a row's stored results, one per seed."""
+    stored = []
+    for path in sorted(RESULTS.glob(f"{row}.[0-9].json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        runs = from_json(dict[str, Result], json.dumps(found["results"]), str(path))
+        stored.append(found | {"results": runs})
+    return stored
 
 
 def scores(found: list[dict[str, Any]]) -> dict[str, str]:
@@ -61,15 +67,16 @@ def scores(found: list[dict[str, Any]]) -> dict[str, str]:
 
     Where a row has several runs, each is asked for the task that it is named after.
     """
-    tasks = [
-        (task["name"], task["metric"])
-        for run in found[0]["results"]
-        for task in found[0]["experiments"][run]["tasks"]
+    measured = [
+        (task, name)
+        for run in found[0]["results"].values()
+        for task, by_metric in run.scores.items()
+        for name in by_metric
     ]
     columns = {}
-    for task, metric in dict.fromkeys(tasks):
-        values = [_run(result, task)[f"{task}_{metric}"] for result in found]
-        columns[f"{task.upper().replace('_', ' ')} {measure_of(metric).name}"] = _spread(values)
+    for task, name in dict.fromkeys(measured):
+        values = [_run(result, task).scores[task][name].value for result in found]
+        columns[f"{task.upper().replace('_', ' ')} {metric(name).title}"] = _spread(values)
     confused = [_confusion(result) for result in found]
     if all(value is not None for value in confused):
         columns["confusion %"] = _spread(confused)
@@ -121,8 +128,8 @@ def modulation_costs() -> dict[str, dict[str, str]]:
         for found in results(f"modulation/{row}"):
             run = found["results"][""]
             costs[row] = {
-                "parameters": f"{run['parameters']:,}",
-                "of the tasks": f"{run['tcn_parameters']:,}",
+                "parameters": f"{run.parameters:,}",
+                "of the tasks": f"{run.tcn_parameters:,}",
                 "step / none": f"{ratios[row]:.2f}" if row in ratios else "–",
             }
     return costs
@@ -157,9 +164,7 @@ def silhouettes(found: list[dict[str, Any]]) -> str:
 
 def seconds(found: list[dict[str, Any]]) -> int:
     """Return how long training took, all runs of a row together, on average over its seeds."""
-    return round(
-        statistics.mean(sum(run["seconds"] for run in r["results"].values()) for r in found)
-    )
+    return round(statistics.mean(sum(run.seconds for run in r["results"].values()) for r in found))
 
 
 def scaling() -> str:
@@ -183,15 +188,15 @@ def _table(lines: list[list[str]]) -> str:
     return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in ruled) + "\n"
 
 
-def _run(result: dict[str, Any], task: str) -> dict[str, Any]:
+def _run(result: dict[str, Any], task: str) -> Result:
     return result["results"].get(task) or result["results"][""]
 
 
 def _confusion(result: dict[str, Any]) -> float | None:
     runs = result["results"]
     if "" in runs:
-        return runs[""]["confusion"].get("mean")
-    own = [run["confusion"].get(task) for task, run in runs.items()]
+        return runs[""].mean_confusion
+    own = [run.confusion[task] for task, run in runs.items()]
     return None if None in own else statistics.mean(own)
 
 

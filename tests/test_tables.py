@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from taskaware.config import Experiment, SpecAugment, Task
+from taskaware.config import Decoding, Experiment, SpecAugment, Task
+from taskaware.evaluation.metrics.base import Measured
+from taskaware.evaluation.results import Result
 from taskaware.files.strict_json import to_json
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -117,21 +119,38 @@ def test_only_the_data_that_a_row_needs_is_made_and_in_order(scripts, monkeypatc
 
 
 def result(st, seconds, confusion=0.0, name=""):
-    run = {"st_bleu": st, "confusion": {"mean": confusion, "st": confusion}, "seconds": seconds}
-    return stored({name: run}, {"st": "bleu"})
+    run = row({"st": {"bleu": st}}, confusion={"st": confusion}, seconds=seconds)
+    return stored({name: run})
 
 
-def stored(runs, metrics):
-    """What a row's file holds of runs of the same tasks."""
-    experiment = {"tasks": [{"name": name, "metric": metric} for name, metric in metrics.items()]}
-    experiments = dict.fromkeys(runs, experiment)
-    about = {"machine": "2 CPU cores", "date": "2026-01-02"}
-    return {"results": runs, "experiments": experiments, **about}
+def row(scores, confusion, seconds=0.0):
+    """A run's row, of values by task and metric."""
+    measured = {
+        task: {name: Measured(value=value, signature=None) for name, value in values.items()}
+        for task, values in scores.items()
+    }
+    about = {"conditioning": "implicit", "strategy": "joint", "split": "test", "seed": 0}
+    sizes = {"train_steps": 4, "parameters": 7, "tcn_parameters": 0, "seconds": seconds}
+    return Result(
+        selection="newest",
+        checkpoints=dict.fromkeys(scores, (4,)),
+        scores=measured,
+        confusion=confusion,
+        other_language_words=dict.fromkeys(scores),
+        decoding=Decoding(),
+        **about,
+        **sizes,
+    )
+
+
+def stored(runs):
+    """What a row's file holds."""
+    return {"results": runs, "machine": "2 CPU cores", "date": "2026-01-02"}
 
 
 def test_several_seeds_are_a_mean_and_a_standard_deviation(scripts):
     _, tables = scripts
-    found = [result(90.0, 100, 1.0), result(92.0, 200, 0.0), result(97.0, 150, 2.0)]
+    found = [result(90.0, 100.0, 1.0), result(92.0, 200.0, 0.0), result(97.0, 150.0, 2.0)]
     assert tables.scores(found) == {"ST BLEU": "93.0 ± 3.6", "confusion %": "1.0 ± 1.0"}
     assert tables.seconds(found) == 150
     said = " ".join(tables.obtained(found).split())
@@ -141,10 +160,14 @@ def test_several_seeds_are_a_mean_and_a_standard_deviation(scripts):
 
 def test_a_row_of_several_runs_asks_each_for_its_own_task(scripts):
     _, tables = scripts
-    runs = {"st": {"st_bleu": 80.0, "mt_bleu": 1.0}, "mt": {"st_bleu": 2.0, "mt_bleu": 90.0}}
-    for name, run in runs.items():
-        run |= {"seconds": 10, "confusion": {name: 4.0, "other": 99.0}}
-    found = [stored(runs, {"st": "bleu", "mt": "bleu"})]
+    values = {"st": (80.0, 1.0), "mt": (2.0, 90.0)}
+    runs = {
+        name: row(
+            {"st": {"bleu": st}, "mt": {"bleu": mt}}, {name: 4.0, "other": 99.0}, seconds=10.0
+        )
+        for name, (st, mt) in values.items()
+    }
+    found = [stored(runs)]
     expected = {"ST BLEU": "80.0", "MT BLEU": "90.0", "confusion %": "4.0"}
     assert tables.scores(found) == expected
     assert tables.seconds(found) == 20
@@ -152,9 +175,24 @@ def test_a_row_of_several_runs_asks_each_for_its_own_task(scripts):
 
 def test_a_table_has_each_task_by_its_metric_and_a_dash_where_there_is_no_score(scripts):
     _, tables = scripts
-    run = {"st_zh_bleu": 20.0, "asr_cer": 12.34, "mt_bleu_bleu": None, "confusion": {"mean": None}}
-    found = [stored({"": run}, {"st_zh": "bleu", "asr": "cer", "mt_bleu": "bleu"})]
-    assert tables.scores(found) == {"ST ZH BLEU": "20.0", "ASR CER": "12.3", "MT BLEU BLEU": "–"}
+    scores = {
+        "st_zh": {"bleu": 20.0},
+        "asr": {"cer": 12.34, "wer": 40.0},
+        "mt_bleu": {"bleu": None},
+    }
+    found = [stored({"": row(scores, dict.fromkeys(scores))})]
+    assert tables.scores(found) == {
+        "ST ZH BLEU": "20.0",
+        "ASR CER": "12.3",
+        "ASR WER": "40.0",
+        "MT BLEU BLEU": "–",
+    }
+
+
+def test_a_task_of_any_name_has_its_confusion_and_not_the_mean(scripts):
+    _, tables = scripts
+    run = row({"mean": {"bleu": 1.0}, "st": {"bleu": 2.0}}, {"mean": 10.0, "st": 30.0})
+    assert tables.scores([stored({"": run})])["confusion %"] == "20.0"
 
 
 def test_rows_run_side_by_side_each_on_cores_of_its_own(scripts):

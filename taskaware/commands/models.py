@@ -1,18 +1,18 @@
 """Commands that write models and data for others: share, export, pseudo-label."""
 
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
 from taskaware.devices.machine import cpu_count, set_up_jax
 from taskaware.errors import UsageError
+from taskaware.evaluation.results import Selection
 
 
 def share(
     run: tyro.conf.Positional[Path],
     out: tyro.conf.Positional[Path],
-    select: Literal["newest", "average", "best", "single"] = "newest",
+    select: Selection = "newest",
     task: str = "",
     push: str = "",
 ) -> None:
@@ -21,7 +21,7 @@ def share(
     Args:
         run: folder of taskaware train.
         out: the new folder; taskaware.from_pretrained reads it.
-        select: which checkpoint, as in taskaware evaluate.
+        select: which checkpoint, as in taskaware evaluate; the same one for every task.
         task: share this one alone, its vector folded into the weights: as small and as fast as a
             model without FiLM. Exact in post-norm models; others are refused.
         push: owner/name on the Hugging Face hub, where it is uploaded too; a new one is private.

@@ -2,18 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
 from taskaware.devices.machine import set_up_jax
 from taskaware.errors import UsageError
+from taskaware.evaluation.results import Selection
 
 
 def evaluate(
     run: tyro.conf.Positional[Path],
     split: str = "test",
-    select: Literal["newest", "average", "best", "single", "taskwise"] = "newest",
+    select: Selection = "newest",
 ) -> None:
     """Decode a split with a trained run, score every task, print and store the row.
 

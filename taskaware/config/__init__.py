@@ -6,7 +6,7 @@ Reading order: checks ← task ← model ← training ← decoding ← experimen
 from taskaware.config.decoding import Decoding
 from taskaware.config.experiment import Experiment
 from taskaware.config.model import FiLMConfig, ModelConfig, TCNConfig, paper_model, small_model
-from taskaware.config.task import Metric, Task, has_spaces
+from taskaware.config.task import MetricName, Task, has_spaces
 from taskaware.config.training import Batching, Meta, OptimizerConfig, SpecAugment
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "Experiment",
     "FiLMConfig",
     "Meta",
-    "Metric",
+    "MetricName",
     "ModelConfig",
     "OptimizerConfig",
     "SpecAugment",

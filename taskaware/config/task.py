@@ -6,7 +6,7 @@ from typing import Literal
 
 from taskaware.config.checks import _require, _require_not_negative
 
-Metric = Literal["bleu", "wer", "cer"]
+MetricName = Literal["bleu", "wer", "cer"]
 _WITHOUT_SPACES = (
     "zh zho chi cmn yue wuu hak nan lzh ja jpn th tha lo lao km khm my mya bo bod".split()
 )
@@ -24,8 +24,9 @@ class Task:
     name: str
     source: Literal["speech", "text"]
     target: Literal["transcript", "translation"]
-    metric: Metric
-    """BLEU of translations, WER of transcripts (paper §3.2), CER where no spaces part words."""
+    metric: MetricName | None = None
+    """None is the usual one: BLEU of translations, WER of transcripts (paper §3.2), CER of those
+    whose language has no spaces between words."""
     source_language: str = "en"
     target_language: str = "de"
     """Language of the translation; unused by a transcript."""
@@ -44,13 +45,22 @@ class Task:
         _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
         text = self.source == "text" or not self.prefix
         _require(text, self, "prefix", "none before speech, which has no text to put it before")
-        ok = self.metric != "wer" or has_spaces(self.output_language)
+        ok = self.metric_name != "wer" or has_spaces(self.output_language)
         _require(ok, self, "metric", f"cer, as {self.output_language} has no spaces between words")
 
     @property
     def output_language(self) -> str:
         """The language of what must come out."""
         return self.source_language if self.target == "transcript" else self.target_language
+
+    @property
+    def metric_name(self) -> MetricName:
+        """The metric that scores it: the one given, or the usual one."""
+        if self.metric is not None:
+            return self.metric
+        if self.target == "translation":
+            return "bleu"
+        return "wer" if has_spaces(self.output_language) else "cer"
 
     @property
     def tokens(self) -> tuple[str, str]:

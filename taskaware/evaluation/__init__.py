@@ -1,6 +1,6 @@
 """Scores, what tasks share and forget, tables and figures.
 
-Reading order: metrics ← figures ← tables ← outputs ← selection ← scoring ← transfer ←
+Reading order: metrics ← results ← figures ← tables ← outputs ← selection ← scoring ← transfer ←
 embeddings.
 """
 

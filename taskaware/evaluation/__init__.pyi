@@ -5,9 +5,11 @@ from .figures import tsne as tsne
 from .metrics import bleu as bleu
 from .metrics import cer as cer
 from .metrics import confusion as confusion
+from .metrics import metric as metric
 from .metrics import normalize_transcript as normalize_transcript
 from .metrics import other_language_share as other_language_share
 from .metrics import wer as wer
+from .results import Result as Result
 from .scoring import evaluate as evaluate
 from .selection import choose as choose
 from .tables import results_table as results_table

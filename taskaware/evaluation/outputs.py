@@ -8,7 +8,8 @@ from flax import nnx
 
 from taskaware.data.tasks import TaskExamples
 from taskaware.errors import UsageError
-from taskaware.evaluation.metrics.texts import Score, evaluated
+from taskaware.evaluation.metrics.by_name import evaluated
+from taskaware.evaluation.results import Scores
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.pretrained.model import digest
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
@@ -25,9 +26,13 @@ from taskaware.runs.inference import (
 )
 
 
-def _measure(task: TaskExamples, hypotheses: list[str]) -> tuple[Score | None, int]:
-    metric, language = task.task.metric, task.task.output_language
-    return evaluated(metric, hypotheses, task.references(), language)
+def scores(examples: Sequence[TaskExamples], decoded: Sequence[list[str]]) -> Scores:
+    """Return what each task's outputs are worth, in its metric."""
+    measured: Scores = {}
+    for task, texts in zip(examples, decoded, strict=True):
+        name, language = task.task.metric_name, task.task.output_language
+        measured[task.task.name] = {name: evaluated(name, texts, task.references(), language)}
+    return measured
 
 
 def _write_lines(path: Path, texts: Sequence[str]) -> None:

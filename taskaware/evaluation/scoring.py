@@ -1,15 +1,10 @@
 """From a trained run to a row of the results table, with the texts that it was scored on."""
 
-import dataclasses
-from typing import Any
-
-import numpy as np
-
 from taskaware.data.tasks import TaskExamples, output_text, serves_output
 from taskaware.evaluation.metrics.task_confusion import confusion, other_language_share, vocabulary
-from taskaware.evaluation.outputs import _decode, _measure, _write_lines
-from taskaware.evaluation.selection import Selection, choose
-from taskaware.files.whole import read_json, write_json
+from taskaware.evaluation.outputs import _decode, _write_lines, scores
+from taskaware.evaluation.results import Result, Selection, store_result
+from taskaware.evaluation.selection import choose
 from taskaware.modulation.affine import TCNParam
 from taskaware.runs.checkpoints import (
     training_seconds,
@@ -22,14 +17,14 @@ from taskaware.runs.inference import (
 from taskaware.training.state import count_parameters
 
 
-def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> dict[str, Any]:
+def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> Result:
     """Decode every task of a split, write hypotheses and references, then score them.
 
     An example whose reference holds nothing to score is left out of the score and counted in
     ``left_out``; a score, confusion or language share that nothing is left for is None.
 
     Returns:
-        One row of the results table.
+        One row of the results table, as it stands in ``results.json`` of the run folder.
     """
     examples = run.examples(split)
     chosen = choose(run, selection)
@@ -38,49 +33,34 @@ def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> 
     for task, hypotheses in zip(examples, decoded, strict=True):
         _write_lines(run.folder / f"{split}.{task.task.name}.hyp.txt", hypotheses)
         _write_lines(run.folder / f"{split}.{task.task.name}.ref.txt", task.references())
-    scores: dict[str, float | None] = {}
-    signatures: dict[str, str | None] = {}
-    left_out: dict[str, int] = {}
+    scored = scores(examples, decoded)
     mixed: dict[str, float | None] = {}
     foreign: dict[str, float | None] = {}
     for task, hypotheses in zip(examples, decoded, strict=True):
-        name, metric = task.task.name, task.task.metric
-        measured, left_out[name] = _measure(task, hypotheses)
-        scores[f"{name}_{metric}"] = measured and measured.value
-        signatures[name] = measured and measured.signature
-        if count := left_out[name]:
+        name = task.task.name
+        if count := max(measured.left_out for measured in scored[name].values()):
             say(f"{name}: {count} of {len(hypotheses)} references hold nothing to score, left out")
         others = other_references(task, examples)
         mixed[name] = confusion(hypotheses, task.references(), others)
         foreign[name] = _foreign_share(hypotheses, task, examples) if any(others) else None
-    for measure in (mixed, foreign):
-        values = [value for value in measure.values() if value is not None]
-        measure["mean"] = float(np.mean(values)) if values else None
-    row = {
-        "conditioning": run.experiment.model.conditioning,
-        "strategy": run.experiment.strategy,
-        "split": split,
-        "selection": selection,
-        "checkpoints": {
-            task.task.name: list(steps) for task, steps in zip(examples, chosen, strict=True)
-        },
-        **scores,
-        "confusion": mixed,
-        "other_language_words": foreign,
-        "signatures": signatures,
-        "left_out": left_out,
-        "train_steps": max(map(max, chosen)) // run.experiment.optimizer.accumulate,
-        "seconds": training_seconds(run),
-        "parameters": count_parameters(params),
-        "tcn_parameters": count_parameters(params, TCNParam),
-        "seed": run.experiment.seed,
-        "decoding": dataclasses.asdict(run.experiment.decoding),
-    }
-    path = run.folder / "results.json"
-    key = (split, selection)
-    kept = [old for old in read_json(path, []) if (old["split"], old["selection"]) != key]
-    write_json(path, [*kept, row])
-    return row
+    result = Result(
+        conditioning=run.experiment.model.conditioning,
+        strategy=run.experiment.strategy,
+        split=split,
+        selection=selection,
+        checkpoints={task.task.name: steps for task, steps in zip(examples, chosen, strict=True)},
+        scores=scored,
+        confusion=mixed,
+        other_language_words=foreign,
+        train_steps=max(map(max, chosen)) // run.experiment.optimizer.accumulate,
+        seconds=training_seconds(run),
+        parameters=count_parameters(params),
+        tcn_parameters=count_parameters(params, TCNParam),
+        seed=run.experiment.seed,
+        decoding=run.experiment.decoding,
+    )
+    store_result(run.folder, result)
+    return result
 
 
 def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tuple[str, ...]]:

@@ -1,11 +1,13 @@
 """Which checkpoint of a run is used."""
 
 from collections.abc import Sequence
-from typing import Literal, assert_never
+from typing import assert_never
 
-from taskaware.evaluation.metrics.texts import measure_of
-from taskaware.evaluation.outputs import _decode, _measure
-from taskaware.files.whole import read_json, write_json
+from taskaware.evaluation.metrics.by_name import metric
+from taskaware.evaluation.outputs import _decode, scores
+from taskaware.evaluation.results import Scores, Selection
+from taskaware.files.strict_json import load_stored, to_json
+from taskaware.files.whole import write_text
 from taskaware.runs.checkpoints import (
     best_step,
     saved_steps,
@@ -15,11 +17,6 @@ from taskaware.runs.folder import Run
 from taskaware.runs.inference import (
     tell_long,
 )
-
-Selection = Literal["newest", "average", "best", "single", "taskwise"]
-"""The newest checkpoint; the mean of the newest ones; the one of least validation loss; the one
-whose scores on that split are best for all trained tasks together; or each task's own best one
-there (paper §3.3.2)."""
 
 
 def choose(run: Run, selection: Selection) -> list[tuple[int, ...]]:
@@ -48,32 +45,31 @@ def choose(run: Run, selection: Selection) -> list[tuple[int, ...]]:
             assert_never(selection)
 
 
-def regrets(run: Run, scores: dict[int, dict[str, float | None]]) -> dict[int, list[float]]:
+def regrets(run: Run, by_step: dict[int, Scores]) -> dict[int, list[float]]:
     """Return each checkpoint's distance to every task's best score, in points of its metric."""
-    regret: dict[int, list[float]] = {step: [] for step in scores}
+    regret: dict[int, list[float]] = {step: [] for step in by_step}
     for task in run.experiment.tasks:
-        gain = measure_of(task.metric).gain
+        name = task.metric_name
         # No score at any checkpoint, where no reference can be scored: none is better than others.
-        values = [gain * (of_task[task.name] or 0.0) for of_task in scores.values()]
-        for step, value in zip(scores, values, strict=True):
+        values = [
+            metric(name).gain * (scored[task.name][name].value or 0.0)
+            for scored in by_step.values()
+        ]
+        for step, value in zip(by_step, values, strict=True):
             regret[step].append(max(values) - value)
     return regret
 
 
-def _validation_scores(run: Run, steps: Sequence[int]) -> dict[int, dict[str, float | None]]:
+def _validation_scores(run: Run, steps: Sequence[int]) -> dict[int, Scores]:
     """Return every task's validation score at every checkpoint, computed once and stored."""
     path = run.folder / "validation_scores.json"
-    stored = read_json(path, {})
-    scores = {int(step): of_task for step, of_task in stored.items() if int(step) in steps}
+    stored: dict[str, Scores] = load_stored(dict[str, Scores], path, {})
+    by_step = {int(step): scored for step, scored in stored.items() if int(step) in steps}
     examples = run.examples("validation")
-    tell_long(examples if set(steps) - set(scores) else [], say)
+    tell_long(examples if set(steps) - set(by_step) else [], say)
     for step in steps:
-        if step not in scores:
+        if step not in by_step:
             decoded, _ = _decode(run, examples, [(step,)] * len(examples))
-            measured = {
-                task.task.name: _measure(task, hypotheses)[0]
-                for task, hypotheses in zip(examples, decoded, strict=True)
-            }
-            scores[step] = {name: score and score.value for name, score in measured.items()}
-            write_json(path, scores)
-    return scores
+            by_step[step] = scores(examples, decoded)
+            write_text(path, to_json(by_step))
+    return by_step

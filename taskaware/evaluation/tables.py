@@ -7,16 +7,12 @@ from rich.table import Table
 
 from taskaware.config import Task
 from taskaware.data.corpora.summary import Summary
-from taskaware.evaluation.metrics.texts import measure_of
+from taskaware.evaluation.metrics.by_name import metric
+from taskaware.evaluation.results import Result
 from taskaware.runs.console import console
 
 if not console.is_terminal:
     console.width = 120  # rich would cut a table in a log to 80 columns
-
-
-def score_of(row: dict[str, Any], task: Task) -> float | None:
-    """Return a task's score in a row of ``results.json``; None where nothing could be scored."""
-    return row.get(f"{task.name}_{task.metric}")
 
 
 def number(value: float | None) -> str:
@@ -24,29 +20,29 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
 
 
-def results_table(rows: list[dict[str, Any]], tasks: Sequence[Task]) -> Table:
-    """Return scores as a table: a row a model, a column a task."""
+def results_table(rows: Sequence[Result], tasks: Sequence[Task]) -> Table:
+    """Return scores as a table: a row per model, a column per task."""
     table = Table(title="held-out sentences", title_justify="left")
     table.add_column("conditioning")
     for task in tasks:
-        table.add_column(f"{task.name} {measure_of(task.metric).name}", justify="right")
+        table.add_column(f"{task.name} {metric(task.metric_name).title}", justify="right")
     for name in ("confusion %", "parameters", "of the TCN", "steps", "seconds"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            row["conditioning"],
-            *[number(score_of(row, task)) for task in tasks],
-            number(row["confusion"].get("mean")),
-            f"{row['parameters']:,}",
-            f"{row['tcn_parameters']:,}",
-            f"{row['train_steps']:,}",
-            f"{row['seconds']:.0f}",
+            row.conditioning,
+            *[number(row.score(task)) for task in tasks],
+            number(row.mean_confusion),
+            f"{row.parameters:,}",
+            f"{row.tcn_parameters:,}",
+            f"{row.train_steps:,}",
+            f"{row.seconds:.0f}",
         )
     return table
 
 
 def forgetting_table(matrix: dict[str, Any]) -> Table:
-    """Return a forgetting matrix as a table: a row a model, a column a task."""
+    """Return a forgetting matrix as a table: a row per model, a column per task."""
     table = Table(title=f"{matrix['split']}: score (points gained)", title_justify="left")
     table.add_column("tuned on")
     for task in matrix["tasks"]:
@@ -60,7 +56,7 @@ def forgetting_table(matrix: dict[str, Any]) -> Table:
 
 
 def corpus_table(splits: Iterable[tuple[str, Summary]]) -> Table:
-    """Return what a prepared corpus holds as a table: a row a split."""
+    """Return what a prepared corpus holds as a table: a row per split."""
     table = Table()
     for name in ("split", "examples", "hours", "longest s", "words", "known words", "left out"):
         table.add_column(name, justify="left" if name in ("split", "left out") else "right")

@@ -8,10 +8,10 @@ import numpy as np
 
 from taskaware.errors import UsageError
 from taskaware.evaluation.figures import plot_forgetting
-from taskaware.evaluation.metrics.texts import measure_of
+from taskaware.evaluation.metrics.by_name import metric
+from taskaware.evaluation.results import Result, stored_results
 from taskaware.evaluation.scoring import evaluate
-from taskaware.evaluation.tables import score_of
-from taskaware.files.whole import read_json, write_json
+from taskaware.files.whole import write_json
 from taskaware.runs.checkpoints import (
     saved_steps,
 )
@@ -44,15 +44,15 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
         if [task.name for task in known] != [task.name for task in tasks]:
             raise UsageError(f"{run.folder}: its tasks are not those of {base.folder}")
     rows = [_scored(run, split) for run in (base, *tuned)]
-    tasks = [task for task in tasks if all(score_of(row, task) is not None for row in rows)]
+    tasks = [task for task in tasks if all(row.score(task) is not None for row in rows)]
     if not tasks:
         raise UsageError(f"{base.folder}: no reference of {split} holds anything to score")
-    gain_N = np.array([float(measure_of(task.metric).gain) for task in tasks])
-    score_MN = np.array([[score_of(row, task) for task in tasks] for row in rows], float)
+    gain_N = np.array([float(metric(task.metric_name).gain) for task in tasks])
+    score_MN = np.array([[row.score(task) for task in tasks] for row in rows], float)
     change_MN = (score_MN - score_MN[:1]) * gain_N[None] + 0.0  # no "-0.0"
     models = ["before", *["+".join(run.experiment.train_on) or "all tasks" for run in tuned]]
     matrix = {
-        "tasks": [f"{task.name} {measure_of(task.metric).name}" for task in tasks],
+        "tasks": [f"{task.name} {metric(task.metric_name).title}" for task in tasks],
         "models": models,
         "split": split,
         "score": score_MN.tolist(),
@@ -65,11 +65,11 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
     return matrix
 
 
-def _scored(run: Run, split: str) -> dict[str, Any]:
+def _scored(run: Run, split: str) -> Result:
     """Return the row of the newest checkpoint, from results.json if it stands there."""
     newest = saved_steps(run)[-1]
-    for row in read_json(run.folder / "results.json", []):
-        used = {step for steps in row["checkpoints"].values() for step in steps}
-        if row["split"] == split and used == {newest}:
+    for row in stored_results(run.folder):
+        used = {step for steps in row.checkpoints.values() for step in steps}
+        if row.split == split and used == {newest}:
             return row
     return evaluate(run, split)

@@ -1,8 +1,8 @@
 """Dataclasses as JSON files: written whole, read strictly, equal after the round trip.
 
-A field's type may be a dataclass, a Literal, ``tuple[X, ...]``, ``dict[str, X]`` (of a Literal's
-words, too), a scalar, or a union. JSON's own types tell a union's members apart; several dataclasses
-have each a field ``kind: Literal[...]``, which says in the file which of them is meant.
+A field's type may be a dataclass, a Literal, ``tuple[X, ...]``, ``dict[str, X]`` (or of a Literal's
+words), a scalar, or a union. JSON's own types tell a union's members apart; of several dataclasses
+each has a field ``kind: Literal[...]``, which says in the file which of them is meant.
 """
 
 import dataclasses

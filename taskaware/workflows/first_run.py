@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from taskaware.config import Batching, Decoding, Experiment, OptimizerConfig, Task, small_model
 from taskaware.data.corpora.base import PreparedCorpus
@@ -12,9 +11,11 @@ from taskaware.data.corpora.write import prepare_corpus
 from taskaware.data.tokenizer import train_tokenizer
 from taskaware.devices.machine import cpu_count
 from taskaware.evaluation.embeddings import draw_embeddings
+from taskaware.evaluation.results import Result
 from taskaware.evaluation.scoring import evaluate
-from taskaware.evaluation.tables import number, results_table, score_of
-from taskaware.files.whole import write_json
+from taskaware.evaluation.tables import number, results_table
+from taskaware.files.strict_json import to_json
+from taskaware.files.whole import write_text
 from taskaware.runs.console import console, say, shard_counter
 from taskaware.runs.folder import devices_line, mesh_of, start
 from taskaware.runs.trainer import train
@@ -24,7 +25,7 @@ VOCABULARY = 800
 STEPS = 1800
 
 
-def quickstart(out: Path, steps: int, seed: int) -> list[dict[str, Any]]:
+def quickstart(out: Path, steps: int, seed: int) -> list[Result]:
     """Train and score vanilla, explicit and implicit models on the same three tasks.
 
     Args:
@@ -52,7 +53,7 @@ def quickstart(out: Path, steps: int, seed: int) -> list[dict[str, Any]]:
         say(_line(rows[-1], base.tasks))
         if conditioning == "implicit":
             draw_embeddings(run, out)
-        write_json(out / "results.json", rows)
+        write_text(out / "results.json", to_json(rows))
     console.print(results_table(rows, base.tasks))
     say(f"{out}: results.json, task_embeddings.png, hypotheses and checkpoints under runs/")
     return rows
@@ -87,6 +88,6 @@ def _corpus(folder: Path, seed: int) -> PreparedCorpus:
         return prepare_corpus(corpus, folder, workers=cpu_count(), on_shard=tell)
 
 
-def _line(row: dict[str, Any], tasks: Sequence[Task]) -> str:
-    scores = " ".join(f"{task.name} {task.metric} {number(score_of(row, task))}" for task in tasks)
-    return f"{row['conditioning']}: {scores} confusion {number(row['confusion']['mean'])} %"
+def _line(row: Result, tasks: Sequence[Task]) -> str:
+    scores = " ".join(f"{task.name} {task.metric_name} {number(row.score(task))}" for task in tasks)
+    return f"{row.conditioning}: {scores} confusion {number(row.mean_confusion)} %"

@@ -18,7 +18,7 @@ from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.sharding import row_parts
 from taskaware.dims import FRAMES_PER_SECOND
 from taskaware.errors import UsageError
-from taskaware.evaluation.metrics.texts import measure_of
+from taskaware.evaluation.metrics.by_name import metric
 from taskaware.models.building import abstract_for
 from taskaware.modulation.affine import TCNParam
 from taskaware.runs.console import say
@@ -231,7 +231,7 @@ def _examples(task: Task, split: str, rows: Sequence[Row], limits: Batching) -> 
         if rows and not kept:
             missing = nothing_short(task, limits)
     else:
-        kept, normalize = rows, measure_of(task.metric).normalize
+        kept, normalize = rows, metric(task.metric_name).normalize
         asides["longer than training takes"] = sum(share > 1 for share in shares)
         empty = sum(not normalize(output_text(row, task)) for row in rows)
         asides["hold nothing to score, left out of the score"] = empty

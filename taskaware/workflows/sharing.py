@@ -5,7 +5,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -15,10 +14,11 @@ from taskaware.data.audio.features import SAMPLE_RATE
 from taskaware.data.corpora.base import PreparedCorpus, Row
 from taskaware.data.tasks import serves
 from taskaware.errors import UsageError
-from taskaware.evaluation.metrics.texts import measure_of
+from taskaware.evaluation.metrics.by_name import metric
 from taskaware.evaluation.outputs import task_vectors
-from taskaware.evaluation.selection import Selection, choose
-from taskaware.evaluation.tables import number, score_of
+from taskaware.evaluation.results import Selection, stored_results
+from taskaware.evaluation.selection import choose
+from taskaware.evaluation.tables import number
 from taskaware.files.whole import read_json
 from taskaware.models.folding import fold_task
 from taskaware.models.seq2seq import Seq2Seq
@@ -161,35 +161,28 @@ def _data(task: Task) -> str:
 
 def _scores(run: Run, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> list[str]:
     """Return a table of what was measured of these checkpoints, and with which signatures."""
-    stored: list[dict[str, Any]] = read_json(run.folder / "results.json", [])
-    rows = [row for row in stored if {*map(tuple, row["checkpoints"].values())} == {steps}]
+    rows = [row for row in stored_results(run.folder) if {*row.checkpoints.values()} == {steps}]
     if not rows:
         return ["None: `taskaware evaluate` has not been run on this checkpoint."]
     lines = ["| split | task | metric | score | confusion % |", "|---|---|---|---|---|"]
+    signatures, left_out = set(), []
     for row in rows:
         for task in tasks:
-            scores = number(score_of(row, task)), number(row["confusion"].get(task.name))
-            name = measure_of(task.metric).name
-            lines.append(f"| {row['split']} | {task.name} | {name} | {' | '.join(scores)} |")
-    signatures = {
-        f"{measure_of(task.metric).name}: `{signature}`"
-        for row in rows
-        for task in tasks
-        if (signature := row.get("signatures", {}).get(task.name))
-    }
-    left_out = [
-        f"{count:,} of {task.name} ({row['split']})"
-        for row in rows
-        for task in tasks
-        if (count := row.get("left_out", {}).get(task.name, 0))
-    ]
+            for name, measured in row.scores[task.name].items():
+                title = metric(name).title
+                cells = [row.split, task.name, title, number(measured.value)]
+                lines.append(f"| {' | '.join(cells)} | {number(row.confusion[task.name])} |")
+                if measured.signature:
+                    signatures.add(f"{title}: `{measured.signature}`")
+                if measured.left_out:
+                    left_out.append(f"{measured.left_out:,} of {task.name} ({row.split})")
     unscored = f"References that hold nothing to score left out: {', '.join(left_out)}. "
-    decoding = rows[-1]["decoding"]
+    decoding = rows[-1].decoding
     return [
         *lines,
         "",
         f"{'; '.join(sorted(signatures)) or 'No score'}. {unscored if left_out else ''}"
-        f"Beam {decoding['beam_size']}, length penalty "
-        f"{decoding['length_penalty']}. Confusion is the share of outputs nearer to another task's "
+        f"Beam {decoding.beam_size}, length penalty "
+        f"{decoding.length_penalty}. Confusion is the share of outputs nearer to another task's "
         "reference for the same input than to their own.",
     ]

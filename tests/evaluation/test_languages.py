@@ -9,17 +9,16 @@ import jiwer
 import pytest
 import sacrebleu
 
-from taskaware.config import Metric, Task, has_spaces
+from taskaware.config import MetricName, Task, has_spaces
 from taskaware.errors import UsageError
+from taskaware.evaluation.metrics.base import Measured, Metric, Score
+from taskaware.evaluation.metrics.by_name import evaluated, metric
+from taskaware.evaluation.metrics.normalizers import NORMALIZER, normalize_transcript
 from taskaware.evaluation.metrics.task_confusion import confusion, other_language_share, vocabulary
 from taskaware.evaluation.metrics.texts import (
-    NORMALIZER,
     bleu,
     bleu_tokenizer,
     cer,
-    evaluated,
-    measure_of,
-    normalize_transcript,
     wer,
 )
 
@@ -141,13 +140,33 @@ def test_cer_with_spaces_is_that_of_jiwer_on_normalized_text_and_pooled():
 # What a run has decoded
 
 
-@pytest.mark.parametrize("metric", get_args(Metric))
-def test_more_gain_is_better_whatever_the_metric(metric):
-    measure = measure_of(metric)
+@pytest.mark.parametrize("name", get_args(MetricName))
+def test_every_metric_is_reached_by_its_name_and_knows_which_way_is_better(name):
+    """A new metric: a literal, an object, an arm of the match; and it is tested here."""
     worse, better = ["the dog sat on a mat"], ["the cat sat on the mat"]
-    scores = [evaluated(metric, texts, better, "en")[0].value for texts in (worse, better)]
-    assert measure.gain * scores[0] < measure.gain * scores[1]
-    assert measure.name == metric.upper()
+    bad, good = (evaluated(name, texts, better, "en").value for texts in (worse, better))
+    assert (good > bad) == metric(name).higher_is_better and good != bad
+    assert metric(name).gain * bad < metric(name).gain * good
+    assert metric(name).name == name
+    titles = [metric(other).title for other in get_args(MetricName)]
+    assert titles.count(metric(name).title) == 1
+
+
+def test_what_a_metric_compares_need_not_be_texts(monkeypatch):
+    """Labels, such as 0, are never empty; the sum of right ones is scored."""
+
+    def hits(outputs, references, language):
+        pairs = zip(outputs, references, strict=True)
+        return Score(100 * sum(a == b for a, b in pairs) / len(outputs), "exact")
+
+    accuracy = Metric("bleu", "accuracy", True, lambda label: label, hits)
+    monkeypatch.setattr("taskaware.evaluation.metrics.by_name.metric", lambda name: accuracy)
+    measured = evaluated("bleu", [0, 1, 2, 0], [0, 1, 0, 1], "en")
+    assert measured == Measured(value=50.0, signature="exact")
+
+
+def measured(score, left_out=0):
+    return Measured(value=score.value, signature=score.signature, left_out=left_out)
 
 
 @pytest.mark.parametrize("metric", ["wer", "cer"])
@@ -156,28 +175,29 @@ def test_a_reference_without_words_is_left_out_on_both_sides_and_counted(metric,
     function = {"wer": wer, "cer": cer}[metric]
     hypotheses, references = ["a b", "so much", "b"], ["a c", empty, "b"]
     expected = function(["a b", "b"], ["a c", "b"])
-    assert evaluated(metric, hypotheses, references, "en") == (expected, 1)
-    assert evaluated(metric, ["a"], [empty], "en") == (None, 1)
+    assert evaluated(metric, hypotheses, references, "en") == measured(expected, 1)
+    nothing = Measured(value=None, signature=None, left_out=1)
+    assert evaluated(metric, ["a"], [empty], "en") == nothing
 
 
 @pytest.mark.parametrize("empty", ["\u200b", " \u00a0", "\ufeff", ""])
 def test_bleu_leaves_out_what_nobody_can_see_but_counts_punctuation(empty):
     hypotheses, references = ["a b c d", "so much", "!"], ["a b c d", empty, "!"]
     expected = bleu(["a b c d", "!"], ["a b c d", "!"])
-    assert evaluated("bleu", hypotheses, references, "en") == (expected, 1)
+    assert evaluated("bleu", hypotheses, references, "en") == measured(expected, 1)
 
 
-@pytest.mark.parametrize("metric", get_args(Metric))
+@pytest.mark.parametrize("metric", get_args(MetricName))
 def test_texts_of_a_run_may_hold_what_looks_like_subword_pieces(metric):
     texts = ["Drücke @@ bitte.", "Ich heiße ▁▁▁ hier."]
     hypotheses = ["Drücke @@ bitte.", "Ich ▁heiße hier."]
-    score, left_out = evaluated(metric, hypotheses, texts, "de")
-    assert score is not None and left_out == 0
+    found = evaluated(metric, hypotheses, texts, "de")
+    assert found.value is not None and found.left_out == 0
 
 
 def test_bleu_of_a_run_is_in_the_language_of_its_task():
-    assert evaluated("bleu", *CHINESE, "zh") == (bleu(*CHINESE, "zh"), 0)
-    assert evaluated("bleu", *CHINESE, "en")[0].value == 0
+    assert evaluated("bleu", *CHINESE, "zh") == measured(bleu(*CHINESE, "zh"))
+    assert evaluated("bleu", *CHINESE, "en").value == 0
 
 
 def test_confusion_of_a_script_without_spaces_counts_characters():

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskaware.errors import UsageError
+from taskaware.evaluation.metrics.normalizers import NORMALIZER, normalize_transcript
 from taskaware.evaluation.metrics.task_confusion import confusion, other_language_share, vocabulary
-from taskaware.evaluation.metrics.texts import NORMALIZER, bleu, normalize_transcript, wer
+from taskaware.evaluation.metrics.texts import bleu, wer
 
 GERMAN = [
     ("Das ist gut.", "Das ist gut."),

@@ -12,7 +12,7 @@ from support.command_line import HEADER, refused, taskaware, tiny
 
 from taskaware.data.tasks import load_tasks
 from taskaware.evaluation import outputs, transfer
-from taskaware.evaluation.metrics.texts import normalize_transcript
+from taskaware.evaluation.metrics.normalizers import normalize_transcript
 from taskaware.files.strict_json import to_json
 from taskaware.runs import inference
 from taskaware.runs.checkpoints import embeddings_of, restore
@@ -71,13 +71,21 @@ def row(odd, evaluated):
     return next(row for row in rows if row["split"] == "test")
 
 
+def left_out(row):
+    return {
+        task: measured["left_out"]
+        for task, by_metric in row["scores"].items()
+        for measured in by_metric.values()
+    }
+
+
 def lines(odd, task, kind, split="test"):
     return (odd / "run" / f"{split}.{task}.{kind}.txt").read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def test_what_cannot_be_scored_is_left_out_of_the_score_and_counted(odd, evaluated, row):
     assert (evaluated.code, evaluated.err) == (0, "")
-    assert row["left_out"] == {"st": 0, "asr": 1, "mt": 0}
+    assert left_out(row) == {"st": 0, "asr": 1, "mt": 0}
     assert "asr: 1 of 6 references hold nothing to score, left out" in evaluated.out
     hypotheses, references = lines(odd, "asr", "hyp"), lines(odd, "asr", "ref")
     assert references == [english for english, _ in ODD]
@@ -87,7 +95,8 @@ def test_what_cannot_be_scored_is_left_out_of_the_score_and_counted(odd, evaluat
         for hypothesis, reference in zip(hypotheses, references, strict=True)
         if reference != "…"
     ]
-    assert row["asr_wer"] == pytest.approx(100 * jiwer.wer(*map(list, zip(*scored, strict=True))))
+    wer = 100 * jiwer.wer(*map(list, zip(*scored, strict=True)))
+    assert row["scores"]["asr"]["wer"]["value"] == pytest.approx(wer)
 
 
 def test_references_that_look_like_subword_pieces_are_scored_as_they_stand(odd, row):
@@ -95,7 +104,7 @@ def test_references_that_look_like_subword_pieces_are_scored_as_they_stand(odd, 
         hypotheses, references = lines(odd, task, "hyp"), lines(odd, task, "ref")
         assert references == [german for _, german in ODD]
         bleu = sacrebleu.corpus_bleu(hypotheses, [references]).score
-        assert row[f"{task}_bleu"] == pytest.approx(bleu)
+        assert row["scores"][task]["bleu"]["value"] == pytest.approx(bleu)
 
 
 def test_long_examples_are_told_before_anything_is_decoded(odd, monkeypatch):
@@ -122,11 +131,11 @@ def test_a_split_without_anything_to_score_has_no_score(odd, evaluated):
     assert (outcome.code, outcome.err) == (0, "")
     rows = json.loads((odd / "run" / "results.json").read_text())
     (row,) = [row for row in rows if row["split"] == "silent"]
-    assert row["asr_wer"] is None and row["signatures"]["asr"] is None
-    assert row["left_out"] == {"st": 0, "asr": 2, "mt": 0}
-    assert isinstance(row["st_bleu"], float)
+    assert row["scores"]["asr"] == {"wer": {"value": None, "signature": None, "left_out": 2}}
+    assert left_out(row) == {"st": 0, "asr": 2, "mt": 0}
+    assert isinstance(row["scores"]["st"]["bleu"]["value"], float)
     # What is to be said is punctuation: no rival of a translation, which itself has rivals' words.
-    assert row["confusion"] == {"st": None, "asr": None, "mt": None, "mean": None}
+    assert row["confusion"] == {"st": None, "asr": None, "mt": None}
     assert "–" in outcome.out
     card = taskaware("share", odd / "run", odd / "shared")
     assert (card.code, card.err) == (0, "")

@@ -16,6 +16,7 @@ from taskaware.data.buckets import Shape
 from taskaware.data.corpora.base import Row
 from taskaware.data.rows import collate
 from taskaware.data.tasks import TaskExamples
+from taskaware.evaluation.metrics.base import Measured
 from taskaware.evaluation.metrics.texts import bleu, wer
 from taskaware.evaluation.scoring import other_references
 from taskaware.evaluation.selection import choose, regrets
@@ -69,12 +70,22 @@ def test_the_newest_checkpoint_is_restored_by_default(runs):
     assert equal(params(runs / "base"), params(runs / "base", (4,)))
 
 
+def scored(speech="wer", **values):
+    """Scores as they are stored: BLEU of translations, errors of transcripts."""
+    return {
+        task: {
+            speech if task == "asr" else "bleu": Measured(value=value, signature="s", left_out=0)
+        }
+        for task, value in values.items()
+    }
+
+
 def test_regret_is_how_far_a_checkpoint_is_from_each_task_s_best(runs):
     run = open_run(runs / "base")
     scores = {
-        2: {"st": 10.0, "asr": 50.0, "mt": 30.0},
-        3: {"st": 14.0, "asr": 40.0, "mt": 20.0},
-        4: {"st": 12.0, "asr": 45.0, "mt": 31.0},
+        2: scored(st=10.0, asr=50.0, mt=30.0),
+        3: scored(st=14.0, asr=40.0, mt=20.0),
+        4: scored(st=12.0, asr=45.0, mt=31.0),
     }
     assert regrets(run, scores) == {2: [4, 10, 1], 3: [0, 0, 11], 4: [2, 5, 0]}
 
@@ -85,16 +96,16 @@ def test_less_is_better_of_errors_and_a_task_without_a_score_has_no_regret(runs)
     tasks = (st, dataclasses.replace(asr, metric="cer"), mt)
     run = run._replace(experiment=dataclasses.replace(run.experiment, tasks=tasks))
     scores = {
-        2: {"st": None, "asr": 50.0, "mt": 30.0},
-        3: {"st": None, "asr": 40.0, "mt": 20.0},
+        2: scored("cer", st=None, asr=50.0, mt=30.0),
+        3: scored("cer", st=None, asr=40.0, mt=20.0),
     }
     assert regrets(run, scores) == {2: [0, 10, 0], 3: [0, 0, 10]}
 
 
 SCORES = {
-    "2": {"st": 10.0, "asr": 50.0, "mt": 30.0},
-    "3": {"st": 14.0, "asr": 40.0, "mt": 20.0},
-    "4": {"st": 12.0, "asr": 45.0, "mt": 31.0},
+    "2": scored(st=10.0, asr=50.0, mt=30.0),
+    "3": scored(st=14.0, asr=40.0, mt=20.0),
+    "4": scored(st=12.0, asr=45.0, mt=31.0),
 }
 
 
@@ -110,7 +121,7 @@ SCORES = {
 def test_each_selection_takes_its_checkpoints(runs, selection, expected):
     run = open_run(runs / "base")
     path = run.folder / "validation_scores.json"
-    path.write_text(json.dumps(SCORES))
+    path.write_text(to_json(SCORES))
     assert choose(run, selection) == expected
     path.unlink()
 
@@ -126,7 +137,14 @@ def test_validation_scores_are_those_of_the_decoded_validation_split(runs):
             (runs / "base" / f"validation.{task}.{kind}.txt").read_text().splitlines()
             for kind in ("hyp", "ref")
         )
-        assert stored["4"][task] == pytest.approx(metric(hypotheses, references).value)
+        score = metric(hypotheses, references)
+        assert stored["4"][task] == {
+            metric.__name__: {
+                "value": pytest.approx(score.value),
+                "signature": score.signature,
+                "left_out": 0,
+            }
+        }
 
 
 def test_the_validation_loss_is_the_mean_of_each_token_s(runs):
@@ -204,7 +222,8 @@ def test_only_the_tasks_of_train_on_are_trained_and_all_are_scored(runs):
     assert {task for line in lines for task in json.loads(line)["loss"]} == {"asr"}
     assert taskaware("evaluate", runs / "tuned").code == 0
     (row,) = json.loads((runs / "tuned" / "results.json").read_text())
-    assert {"st_bleu", "asr_wer", "mt_bleu"} < set(row)
+    metrics = {task: [*by_metric] for task, by_metric in row["scores"].items()}
+    assert metrics == {"st": ["bleu"], "asr": ["wer"], "mt": ["bleu"]}
 
 
 def test_going_on_from_another_shape_is_refused(runs, tmp_path):
@@ -250,7 +269,8 @@ def test_the_forgetting_matrix_is_the_scores_before_and_after(runs, tmp_path):
     for run, scores in zip(("base", "tuned"), found["score"], strict=True):
         rows = json.loads((runs / run / "results.json").read_text())
         row = next(r for r in rows if (r["split"], r["selection"]) == ("test", "newest"))
-        assert scores == [row["st_bleu"], row["asr_wer"], row["mt_bleu"]]
+        kinds = (("st", "bleu"), ("asr", "wer"), ("mt", "bleu"))
+        assert scores == [row["scores"][task][metric]["value"] for task, metric in kinds]
     before, after = found["score"]
     gained = [after[0] - before[0], before[1] - after[1], after[2] - before[2]]
     assert found["change"] == [[0, 0, 0], pytest.approx(gained)]

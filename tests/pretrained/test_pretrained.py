@@ -398,10 +398,10 @@ def test_the_card_tells_data_scores_signatures_and_limits(story):
     run, out, _ = story
     card = (out / "README.md").read_text()
     (row,) = json.loads((run / "results.json").read_text())
-    assert f"| test | st | BLEU | {row['st_bleu']:.1f} | {row['confusion']['st']:.1f} |" in card
-    assert f"| test | asr | WER | {row['asr_wer']:.1f} |" in card
-    st, asr = row["signatures"]["st"], row["signatures"]["asr"]
-    assert f"BLEU: `{st}`" in card and f"WER: `{asr}`" in card
+    st, asr = row["scores"]["st"]["bleu"], row["scores"]["asr"]["wer"]
+    assert f"| test | st | BLEU | {st['value']:.1f} | {row['confusion']['st']:.1f} |" in card
+    assert f"| test | asr | WER | {asr['value']:.1f} |" in card
+    assert f"BLEU: `{st['signature']}`" in card and f"WER: `{asr['signature']}`" in card
     assert f"{row['parameters']:,} parameters" in card
     assert "| st | speech, en | translation, de | 8 of table (0.0 h) |" in card
     assert "checkpoint of batch 200;" in card and "longer than 30 s" in card

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from support.command_line import ENGLISH, GERMAN, Outcome, get_ready, refused, taskaware, tiny
 
-from taskaware.config import Experiment, Task
+from taskaware.config import Decoding, Experiment, Task
 from taskaware.errors import UsageError
+from taskaware.evaluation.metrics.base import Measured
 from taskaware.files.strict_json import load
 
 
@@ -208,16 +209,13 @@ def test_results_hold_what_a_table_of_results_needs(results):
         "test",
     )
     assert (results["train_steps"], results["seed"]) == (4, 0)
-    assert set(results["confusion"]) == {"st", "asr", "mt", "mean"}
+    assert set(results["confusion"]) == set(results["scores"]) == {"st", "asr", "mt"}
     assert all(0 <= share <= 100 for share in results["confusion"].values())
-    assert results["confusion"]["mean"] == pytest.approx(
-        (results["confusion"]["st"] + results["confusion"]["asr"] + results["confusion"]["mt"]) / 3
-    )
     bleu = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:"
-    assert results["signatures"]["st"].startswith(bleu)
-    assert results["signatures"]["mt"].startswith(bleu)
-    assert results["signatures"]["asr"] == "lower|strip-punctuation|v1"
-    assert results["left_out"] == {"st": 0, "asr": 0, "mt": 0}
+    assert results["scores"]["st"]["bleu"]["signature"].startswith(bleu)
+    assert results["scores"]["mt"]["bleu"]["signature"].startswith(bleu)
+    assert results["scores"]["asr"]["wer"]["signature"] == "lower|strip-punctuation|v1"
+    assert [m["left_out"] for task in results["scores"].values() for m in task.values()] == [0] * 3
     assert results["decoding"]["beam_size"] == 2
 
 
@@ -248,8 +246,8 @@ def test_scores_are_those_of_the_texts_beside_them(story, results):
     assert texts["asr", "ref"] == english
     for task in ("st", "mt"):
         bleu = sacrebleu.corpus_bleu(texts[task, "hyp"], [german]).score
-        assert results[f"{task}_bleu"] == pytest.approx(bleu)
-    assert 0 <= results["asr_wer"] < 1000
+        assert results["scores"][task]["bleu"]["value"] == pytest.approx(bleu)
+    assert 0 <= results["scores"]["asr"]["wer"]["value"] < 1000
 
 
 def test_seconds_are_those_of_all_sittings(story, results):
@@ -262,7 +260,7 @@ def test_evaluation_prints_the_row(evaluated, results):
     assert "st BLEU" in evaluated.out
     assert "asr WER" in evaluated.out
     assert f"{results['parameters']:,}" in evaluated.out
-    assert f"{results['asr_wer']:.1f}" in evaluated.out
+    assert f"{results['scores']['asr']['wer']['value']:.1f}" in evaluated.out
 
 
 def test_decoding_prints_a_line_an_example(story, evaluated):
@@ -500,12 +498,29 @@ def test_a_model_without_task_embeddings_cannot_draw_them(given, tmp_path):
 
 
 def test_a_single_task_has_a_table_too():
+    from taskaware.evaluation.results import Result
     from taskaware.evaluation.tables import results_table
 
-    scores = {"conditioning": "vanilla", "mt_cer": 12.34, "confusion": {"mean": None}}
-    counts = {"parameters": 7, "tcn_parameters": 0, "train_steps": 4, "seconds": 1.0}
-    rows = [scores | counts, scores | counts | {"mt_cer": None}]
     mt = Task(name="mt", source="text", target="transcript", metric="cer")
+    rows = [
+        Result(
+            conditioning="vanilla",
+            strategy="joint",
+            split="test",
+            selection="newest",
+            checkpoints={"mt": (4,)},
+            scores={"mt": {"cer": Measured(value=value, signature="s")}},
+            confusion={"mt": None},
+            other_language_words={"mt": None},
+            train_steps=4,
+            seconds=1.0,
+            parameters=7,
+            tcn_parameters=0,
+            seed=0,
+            decoding=Decoding(),
+        )
+        for value in (12.34, None)
+    ]
     table = results_table(rows, [mt])
     assert table.columns[1].header == "mt CER"
     assert list(table.columns[1].cells) == ["12.3", "–"]

@@ -1,6 +1,6 @@
-"""Metrics of texts.
+"""Metrics: what outputs are worth.
 
-Reading order: texts ← task_confusion.
+Reading order: base ← normalizers ← texts ← by_name ← task_confusion.
 """
 
 import lazy_loader

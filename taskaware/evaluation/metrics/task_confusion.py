@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from taskaware.errors import UsageError
-from taskaware.evaluation.metrics.texts import _check_texts, _words
+from taskaware.evaluation.metrics.normalizers import require_texts, words_of
 
 
 def confusion(
@@ -38,8 +38,8 @@ def confusion(
         >>> confusion(["das ist gut"], ["this is good"], [("das ist gut",)])
         100.0
     """
-    _check_texts("confusion: hypotheses", hypotheses)
-    _check_texts("confusion: references", references)
+    require_texts("confusion: hypotheses", hypotheses)
+    require_texts("confusion: references", references)
     found = len(others) if isinstance(others, list | tuple) else f"one {type(others).__name__}"
     if not len(hypotheses) == len(references) == found:
         raise UsageError(
@@ -50,12 +50,12 @@ def confusion(
 
     confused = comparable = 0
     for i, texts in enumerate(others):
-        _check_texts(f"confusion: other references of segment {i}", texts)
+        require_texts(f"confusion: other references of segment {i}", texts)
     for hypothesis, reference, texts in zip(hypotheses, references, others, strict=True):
-        own = _words(reference)
-        rivals = [rival for rival in map(_words, texts) if rival and rival != own]
+        own = words_of(reference)
+        rivals = [rival for rival in map(words_of, texts) if rival and rival != own]
         if own and rivals:
-            words = _words(hypothesis)
+            words = words_of(hypothesis)
             comparable += 1
             hits = max(LCSseq.similarity(words, rival) for rival in rivals)
             confused += hits > LCSseq.similarity(words, own)
@@ -64,8 +64,8 @@ def confusion(
 
 def vocabulary(texts: Sequence[str]) -> frozenset[str]:
     """Collect the words of one language's texts, as ``confusion`` counts them."""
-    _check_texts("vocabulary: texts", texts)
-    return frozenset(word for text in texts for word in _words(text))
+    require_texts("vocabulary: texts", texts)
+    return frozenset(word for text in texts for word in words_of(text))
 
 
 def other_language_share(
@@ -87,9 +87,9 @@ def other_language_share(
         >>> other_language_share(["go zu the man"], english, german)
         25.0
     """
-    _check_texts("language share: hypotheses", hypotheses)
+    require_texts("language share: hypotheses", hypotheses)
     foreign = other_words - own_words
     if not foreign:
         return None
-    words = [word for text in hypotheses for word in _words(text)]
+    words = [word for text in hypotheses for word in words_of(text)]
     return 100.0 * sum(word in foreign for word in words) / max(len(words), 1)
