@@ -13,7 +13,7 @@ real corpora of Table 2 and Figure 2c (multi30k, sts_de_ro_tr, ...); without it,
 them are left out.
 
 A row's file defines ``experiment``, or ``experiments``: several runs by the task that each is
-scored on. ``selection`` says which checkpoint is scored, ``draw`` whether its embeddings are
+scored on. ``selection`` says which checkpoint is scored, ``draw`` whether its vectors are
 drawn. ``data``, there or in the folder's ``base.py``, has the commands that make what is needed.
 """
 
@@ -231,7 +231,7 @@ def scores(folder: Path, selection: str) -> Result:
 
 
 def draw(path: Path, folder: Path) -> dict[str, Any]:
-    """Draw a run's task embeddings beside its result; return their silhouettes."""
+    """Draw a run's task vectors beside its result; return their silhouettes."""
     taskaware("embed", str(folder))
     for made in sorted(folder.glob("task_embeddings*.*")):
         if made.suffix in (".png", ".svg", ".csv"):

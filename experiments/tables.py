@@ -153,7 +153,7 @@ def benchmarks() -> str:
 
 
 def silhouettes(found: list[dict[str, Any]]) -> str:
-    """Return how well task embeddings lie apart, where they were drawn."""
+    """Return how well task vectors lie apart, where they were drawn."""
     marks = found[0].get("silhouettes")
     if not marks:
         return ""

@@ -1,4 +1,4 @@
-"""Figure 2a: t-SNE of implicit task embeddings, text tasks alone.
+"""Figure 2a: t-SNE of implicit task vectors, text tasks alone.
 
     python experiments/reproduce.py figure2/a
 

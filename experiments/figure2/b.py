@@ -1,4 +1,4 @@
-"""Figure 2b: t-SNE of implicit task embeddings, text and speech tasks.
+"""Figure 2b: t-SNE of implicit task vectors, text and speech tasks.
 
     python experiments/reproduce.py figure2/b
 

@@ -1,4 +1,4 @@
-"""Figure 2c: t-SNE of implicit task embeddings, several corpora a task.
+"""Figure 2c: t-SNE of implicit task vectors, several corpora a task.
 
     python experiments/reproduce.py figure2/c --corpora FOLDER
 

@@ -71,7 +71,7 @@ def decode(
 def embed(
     run: tyro.conf.Positional[Path],
     split: str = "test",
-    examples: int = 0,
+    examples: int | None = None,
     seed: int = 0,
     out: Path | None = None,
 ) -> None:
@@ -80,27 +80,37 @@ def embed(
     Args:
         run: folder of taskaware train.
         split: of the prepared data, whose examples are drawn.
-        examples: training examples of each task whose mean is stored; 0 stores the vectors that
+        examples: training examples of each task whose mean is stored; without it, the vectors that
             decoding uses.
         seed: of the draw of those examples.
-        out: the file of vectors, for taskaware decode --vectors; by default RUN/task_vectors.json.
+        out: the file of vectors, for taskaware decode --vectors; by default RUN/task_vectors.json,
+            and with --examples 8 RUN/task_vectors.8_examples.seed_0.json.
     """
     set_up_jax()
-    from taskaware.evaluation.embeddings import draw_embeddings
-    from taskaware.evaluation.outputs import task_vectors
-    from taskaware.runs.checkpoints import restore
+    from taskaware.evaluation.vector_map import draw_task_vectors
+    from taskaware.runs.checkpoints import VECTORS, restore, vectors_of
     from taskaware.runs.folder import open_run
+    from taskaware.runs.inference import task_vectors
 
+    if examples is not None and examples < 1:
+        raise UsageError(f"examples: expected 1 or more, found {examples}")
     opened = open_run(run)
     if opened.experiment.model.conditioning == "vanilla":
-        raise UsageError(f"{run}: a vanilla model has no task embeddings to draw")
-    if vectors := task_vectors(opened, *restore(opened), examples, seed):
-        vectors.save(out or run / "task_vectors.json")
+        raise UsageError(f"{run}: a vanilla model has no task vectors")
+    model, _ = restore(opened)
+    if examples is None:
+        vectors, path = vectors_of(opened, model), run / VECTORS
+    else:
+        training = opened.examples("train")
+        vectors = task_vectors(model, training, [examples] * len(training), seed)
+        path = run / f"task_vectors.{examples}_examples.seed_{seed}.json"
+    if vectors is not None:
+        vectors.save(out or path)
         names = ", ".join(vector.name for vector in vectors.vectors)
-        print(f"{out or run / 'task_vectors.json'}: {names}, {vectors.array.shape[1]} numbers each")
+        print(f"{out or path}: {names}, {vectors.array.shape[1]} numbers each")
     if opened.experiment.model.conditioning != "implicit":
         return  # all examples of a task have the same one: there is nothing to draw
-    found = draw_embeddings(opened, run, split)
+    found = draw_task_vectors(opened, run, split)
     print(f"{run}: task_embeddings.png, .svg, .csv; silhouette by task {found.task:.3f}")
     for task, value in found.corpus_within_task.items():
         print(f"{run}: silhouette by corpus within {task} {value:.3f}")

@@ -78,7 +78,7 @@ class ModelConfig:
     """No task information; a one-hot task id (eq. 1); an example of the task (eq. 2-5); or the
     task's tokens, as ``<|de|><|translate|>``, before what the decoder writes (Whisper's manner)."""
     injection: Literal["film", "input"] = "film"
-    """Where an explicit or implicit task embedding goes: into γ and β (eq. 6-7), or as a vector
+    """Where an explicit or implicit task vector goes: into γ and β (eq. 6-7), or as a vector
     before source and target (input-based conditioning, §3.3.2)."""
     film: FiLMConfig = field(default_factory=FiLMConfig)
     tcn: TCNConfig = field(default_factory=TCNConfig)

@@ -1,7 +1,7 @@
 """Scores, what tasks share and forget, tables and figures.
 
 Reading order: metrics ← results ← figures ← tables ← outputs ← selection ← scoring ← transfer ←
-embeddings.
+vector_map.
 """
 
 import lazy_loader

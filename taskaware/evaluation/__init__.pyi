@@ -1,4 +1,3 @@
-from .embeddings import draw_embeddings as draw_embeddings
 from .figures import nearest_task as nearest_task
 from .figures import separation as separation
 from .figures import tsne as tsne
@@ -14,3 +13,4 @@ from .scoring import evaluate as evaluate
 from .selection import choose as choose
 from .tables import results_table as results_table
 from .transfer import forgetting as forgetting
+from .vector_map import draw_task_vectors as draw_task_vectors

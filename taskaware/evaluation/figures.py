@@ -1,4 +1,4 @@
-"""Task embeddings made visible: a map, a figure, a number, and the nearest task."""
+"""Task vectors made visible: a map, a figure, a number, and the nearest task."""
 
 import contextlib
 import io
@@ -21,11 +21,11 @@ _STYLES = tuple((color, marker) for marker, color in product("os^D", _COLORS))
 
 
 def tsne(vector_BZ: Float[np.ndarray, "B Z"], seed: int) -> Float[np.ndarray, "B 2"]:
-    """Lay task embeddings out in a plane, neighbors beside neighbors.
+    """Lay task vectors out in a plane, neighbors beside neighbors.
 
     PCA to at most 50 dimensions, then t-SNE from the first two principal components, with
-    perplexity min(30, (B - 1) / 3). The same embeddings and seed give the same map. Distances
-    between far clusters of such a map mean nothing; ``separation`` of the embeddings does.
+    perplexity min(30, (B - 1) / 3). The same vectors and seed give the same map. Distances
+    between far clusters of such a map mean nothing; ``separation`` of the vectors does.
 
     Args:
         vector_BZ: one task vector a row; at least 4 rows, not all alike.
@@ -44,11 +44,11 @@ def tsne(vector_BZ: Float[np.ndarray, "B Z"], seed: int) -> Float[np.ndarray, "B
     rows, width = vector_BZ.shape
     if rows < 4 or width < 2:
         raise UsageError(
-            f"t-SNE: expected at least 4 task embeddings of width 2, found {rows} of width {width}"
+            f"t-SNE: expected at least 4 task vectors of width 2, found {rows} of width {width}"
         )
     _require_finite("t-SNE", vector_BZ)
     if not np.ptp(vector_BZ, axis=0).any():
-        raise UsageError(f"t-SNE: all {rows} task embeddings are the same: there is nothing to map")
+        raise UsageError(f"t-SNE: all {rows} task vectors are the same: there is nothing to map")
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # scikit-learn's own dependency
@@ -62,14 +62,14 @@ def tsne(vector_BZ: Float[np.ndarray, "B Z"], seed: int) -> Float[np.ndarray, "B
 
 
 def separation(vector_BZ: Float[np.ndarray, "B Z"], labels: Sequence[str]) -> float:
-    """Tell how well the embeddings of different labels lie apart: the mean silhouette.
+    """Tell how well the vectors of different labels lie apart: the mean silhouette.
 
     (b - a) / max(a, b) of each row, with a its mean Euclidean distance to its own label's other
     rows and b that to the rows of the nearest other label. 1: tight and far apart; 0:
     overlapping; below 0: nearer to another label.
 
     Args:
-        vector_BZ: one vector a row: the embeddings themselves, not their t-SNE map.
+        vector_BZ: one vector per row: the vectors themselves, not their t-SNE map.
         labels: a task, or a task's corpus, for each row; two or more, one of them repeated.
 
     Returns:
@@ -96,7 +96,7 @@ def separation(vector_BZ: Float[np.ndarray, "B Z"], labels: Sequence[str]) -> fl
 def nearest_task(
     vector_BZ: Float[np.ndarray, "B Z"], centers_NZ: Float[np.ndarray, "N Z"]
 ) -> Int[np.ndarray, " B"]:
-    """Recognize the task of each embedding: the index of the nearest center, the first of equals.
+    """Recognize the task of each vector: the index of the nearest center, the first of equals.
 
     Euclidean, because γ and β are linear in the task vector, so its length matters to the model
     as much as its direction.
@@ -119,13 +119,13 @@ def nearest_task(
     return cdist(vector_BZ, centers_NZ).argmin(axis=1)
 
 
-def plot_embeddings(
+def plot_map(
     points_B2: Float[np.ndarray, "B 2"],
     labels: Sequence[str],
     path_without_suffix: Path,
     title: str,
 ) -> None:
-    """Draw a map of task embeddings as .png and .svg, one color a label.
+    """Draw a map of task vectors as .png and .svg, one color per label.
 
     The same points give the same bytes. The SVG keeps its text as text. Neither the global
     backend nor an open figure of the caller is touched.

@@ -1,29 +1,19 @@
-"""What a run makes of a split: texts and task vectors."""
+"""What a run makes of a split."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from flax import nnx
 
 from taskaware.data.tasks import TaskExamples
 from taskaware.errors import UsageError
 from taskaware.evaluation.metrics.by_name import evaluated
 from taskaware.evaluation.results import Scores
-from taskaware.models.seq2seq import Seq2Seq
-from taskaware.pretrained.model import digest
-from taskaware.pretrained.vectors import TaskVector, TaskVectors
-from taskaware.runs.checkpoints import (
-    embeddings_of,
-    restore,
-)
+from taskaware.pretrained.vectors import TaskVectors
+from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.folder import Run, write_text
-from taskaware.runs.inference import (
-    TaskEmbeddings,
-    decode_tasks,
-    task_embeddings,
-    tell_long,
-)
+from taskaware.runs.inference import decode_tasks, tell_long
 
 
 def scores(examples: Sequence[TaskExamples], decoded: Sequence[list[str]]) -> Scores:
@@ -50,8 +40,8 @@ def _decode(
         tasks = {index: examples[index] for index, own in enumerate(chosen) if own == steps}
         model, _ = restore(run, steps)
         params = nnx.state(model)
-        embeddings = embeddings_of(run, model, steps)
-        decoded |= decode_tasks(model, tasks, run.tokenizer, embeddings, run.experiment.decoding)
+        vectors = vectors_of(run, model)
+        decoded |= decode_tasks(model, tasks, run.tokenizer, vectors, run.experiment.decoding)
     return [decoded[index] for index in range(len(examples))], params
 
 
@@ -75,10 +65,9 @@ def hypotheses(
     index = [known.name for known in run.experiment.tasks].index(task)
     examples = {index: run.examples(split, only=task)[0]}
     tell_long(list(examples.values()), warn)
-    model, steps = restore(run)
-    embeddings = embeddings_of(run, model, steps)
+    model, _ = restore(run)
+    known = vectors_of(run, model)
     if vectors is not None:
-        known = task_vectors(run, model, steps)
         if known is None:
             raise UsageError(f"{run.folder}: a vanilla model takes no task vector")
         given = TaskVectors.load(vectors)
@@ -86,33 +75,5 @@ def hypotheses(
         vector = given.vectors[0] if len(given.vectors) == 1 else given.named(task)
         if line := known.why_doubted(vector):
             warn(f"{vectors}: {line}")
-        embeddings = TaskEmbeddings(np.tile(vector.array, (len(known.vectors), 1)), [])
-    return decode_tasks(model, examples, run.tokenizer, embeddings, run.experiment.decoding)[index]
-
-
-def task_vectors(
-    run: Run, model: Seq2Seq, steps: tuple[int, ...], count: int = 0, seed: int = 0
-) -> TaskVectors | None:
-    """Return a run's task vectors as they are shared; None of a model without conditioning.
-
-    Args:
-        run: trained.
-        model: of it.
-        steps: of the checkpoints that the model comes from.
-        count: training examples of each task to average; 0 takes the vectors that decode.
-        seed: of the draw of those examples.
-    """
-    if not count:
-        found, seed = embeddings_of(run, model, steps), run.experiment.seed
-    else:
-        training = run.examples("train")
-        found = task_embeddings(model, training, [count] * len(training), seed)
-    if found is None:
-        return None
-    vectors = [
-        TaskVector(name=task.name, vector=tuple(row), examples=tuple(ids), seed=seed)
-        for task, row, ids in zip(
-            run.experiment.tasks, found.vector_NZ.tolist(), found.example_ids, strict=True
-        )
-    ]
-    return TaskVectors(model=digest(model), vectors=tuple(vectors))
+        known = TaskVectors(model=known.model, vectors=(dataclasses.replace(vector, name=task),))
+    return decode_tasks(model, examples, run.tokenizer, known, run.experiment.decoding)[index]

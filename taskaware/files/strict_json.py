@@ -16,7 +16,7 @@ from taskaware.errors import CONTROL, UsageError, nearest
 from taskaware.files.whole import damaged
 
 _MOST = 2**24
-"""Bytes of a configuration."""
+"""Bytes of a file, unless its reader expects more."""
 
 
 def to_json(value: Any) -> str:
@@ -52,17 +52,20 @@ def from_json(cls: Any, text: str, where: str, version: int | None = None) -> An
         ) from None
 
 
-def load(cls: Any, path: str | Path, version: int | None = None) -> Any:
-    """Read a configuration file written by ``to_json``."""
-    return from_json(cls, _read(path), str(path), version)
+def load(cls: Any, path: str | Path, version: int | None = None, most: int = _MOST) -> Any:
+    """Read a file written by ``to_json``; one of more than ``most`` bytes is a UsageError."""
+    return from_json(cls, _read(path, most), str(path), version)
 
 
-def load_stored(cls: Any, path: Path, absent: Any, version: int | None = None) -> Any:
-    """Read a file of a run folder that can be made again; ``absent`` where there is none."""
+def load_stored(cls: Any, path: Path, absent: Any, **limits: int) -> Any:
+    """Read a file of a run folder that can be made again; ``absent`` where there is none.
+
+    ``limits`` are those of ``load``.
+    """
     if not path.exists():
         return absent
     try:
-        return load(cls, path, version)
+        return load(cls, path, **limits)
     except UsageError as error:
         reason = str(error).removeprefix(str(path)).removeprefix(": ")
         raise damaged(path, UsageError(reason)) from None
@@ -80,15 +83,15 @@ def load_object(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _read(path: str | Path) -> str:
+def _read(path: str | Path, most: int = _MOST) -> str:
     try:
         with open(path, "rb") as file:
-            content = file.read(_MOST + 1)
+            content = file.read(most + 1)
         text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot read the configuration ({error})") from None
-    if len(content) > _MOST:
-        raise UsageError(f"{path}: expected a configuration, found more than {_MOST:,} bytes")
+    if len(content) > most:
+        raise UsageError(f"{path}: expected a configuration, found more than {most:,} bytes")
     return text
 
 

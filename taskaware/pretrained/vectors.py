@@ -16,10 +16,12 @@ import numpy as np
 from jaxtyping import Float
 
 from taskaware.errors import UsageError, require_known
-from taskaware.files.strict_json import load
+from taskaware.files.strict_json import load, load_stored
 from taskaware.files.whole import write_text
 
 FORMAT = 1
+_MOST = 2**28
+"""Bytes of a file: adapters of every block of the paper's model are 10 MB per task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,12 @@ class TaskVectors:
     @classmethod
     def load(cls, path: str | Path) -> "TaskVectors":
         """Read a file that ``save`` wrote; whatever else it is, is a UsageError."""
-        return load(cls, path, FORMAT)
+        return load(cls, path, FORMAT, most=_MOST)
+
+    @classmethod
+    def load_stored(cls, path: Path) -> "TaskVectors | None":
+        """Read the file of a run folder, if there is one; it can be made again."""
+        return load_stored(cls, path, None, version=FORMAT, most=_MOST)
 
     def to_json(self) -> str:
         """Return them as one line of JSON, which gives back every bit."""

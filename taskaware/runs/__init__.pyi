@@ -6,8 +6,8 @@ from .folder import environment as environment
 from .folder import open_run as open_run
 from .folder import start as start
 from .inference import decode_tasks as decode_tasks
-from .inference import embed_examples as embed_examples
+from .inference import example_vectors as example_vectors
 from .inference import n_best as n_best
-from .inference import task_embeddings as task_embeddings
+from .inference import task_vectors as task_vectors
 from .memory import fit as fit
 from .trainer import train as train

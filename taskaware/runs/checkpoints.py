@@ -1,23 +1,24 @@
 """A run's checkpoints as models, with the task vectors that belong to them."""
 
 import contextlib
-import json
-import os
-import zipfile
 from collections.abc import Sequence
 
 import jax
-import numpy as np
 from flax import nnx
 
 from taskaware.data.tasks import TaskExamples
 from taskaware.errors import UsageError
-from taskaware.files.whole import damaged, read_json
+from taskaware.files.whole import read_json
 from taskaware.models.seq2seq import Seq2Seq
+from taskaware.pretrained.model import digest
+from taskaware.pretrained.vectors import TaskVectors
 from taskaware.runs.folder import Run
-from taskaware.runs.inference import TaskEmbeddings, task_embeddings
+from taskaware.runs.inference import task_vectors
 from taskaware.training.state import average
 from taskaware.training.strategy import first_state
+
+VECTORS = "task_vectors.json"
+"""In a run folder: the vectors of its newest model, which decoding uses."""
 
 
 def best_step(run: Run) -> int:
@@ -59,42 +60,21 @@ def restore(run: Run, steps: Sequence[int] = ()) -> tuple[Seq2Seq, tuple[int, ..
     return nnx.merge(graphdef, params), steps
 
 
-def embeddings_of(run: Run, model: Seq2Seq, steps: tuple[int, ...]) -> TaskEmbeddings | None:
-    """Return the task embeddings stored with the newest model, or compute those of another."""
+def vectors_of(run: Run, model: Seq2Seq) -> TaskVectors | None:
+    """Return the task vectors that decoding uses: those stored with the model, or computed anew."""
     if run.experiment.model.conditioning == "vanilla":
         return None
-    path = run.folder / "task_embeddings.npz"
-    if path.exists():
-        try:
-            with path.open("rb") as file, np.load(file) as stored:
-                if (int(stored["step"]),) == steps:
-                    examples = json.loads(str(stored["examples"]))
-                    return TaskEmbeddings(stored["vector_NZ"], examples)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise damaged(path, error) from None
-    return _embeddings(run, model, run.examples("train"))
+    stored = TaskVectors.load_stored(run.folder / VECTORS)
+    if stored is not None and stored.model == digest(model):
+        return stored
+    return computed_vectors(run, model, run.examples("train"))
 
 
-def _embeddings(run: Run, model: Seq2Seq, examples: list[TaskExamples]) -> TaskEmbeddings | None:
+def computed_vectors(run: Run, model: Seq2Seq, training: list[TaskExamples]) -> TaskVectors | None:
+    """Compute the task vectors that decoding uses, of each task's training examples."""
     usual = run.experiment.decoding.examples
-    counts = [task.task.max_examples or usual for task in examples]
-    return task_embeddings(model, examples, counts, run.experiment.seed)
-
-
-def store_vectors(run: Run, model: Seq2Seq, examples: list[TaskExamples], step: int) -> None:
-    """Store the task vectors that decoding uses, whole or not at all."""
-    vectors = _embeddings(run, model, examples)
-    if vectors is not None:
-        part = run.folder / "task_embeddings.part.npz"
-        np.savez(
-            part,
-            vector_NZ=vectors.vector_NZ,
-            tasks=np.array([task.name for task in run.experiment.tasks]),
-            examples=json.dumps(vectors.example_ids),
-            seed=run.experiment.seed,
-            step=step,
-        )
-        os.replace(part, run.folder / "task_embeddings.npz")
+    counts = [examples.task.max_examples or usual for examples in training]
+    return task_vectors(model, training, counts, run.experiment.seed)
 
 
 def about(run: Run) -> dict[str, str]:

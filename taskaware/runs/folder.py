@@ -1,7 +1,7 @@
 """A run folder: an experiment, and everything that belongs to its result.
 
 Folder: ``experiment.json``, ``environment.json``, ``tokenizer.model``, ``checkpoints/``,
-``task_embeddings.npz``, ``metrics.jsonl``, TensorBoard events, and after evaluation
+``task_vectors.json``, ``metrics.jsonl``, TensorBoard events, and after evaluation
 ``results.json`` with hypotheses and references as text.
 """
 

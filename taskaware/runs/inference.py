@@ -1,11 +1,9 @@
-"""A trained model at work: task embeddings, and the text of every example of a split."""
+"""A trained model at work: task vectors, and the text of every example of a split."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float
@@ -16,6 +14,8 @@ from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import Batch
 from taskaware.models.seq2seq import Seq2Seq
+from taskaware.pretrained.model import digest
+from taskaware.pretrained.vectors import TaskVector, TaskVectors
 from taskaware.search.model import make_search
 
 _ROWS = 32
@@ -32,14 +32,7 @@ def tell_long(tasks: Sequence[TaskExamples], tell: Callable[[str], None]) -> Non
             )
 
 
-class TaskEmbeddings(NamedTuple):
-    """One embedding per task, and the training examples that it is the mean of (D7)."""
-
-    vector_NZ: Float[np.ndarray, "N Z"]
-    example_ids: list[list[str]]
-
-
-def embed_examples(
+def example_vectors(
     model: Seq2Seq, examples: TaskExamples, indices: Sequence[int] | None = None
 ) -> Float[np.ndarray, "B Z"]:
     """Return the task vector that the TCN computes from each example, all or some."""
@@ -52,10 +45,10 @@ def embed_examples(
     return np.concatenate(parts)[np.argsort(order)]
 
 
-def task_embeddings(
+def task_vectors(
     model: Seq2Seq, training: Sequence[TaskExamples], counts: Sequence[int], seed: int
-) -> TaskEmbeddings | None:
-    """Return the embeddings that decoding uses, or None for a model without conditioning.
+) -> TaskVectors | None:
+    """Return the tasks' vectors, or None for a model without conditioning (D7).
 
     Args:
         model: implicit conditioning takes the mean over examples; any other has a row per task.
@@ -66,28 +59,30 @@ def task_embeddings(
     if model.config.conditioning == "vanilla":
         return None
     random = np.random.default_rng(seed)
-    means, ids = [], []
+    vectors = []
     for examples, count in zip(training, counts, strict=True):
         drawn = random.choice(examples.kept, min(count, len(examples)), replace=False)
         if model.config.conditioning != "implicit":
-            drawn = drawn[:1]  # every example of a task has the same embedding
-        means.append(embed_examples(model, examples, np.sort(drawn).tolist()).mean(0))
-        ids.append([examples.rows[index].id for index in np.sort(drawn)])
-    return TaskEmbeddings(np.stack(means), ids)
+            drawn = drawn[:1]  # every example of a task has the same vector
+        mean_Z = example_vectors(model, examples, np.sort(drawn).tolist()).mean(0)
+        ids = tuple(examples.rows[index].id for index in np.sort(drawn))
+        name, vector = examples.task.name, tuple(mean_Z.tolist())
+        vectors.append(TaskVector(name=name, vector=vector, examples=ids, seed=seed))
+    return TaskVectors(model=digest(model), vectors=tuple(vectors))
 
 
 def decode_tasks(
     model: Seq2Seq,
     tasks: Mapping[int, TaskExamples],
     tokenizer: Tokenizer,
-    embeddings: TaskEmbeddings | None,
+    vectors: TaskVectors | None,
     config: Decoding,
 ) -> dict[int, list[str]]:
     """Return the text that the model makes of every example, in their order.
 
     Args and what is compiled are those of ``n_best``.
     """
-    found = n_best(model, tasks, tokenizer, embeddings, config, 1)
+    found = n_best(model, tasks, tokenizer, vectors, config, 1)
     return {index: [best for (best,) in texts] for index, texts in found.items()}
 
 
@@ -95,20 +90,20 @@ def n_best(
     model: Seq2Seq,
     tasks: Mapping[int, TaskExamples],
     tokenizer: Tokenizer,
-    embeddings: TaskEmbeddings | None,
+    vectors: TaskVectors | None,
     config: Decoding,
     count: int,
 ) -> dict[int, list[list[str]]]:
     """Return the ``count`` best texts of every example, the best first; some may be the same.
 
-    The task embedding is given, not computed: no TCN runs. Tasks whose sources have the same
+    The task vectors are given, not computed: no TCN runs. Tasks whose sources have the same
     shapes share one compiled search.
 
     Args:
         model: trained.
         tasks: examples by the task's index in the experiment.
         tokenizer: of the model.
-        embeddings: of ``task_embeddings``; None for a model without conditioning.
+        vectors: of ``task_vectors``; None for a model without conditioning.
         config: beam, length penalty, lengths.
         count: no more than the beam is wide.
     """
@@ -117,9 +112,9 @@ def n_best(
     for index, examples in tasks.items():
         for chosen, rows in evaluation_batches(examples, size=config.batch_size):
             vector_BZ = None
-            if embeddings is not None:
-                vector_Z = jnp.asarray(embeddings.vector_NZ[index])
-                vector_BZ = jnp.tile(vector_Z, (len(rows.counts_B), 1))
+            if vectors is not None:
+                vector_Z = vectors.named(examples.task.name).array
+                vector_BZ = np.tile(vector_Z, (len(rows.counts_B), 1))
             tokens_BWT = np.asarray(search(rows.source, vector_BZ))
             for row, tokens_WT in zip(chosen, tokens_BWT[:, :count].tolist(), strict=False):
                 found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]

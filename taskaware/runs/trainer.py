@@ -16,7 +16,7 @@ from taskaware.devices.processes import AgreedStop, fetch, is_first, on_first_pr
 from taskaware.devices.sharding import own_rows, place_batch, row_parts, state_sharding
 from taskaware.devices.signals import StopSignals
 from taskaware.errors import StoppedError
-from taskaware.runs.checkpoints import about, restore, store_vectors
+from taskaware.runs.checkpoints import VECTORS, about, computed_vectors, restore
 from taskaware.runs.console import say
 from taskaware.runs.folder import Run, mesh_of, open_run
 from taskaware.runs.listener import RunListener
@@ -115,7 +115,9 @@ def train(run: Run, *, accept_changes: bool = False) -> int:
             )
         params = fetch(state.params)
         if is_first():
-            store_vectors(run, nnx.merge(graphdef, params), examples, int(state.step))
+            vectors = computed_vectors(run, nnx.merge(graphdef, params), examples)
+            if vectors is not None:
+                vectors.save(run.folder / VECTORS)
     return int(state.step) // experiment.optimizer.accumulate
 
 

@@ -32,7 +32,7 @@ def refuse_other_parameters(
     names, before = ([task.name for task in e.tasks] for e in (experiment, base.experiment))
     if conditioned and names[: len(before)] != before:
         raise UsageError(
-            f"{base.folder}: its task embeddings are of {', '.join(before)}, not of "
+            f"{base.folder}: its task vectors are of {', '.join(before)}, not of "
             f"{', '.join(names)}; keep its tasks, put others behind them, and name in train_on "
             "those to be trained"
         )

@@ -10,10 +10,10 @@ from taskaware.data.corpora.toy import Toy
 from taskaware.data.corpora.write import prepare_corpus
 from taskaware.data.tokenizer import train_tokenizer
 from taskaware.devices.machine import cpu_count
-from taskaware.evaluation.embeddings import draw_embeddings
 from taskaware.evaluation.results import Result
 from taskaware.evaluation.scoring import evaluate
 from taskaware.evaluation.tables import number, results_table
+from taskaware.evaluation.vector_map import draw_task_vectors
 from taskaware.files.strict_json import to_json
 from taskaware.files.whole import write_text
 from taskaware.runs.console import console, say, shard_counter
@@ -52,7 +52,7 @@ def quickstart(out: Path, steps: int, seed: int) -> list[Result]:
         rows.append(evaluate(run))
         say(_line(rows[-1], base.tasks))
         if conditioning == "implicit":
-            draw_embeddings(run, out)
+            draw_task_vectors(run, out)
         write_text(out / "results.json", to_json(rows))
     console.print(results_table(rows, base.tasks))
     say(f"{out}: results.json, task_embeddings.png, hypotheses and checkpoints under runs/")

@@ -13,7 +13,7 @@ from taskaware.data.corpora.labelled import Labelled
 from taskaware.data.corpora.write import OnShard, claim, prepare_corpus
 from taskaware.data.tasks import Recordings, TaskExamples, serves
 from taskaware.errors import UsageError
-from taskaware.runs.checkpoints import embeddings_of, restore
+from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.console import say
 from taskaware.runs.folder import Run
 from taskaware.runs.inference import n_best, tell_long
@@ -83,18 +83,18 @@ def _translate(
 ) -> tuple[list[int], list[list[str]]]:
     """Return which rows a task can translate, and their translations."""
     index = run.experiment.tasks.index(run.experiment.task(name))
-    # As a task that repeats its source: it needs no reference, and no metric.
+    # As a task that repeats its source: it needs no reference.
     unlabelled = dataclasses.replace(
         run.experiment.tasks[index],
         target="transcript",
-        metric="cer",
+        metric=None,
         data=(str(corpus.directory),),
     )
     recordings, limits = [Recordings(corpus, split)], run.experiment.batching
     examples = TaskExamples(unlabelled, recordings, split, run.tokenizer, limits, keep_long=True)
     tell_long([examples], say)
-    model, steps = restore(run)
-    embeddings = embeddings_of(run, model, steps)
+    model, _ = restore(run)
+    vectors = vectors_of(run, model)
     decoding = run.experiment.decoding
-    found = n_best(model, {index: examples}, run.tokenizer, embeddings, decoding, top)[index]
+    found = n_best(model, {index: examples}, run.tokenizer, vectors, decoding, top)[index]
     return [i for i, row in enumerate(corpus.rows(split)) if serves(row, unlabelled)], found

@@ -15,7 +15,6 @@ from taskaware.data.corpora.base import PreparedCorpus, Row
 from taskaware.data.tasks import serves
 from taskaware.errors import UsageError
 from taskaware.evaluation.metrics.by_name import metric
-from taskaware.evaluation.outputs import task_vectors
 from taskaware.evaluation.results import Selection, stored_results
 from taskaware.evaluation.selection import choose
 from taskaware.evaluation.tables import number
@@ -23,7 +22,7 @@ from taskaware.files.whole import read_json
 from taskaware.models.folding import fold_task
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.pretrained.model import Pretrained
-from taskaware.runs.checkpoints import restore
+from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.folder import Run
 from taskaware.training.state import count_parameters
 
@@ -46,7 +45,7 @@ def shareable(run: Run, selection: Selection = "newest", task: str = "") -> Pret
             "tasks; share newest, average or single"
         )
     model, _ = restore(run, steps)
-    tasks, vectors = run.experiment.tasks, task_vectors(run, model, steps)
+    tasks, vectors = run.experiment.tasks, vectors_of(run, model)
     if task:
         tasks = (run.experiment.task(task),)
         vector_Z = np.zeros(0) if vectors is None else vectors.named(task).array

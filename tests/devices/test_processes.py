@@ -128,7 +128,7 @@ def test_two_processes_train_what_one_trains_and_live_and_die_together(
     for expected, found in zip(one, two, strict=True):
         for name in expected.keys() & {"loss", "gradient_norm", "validation_loss/st"}:
             np.testing.assert_allclose(flat(found[name]), flat(expected[name]), rtol=1e-5)
-    assert (run / "task_embeddings.npz").exists()
+    assert (run / "task_vectors.json").exists()
 
 
 def flat(value):

@@ -12,8 +12,8 @@ from matplotlib.image import imread
 from taskaware.errors import UsageError
 from taskaware.evaluation.figures import (
     nearest_task,
-    plot_embeddings,
     plot_forgetting,
+    plot_map,
     separation,
     tsne,
 )
@@ -57,9 +57,9 @@ def test_tsne_takes_few_rows_and_rows_that_repeat(rows):
 @pytest.mark.parametrize(
     ("vector_BZ", "names"),
     [
-        (np.eye(3), "at least 4 task embeddings of width 2, found 3 of width 3"),
+        (np.eye(3), "at least 4 task vectors of width 2, found 3 of width 3"),
         (np.arange(5.0)[:, None], "found 5 of width 1"),
-        (np.ones((5, 3)), "all 5 task embeddings are the same"),
+        (np.ones((5, 3)), "all 5 task vectors are the same"),
         (np.array([[0.0, 1], [1, 0], [np.nan, 1], [2, 2]]), "the first in row 2"),
     ],
 )
@@ -117,7 +117,7 @@ def test_the_nearest_task_minds_length_as_well_as_direction():
 def drawn(tmp_path):
     vector_BZ, labels = clusters()
     path = tmp_path / "figures" / "fig.2a"  # a folder to be made, and a dot that is no suffix
-    plot_embeddings(vector_BZ[:, :2], labels, path, "Three <tasks> & $1")
+    plot_map(vector_BZ[:, :2], labels, path, "Three <tasks> & $1")
     return path
 
 
@@ -143,7 +143,7 @@ def test_the_svg_is_xml_that_holds_title_labels_and_one_color_a_label(drawn):
 
 def test_the_same_points_give_the_same_bytes(drawn, tmp_path):
     vector_BZ, labels = clusters()
-    plot_embeddings(vector_BZ[:, :2], labels, tmp_path / "again", "Three <tasks> & $1")
+    plot_map(vector_BZ[:, :2], labels, tmp_path / "again", "Three <tasks> & $1")
     for suffix in (".png", ".svg"):
         first = drawn.with_name(drawn.name + suffix).read_bytes()
         assert (tmp_path / f"again{suffix}").read_bytes() == first
@@ -152,22 +152,22 @@ def test_the_same_points_give_the_same_bytes(drawn, tmp_path):
 def test_every_corpus_of_a_task_can_have_its_own_mark(tmp_path):
     labels = [f"_corpus {i:02}" for i in range(32)]
     points_B2 = np.random.default_rng(0).normal(size=(32, 2))
-    plot_embeddings(points_B2, labels, tmp_path / "many", "Many")
+    plot_map(points_B2, labels, tmp_path / "many", "Many")
     svg = (tmp_path / "many.svg").read_text(encoding="utf-8")
     assert all(label in svg for label in labels)
     with pytest.raises(UsageError, match="1 to 32 labels, found 33"):
-        plot_embeddings(np.zeros((33, 2)), [*labels, "x"], tmp_path / "more", "More")
+        plot_map(np.zeros((33, 2)), [*labels, "x"], tmp_path / "more", "More")
 
 
 def test_a_figure_that_cannot_be_drawn_or_written_is_refused(tmp_path):
     points_B2 = np.zeros((2, 2))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match=r"map\.png: cannot write the figure"):
-        plot_embeddings(points_B2, ["a", "b"], tmp_path / "file" / "map", "")
+        plot_map(points_B2, ["a", "b"], tmp_path / "file" / "map", "")
     with pytest.raises(UsageError, match="one label a row, found 1 for 2 rows"):
-        plot_embeddings(points_B2, ["a"], tmp_path / "map", "")
+        plot_map(points_B2, ["a"], tmp_path / "map", "")
     with pytest.raises(UsageError, match="first in row 1"):
-        plot_embeddings(np.array([[0, 0], [0, np.inf]]), ["a", "b"], tmp_path / "map", "")
+        plot_map(np.array([[0, 0], [0, np.inf]]), ["a", "b"], tmp_path / "map", "")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
@@ -181,19 +181,19 @@ def test_a_file_in_place_survives_a_write_that_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(UsageError, match="No space left on device"):
-        plot_embeddings(np.zeros((2, 2)), ["a", "b"], tmp_path / "map", "")
+        plot_map(np.zeros((2, 2)), ["a", "b"], tmp_path / "map", "")
     assert (tmp_path / "map.png").read_bytes() == b"the old one"
     assert [p.name for p in tmp_path.iterdir()] == ["map.png"]
 
 
 def test_drawing_touches_neither_pyplot_nor_the_callers_settings(tmp_path):
     before = dict(matplotlib.rcParams.copy())
-    plot_embeddings(np.zeros((2, 2)), ["a", "b"], tmp_path / "map", "")
+    plot_map(np.zeros((2, 2)), ["a", "b"], tmp_path / "map", "")
     assert dict(matplotlib.rcParams.copy()) == before
     code = (
         "import sys, pathlib, numpy as np; import taskaware.evaluation.figures as a;"
         "print({'sklearn', 'matplotlib', 'scipy'} & set(sys.modules));"
-        "a.plot_embeddings(np.zeros((2, 2)), ['a', 'b'], pathlib.Path(sys.argv[1]), '');"
+        "a.plot_map(np.zeros((2, 2)), ['a', 'b'], pathlib.Path(sys.argv[1]), '');"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "map")]

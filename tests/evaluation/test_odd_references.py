@@ -15,7 +15,7 @@ from taskaware.evaluation import outputs, transfer
 from taskaware.evaluation.metrics.normalizers import normalize_transcript
 from taskaware.files.strict_json import to_json
 from taskaware.runs import inference
-from taskaware.runs.checkpoints import embeddings_of, restore
+from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.folder import open_run
 
 ODD = [
@@ -165,13 +165,13 @@ def test_the_dry_run_says_so_before(odd, tmp_path):
 
 def test_long_examples_are_decoded_to_the_same_texts_as_in_batches_without_a_bound(odd):
     run = open_run(odd / "run")
-    model, steps = restore(run)
-    embeddings = embeddings_of(run, model, steps)
+    model, _ = restore(run)
+    vectors = vectors_of(run, model)
     unbounded = load_tasks(run.experiment.tasks, "test", run.tokenizer)
     assert not unbounded[0].relative_length.any()
     bounded = run.examples("test")
     assert bounded[0].relative_length.max() > 6
-    settings = (run.tokenizer, embeddings, run.experiment.decoding)
+    settings = (run.tokenizer, vectors, run.experiment.decoding)
     found, expected = (
         inference.decode_tasks(model, dict(enumerate(tasks)), *settings)
         for tasks in (bounded, unbounded)

@@ -235,7 +235,7 @@ def test_going_on_from_another_shape_is_refused(runs, tmp_path):
     assert message.startswith(f"{runs / 'base'}: its model has other parameters")
 
 
-def test_going_on_with_task_embeddings_of_other_tasks_is_refused(runs, tmp_path):
+def test_going_on_with_task_vectors_of_other_tasks_is_refused(runs, tmp_path):
     explicit = dataclasses.replace(tiny(runs), steps=1)
     explicit = dataclasses.replace(
         explicit, model=dataclasses.replace(explicit.model, conditioning="explicit")
@@ -247,7 +247,7 @@ def test_going_on_with_task_embeddings_of_other_tasks_is_refused(runs, tmp_path)
     )
     path.write_text(to_json(transposed))
     message = refused(taskaware("train", path, "--out", tmp_path / "run"))
-    assert "its task embeddings are of st, asr, mt, not of mt, asr, st" in message
+    assert "its task vectors are of st, asr, mt, not of mt, asr, st" in message
 
 
 def test_going_on_from_another_tokenizer_is_refused(runs, tmp_path):

@@ -366,8 +366,8 @@ def test_who_has_only_the_extra_hub_gets_the_same_text(story, tmp_path):
     examples = opened.examples("test", only="st")[0]
     model, _ = restore(opened)
     ((chosen, rows),) = evaluation_batches(examples, size=4, buckets=1)
-    with np.load(run / "task_embeddings.npz") as stored:
-        vector_BZ = np.repeat(stored["vector_NZ"][:1], len(chosen), axis=0)
+    vector_Z = TaskVectors.load(run / "task_vectors.json").named("st").array
+    vector_BZ = np.tile(vector_Z, (len(chosen), 1))
     search = make_search(model, opened.experiment.decoding, split=False)
     tokens = search(rows.source, vector_BZ)
     expected = [opened.tokenizer.decode(row) for row in np.asarray(tokens)[:, 0].tolist()]

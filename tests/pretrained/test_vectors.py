@@ -1,7 +1,7 @@
 """Task vectors as files: exact, named after their model, mixed, and warned of when far off."""
 
+import dataclasses
 import hashlib
-import json
 import resource
 
 import numpy as np
@@ -13,7 +13,7 @@ from taskaware.pretrained.model import from_pretrained
 from taskaware.pretrained.vectors import Nearest, TaskVector, TaskVectors
 from taskaware.runs.checkpoints import restore
 from taskaware.runs.folder import open_run
-from taskaware.runs.inference import TaskEmbeddings, decode_tasks, embed_examples
+from taskaware.runs.inference import decode_tasks, example_vectors, task_vectors
 
 
 def vectors(**named):
@@ -105,6 +105,14 @@ def run(tmp_path_factory):
     return out
 
 
+def test_vectors_as_long_as_adapters_of_every_block_come_back(tmp_path):
+    wide = np.random.default_rng(0).standard_normal((2, 450_000)).astype(np.float32)
+    vectors = [TaskVector(name=f"t{i}", vector=tuple(row.tolist())) for i, row in enumerate(wide)]
+    TaskVectors(model="m", vectors=tuple(vectors)).save(tmp_path / "v.json")
+    assert (tmp_path / "v.json").stat().st_size > 2**24
+    assert np.array_equal(TaskVectors.load(tmp_path / "v.json").array, wide)
+
+
 def test_embed_stores_the_mean_over_examples_that_it_names(run, tmp_path):
     out = tmp_path / "vectors.json"
     said = taskaware("embed", run, "--examples", 3, "--seed", 5, "--out", out)
@@ -113,7 +121,7 @@ def test_embed_stores_the_mean_over_examples_that_it_names(run, tmp_path):
     for task, vector in zip(open_run(run).examples("train"), found.vectors, strict=True):
         ids = [row.id for row in task.rows]
         assert len(set(vector.examples)) == 3 and vector.seed == 5
-        each = [embed_examples(model, task, [ids.index(id)])[0] for id in vector.examples]
+        each = [example_vectors(model, task, [ids.index(id)])[0] for id in vector.examples]
         np.testing.assert_allclose(vector.array, np.mean(each, axis=0), atol=1e-5)
     weights = (run.with_name("shared") / "model.safetensors").read_bytes()
     assert found.model == hashlib.sha256(weights).hexdigest()
@@ -123,11 +131,12 @@ def test_embed_stores_the_mean_over_examples_that_it_names(run, tmp_path):
 
 
 def test_embed_stores_by_default_what_decoding_uses(run):
+    before = (run / "task_vectors.json").read_bytes()
     assert taskaware("embed", run).code == 0
-    found = TaskVectors.load(run / "task_vectors.json")
-    with np.load(run / "task_embeddings.npz") as stored:
-        assert found.array.tobytes() == stored["vector_NZ"].tobytes()
-        assert [list(v.examples) for v in found.vectors] == json.loads(str(stored["examples"]))
+    assert (run / "task_vectors.json").read_bytes() == before
+    found, opened = TaskVectors.load(run / "task_vectors.json"), open_run(run)
+    counts = [opened.experiment.decoding.examples] * 3
+    assert found == task_vectors(restore(opened)[0], opened.examples("train"), counts, 0)
     assert found == from_pretrained(run.with_name("shared")).vectors
 
 
@@ -142,8 +151,8 @@ def test_a_vector_decides_what_is_decoded(run, tmp_path):
     for weight in (5000.0, -5000.0, 50_000.0, -50_000.0):  # one of them changes what is written
         mixed = found.mix({"st": 1 - weight, "mt": weight})
         np.testing.assert_allclose(mixed.array, weight * mt_Z + (1 - weight) * st_Z, rtol=1e-6)
-        embeddings = TaskEmbeddings(mixed.array[None], [])
-        written = decode_tasks(model, {0: examples[0]}, opened.tokenizer, embeddings, decoding)[0]
+        one = TaskVectors(model="", vectors=(dataclasses.replace(mixed, name="st"),))
+        written = decode_tasks(model, {0: examples[0]}, opened.tokenizer, one, decoding)[0]
         if written != own.out.splitlines():
             break
     TaskVectors(model=found.model, vectors=(mixed,)).save(tmp_path / "mixed.json")

@@ -14,6 +14,10 @@ from taskaware.config import Decoding, Experiment, Task
 from taskaware.errors import UsageError
 from taskaware.evaluation.metrics.base import Measured
 from taskaware.files.strict_json import load
+from taskaware.pretrained.model import digest
+from taskaware.pretrained.vectors import TaskVectors
+from taskaware.runs.checkpoints import restore, saved_steps, vectors_of
+from taskaware.runs.folder import open_run
 
 
 class Story(NamedTuple):
@@ -120,9 +124,8 @@ def test_an_interrupted_run_ends_where_one_without_a_pause_does(given, story, tm
     ends = []
     for run in (story.run, tmp_path / "run"):
         last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-        with np.load(run / "task_embeddings.npz") as stored:
-            embeddings = stored["vector_NZ"].tolist()
-        ends.append((last["step"], last["loss"], last["gradient_norm"], embeddings))
+        vectors = (run / "task_vectors.json").read_bytes()
+        ends.append((last["step"], last["loss"], last["gradient_norm"], vectors))
     assert ends[0] == ends[1]  # bit for bit
 
 
@@ -191,15 +194,13 @@ def test_a_run_folder_holds_its_experiment_and_what_it_ran_on(given, story):
     assert not list(story.run.glob("*.part"))
 
 
-def test_a_run_folder_holds_the_embeddings_that_decoding_uses(story):
-    with np.load(story.run / "task_embeddings.npz") as stored:
-        assert stored["tasks"].tolist() == ["st", "asr", "mt"]
-        assert stored["vector_NZ"].shape == (3, 2 * 16)
-        assert int(stored["step"]) == 4
-        examples = json.loads(str(stored["examples"]))
-    for ids in examples:
-        assert len(set(ids)) == 2
-        assert set(ids) <= {f"u{i}" for i in range(8)}  # training examples alone
+def test_a_run_folder_holds_the_task_vectors_that_decoding_uses(story):
+    stored = TaskVectors.load(story.run / "task_vectors.json")
+    assert [vector.name for vector in stored.vectors] == ["st", "asr", "mt"]
+    assert stored.array.shape == (3, 2 * 16)
+    for vector in stored.vectors:
+        assert len(set(vector.examples)) == 2
+        assert set(vector.examples) <= {f"u{i}" for i in range(8)}  # training examples alone
 
 
 def test_results_hold_what_a_table_of_results_needs(results):
@@ -270,7 +271,7 @@ def test_decoding_prints_a_line_an_example(story, evaluated):
     assert decoded.out.count("\n") == 4
 
 
-def test_embedding_draws_a_point_an_example(story):
+def test_embedding_draws_a_point_per_example(story):
     embedded = taskaware("embed", story.run)
     assert (embedded.code, embedded.err) == (0, "")
     header, *points = (story.run / "task_embeddings.csv").read_text().splitlines()
@@ -390,7 +391,7 @@ def test_parameters_of_another_shape_cannot_be_accepted(given, story, tmp_path, 
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("task_embeddings.npz", ["evaluate"]),
+        ("task_vectors.json", ["evaluate"]),
         ("results.json", ["evaluate"]),
         ("validation_scores.json", ["evaluate", "--select", "single"]),
         ("seconds.json", ["evaluate"]),
@@ -456,15 +457,31 @@ def test_data_and_runs_may_be_moved(given, story, tmp_path):
     assert "going on from step 4" in outcome.out
 
 
-def test_embeddings_of_an_earlier_step_are_not_decoded_with(story, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(story.run, run)
-    with np.load(run / "task_embeddings.npz") as stored:
-        kept = dict(stored)
-    stale = kept | {"step": 2, "vector_NZ": 0 * kept["vector_NZ"]}
-    np.savez(run / "task_embeddings.npz", **stale)
-    decoded = taskaware("decode", run, "--task", "st").out
-    assert decoded == taskaware("decode", story.run, "--task", "st").out
+def test_stored_vectors_are_decoded_with_if_they_are_of_that_model_alone(story, tmp_path):
+    run = open_run(shutil.copytree(story.run, tmp_path / "run"))
+    path = run.folder / "task_vectors.json"
+    (model, _), stored = restore(run), TaskVectors.load(path)
+    other = replace(stored, vectors=stored.vectors[::-1])
+    other.save(path)  # of the same model: taken as it is, not computed
+    assert vectors_of(run, model) == other
+    earlier, _ = restore(run, saved_steps(run)[:1])
+    assert vectors_of(run, earlier).model == digest(earlier) != stored.model
+    replace(other, model="0" * 64).save(path)
+    assert vectors_of(run, model) == stored
+    path.unlink()
+    assert vectors_of(run, model) == stored
+
+
+def test_vectors_of_other_examples_do_not_replace_those_that_decoding_uses(story, tmp_path):
+    run = shutil.copytree(story.run, tmp_path / "run")
+    before = (run / "task_vectors.json").read_bytes()
+    out = run / "task_vectors.1_examples.seed_7.json"
+    said = taskaware("embed", run, "--examples", 1, "--seed", 7)
+    assert said.out.startswith(f"{out}: st, asr, mt, 32 numbers each\n")
+    assert (run / "task_vectors.json").read_bytes() == before
+    assert [len(vector.examples) for vector in TaskVectors.load(out).vectors] == [1, 1, 1]
+    message = refused(taskaware("embed", run, "--examples", 0))
+    assert message == "examples: expected 1 or more, found 0"
 
 
 def test_decoded_text_that_cannot_be_written_is_one_line(story, tmp_path):
@@ -488,7 +505,7 @@ def test_a_run_without_a_checkpoint_cannot_be_evaluated(given, tmp_path):
     assert message.endswith("no checkpoint; run taskaware train first")
 
 
-def test_a_model_without_task_embeddings_cannot_draw_them(given, tmp_path):
+def test_a_model_without_task_vectors_cannot_draw_them(given, tmp_path):
     from taskaware.runs import folder
 
     whole = tiny(given.folder)

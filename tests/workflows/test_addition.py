@@ -12,6 +12,7 @@ from support.command_line import get_ready, refused, taskaware, tiny
 from taskaware.config import FiLMConfig, Task
 from taskaware.files.strict_json import to_json
 from taskaware.modulation.tcn import ExplicitTCN, TaskTokens
+from taskaware.pretrained.vectors import TaskVectors
 from taskaware.runs.checkpoints import restore
 from taskaware.runs.folder import open_run, start
 from taskaware.runs.trainer import train
@@ -93,13 +94,9 @@ def test_the_other_tasks_keep_their_parameters_vectors_and_outputs_bit_for_bit(
         assert after[rows].shape[0] == 4
         fresh = nnx.state(open_run(new).fresh_model())["tcn"]["kernel_NZ"][...]
         assert not np.array_equal(after[rows][3], fresh[3])  # it has learned
-    with (
-        np.load(old / "task_embeddings.npz") as theirs,
-        np.load(new / "task_embeddings.npz") as own,
-    ):
-        assert np.array_equal(theirs["vector_NZ"], own["vector_NZ"][:3])
-        examples = json.loads(str(own["examples"]))
-        assert len(examples[3]) == (4 if kind == "implicit" else 1)
+    theirs, own = (TaskVectors.load(run / "task_vectors.json") for run in (old, new))
+    assert theirs.vectors == own.vectors[:3]
+    assert len(own.vectors[3].examples) == (4 if kind == "implicit" else 1)
     assert taskaware("evaluate", new).code == 0
     for task in ("st", "asr", "mt"):
         assert texts(old, task) == texts(new, task)

@@ -11,7 +11,7 @@ from taskaware.data.corpora.base import Example, PreparedCorpus
 from taskaware.data.corpora.write import prepare
 from taskaware.errors import UsageError
 from taskaware.runs import inference
-from taskaware.runs.checkpoints import embeddings_of, restore
+from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.folder import open_run, start
 from taskaware.runs.trainer import train
 from taskaware.workflows.pseudo_labels import pseudo_label
@@ -32,13 +32,13 @@ def folder(tmp_path_factory):
 def best(folder, seed, count):
     """What a run makes of the training split's English texts, one at a time."""
     run = open_run(folder / f"run{seed}")
-    model, steps = restore(run)
+    model, _ = restore(run)
     examples = run.examples("train")[2]
     found = inference.n_best(
         model,
         {2: examples},
         run.tokenizer,
-        embeddings_of(run, model, steps),
+        vectors_of(run, model),
         run.experiment.decoding,
         count,
     )
@@ -47,9 +47,9 @@ def best(folder, seed, count):
 
 def test_the_best_of_several_is_what_decoding_gives(folder):
     run = open_run(folder / "run0")
-    model, steps = restore(run)
+    model, _ = restore(run)
     tasks = dict(enumerate(run.examples("train")))
-    settings = (run.tokenizer, embeddings_of(run, model, steps), run.experiment.decoding)
+    settings = (run.tokenizer, vectors_of(run, model), run.experiment.decoding)
     one = inference.decode_tasks(model, tasks, *settings)
     three = inference.n_best(model, tasks, *settings, 3)
     for task, texts in three.items():

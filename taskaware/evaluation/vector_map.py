@@ -5,27 +5,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from taskaware.evaluation.figures import plot_embeddings, separation, tsne
+from taskaware.evaluation.figures import plot_map, separation, tsne
 from taskaware.files.whole import write_json
 from taskaware.runs.checkpoints import (
     restore,
 )
 from taskaware.runs.folder import Run, write_text
 from taskaware.runs.inference import (
-    embed_examples,
+    example_vectors,
 )
 
 
 class Silhouettes(NamedTuple):
-    """How well task embeddings lie apart."""
+    """How well task vectors lie apart."""
 
     task: float
     corpus_within_task: dict[str, float]
     """Of the tasks whose examples come from several corpora."""
 
 
-def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) -> Silhouettes:
-    """Draw the task embeddings of held-out examples by t-SNE (paper Fig. 2).
+def draw_task_vectors(run: Run, out: Path, split: str = "test", limit: int = 400) -> Silhouettes:
+    """Draw the task vectors of held-out examples by t-SNE (paper Fig. 2).
 
     Writes ``task_embeddings`` as .png, .svg and .csv into ``out``, the silhouettes as .json, and
     ``task_embeddings_by_corpus`` as .png and .svg where a task has several corpora.
@@ -34,7 +34,7 @@ def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) 
         run: of an implicit model.
         out: a folder.
         split: whose examples.
-        limit: at most so many examples a task and corpus, drawn at random.
+        limit: at most so many examples per task and corpus, drawn at random.
     """
     examples = run.examples(split)
     model, _ = restore(run)
@@ -49,7 +49,7 @@ def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) 
         )
         corpora = [task.rows[i].corpus for i in only]
         only = [int(i) for n, i in enumerate(only) if corpora[:n].count(corpora[n]) < limit]
-        parts.append(embed_examples(model, task, sorted(only)))
+        parts.append(example_vectors(model, task, sorted(only)))
         rows += [(task.task.name, task.rows[i]) for i in sorted(only)]
     vector_BZ = np.concatenate(parts)
     points_B2 = tsne(vector_BZ, run.experiment.seed)
@@ -61,14 +61,14 @@ def draw_embeddings(run: Run, out: Path, split: str = "test", limit: int = 400) 
         labels = [corpora[n] for n in own]
         if len(set(labels)) > 1:
             found.corpus_within_task[name] = separation(vector_BZ[own], labels)
-    title = f"task embeddings of held-out examples (silhouette {found.task:.2f})"
-    plot_embeddings(points_B2, tasks, out / "task_embeddings", title)
+    title = f"task vectors of held-out examples (silhouette {found.task:.2f})"
+    plot_map(points_B2, tasks, out / "task_embeddings", title)
     if found.corpus_within_task:
         within = ", ".join(
             f"{name} {value:.2f}" for name, value in found.corpus_within_task.items()
         )
         title = f"by corpus (silhouette within task: {within})"
-        plot_embeddings(points_B2, corpora, out / "task_embeddings_by_corpus", title)
+        plot_map(points_B2, corpora, out / "task_embeddings_by_corpus", title)
     lines = [
         f"{name},{row.corpus},{row.id},{x:.5f},{y:.5f}\n"
         for (name, row), (x, y) in zip(rows, points_B2, strict=True)
