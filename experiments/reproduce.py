@@ -151,8 +151,8 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
     folders = {name: train(f"{row}{'.' if name else ''}{name}", run) for name, run in runs.items()}
     scored = {name: scores(folder, selection) for name, folder in folders.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    if any(run.start_from for run in runs.values()):
-        base = next(run.start_from for run in runs.values())
+    base = next((run.start_from for run in runs.values()), None)
+    if base is not None:
         taskaware("forgetting", base, *map(str, folders.values()), "--out", f"runs/{row}")
         change = json.loads(Path(f"runs/{row}/forgetting.json").read_text())["change"]
         for suffix in ("json", "png", "svg") if any(map(any, change)) else ("json",):
@@ -207,7 +207,7 @@ def experiments(found: dict[str, Any]) -> dict[str, Experiment]:
 
 def train(name: str, experiment: Experiment) -> Path:
     """Train an experiment, or find a folder in which the same one has been trained."""
-    if experiment.start_from and not Path(experiment.start_from, "done").exists():
+    if experiment.start_from is not None and not Path(experiment.start_from, "done").exists():
         row = experiment.start_from.removeprefix("runs/")
         train(row, recipe(row)["experiment"])
     with LOCKS[to_json(experiment)]:

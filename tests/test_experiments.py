@@ -92,7 +92,7 @@ def test_rows_differ_in_strategy_and_conditioning_alone(row):
         assert run.model.conditioning == told.get(kind, "vanilla")
         assert run.model.injection == ("input" if kind == "input" else "film")
         assert (run.model.film, run.model.tcn) == (FiLMConfig(), TCNConfig())
-        begins = f"runs/mustc/{strategy}_vanilla" if kind == "finetune" else ""
+        begins = f"runs/mustc/{strategy}_vanilla" if kind == "finetune" else None
         assert run.start_from == begins
         assert len(run.tasks) == (1 if row == "direct" else 3)
     selection = definitions(MUSTC[row]).get("selection", "single")

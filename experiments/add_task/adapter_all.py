@@ -9,5 +9,5 @@ Obtained: ST BLEU 90.4, ASR WER 1.8, MT BLEU 99.8, MT RO BLEU 99.4, ST RO BLEU 3
 
 from base import added
 
-experiment = added("adapter", 0)
+experiment = added("adapter", None)
 selection = "newest"

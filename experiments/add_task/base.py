@@ -22,7 +22,7 @@ data = {
 """What a row needs, and the command that makes it."""
 
 
-def into_romanian(name: str, source: str, examples: int = 0) -> Task:
+def into_romanian(name: str, source: str, examples: int | None = None) -> Task:
     """Return a task of translation into Romanian."""
     return Task(
         name=name,
@@ -49,8 +49,8 @@ def known(conditioning: str, film: FiLMConfig | None = None) -> Experiment:
     )
 
 
-def added(row: str, examples: int, **options) -> Experiment:
-    """Return the experiment that adds the fifth task from so many of its examples; 0 for all.
+def added(row: str, examples: int | None, **options) -> Experiment:
+    """Return the experiment that adds the fifth task from so many of its examples; None for all.
 
     Args:
         row: of the four tasks that are known.

@@ -9,5 +9,5 @@ Obtained: ST BLEU 90.1, ASR WER 2.1, MT BLEU 99.6, MT RO BLEU 98.7, ST RO BLEU 0
 
 from base import added
 
-experiment = added("explicit", 0)
+experiment = added("explicit", None)
 selection = "newest"

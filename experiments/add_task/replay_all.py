@@ -9,5 +9,5 @@ Obtained: ST BLEU 61.7, ASR WER 23.7, MT BLEU 82.0, MT RO BLEU 89.9, ST RO BLEU 
 
 from base import added
 
-experiment = added("implicit", 0, replay=64)
+experiment = added("implicit", None, replay=64)
 selection = "newest"

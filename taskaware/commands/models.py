@@ -13,8 +13,8 @@ def share(
     run: tyro.conf.Positional[Path],
     out: tyro.conf.Positional[Path],
     select: Selection = "newest",
-    task: str = "",
-    push: str = "",
+    task: str | None = None,
+    push: str | None = None,
 ) -> None:
     """Write a trained run as a model that others can load: weights, vocabulary, vectors, a card.
 
@@ -33,7 +33,7 @@ def share(
     shared = shareable(open_run(run), select, task)
     shared.save_pretrained(out)
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
-    if push:
+    if push is not None:
         print(f"{out}: uploaded to {shared.push_to_hub(push)}")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +15,18 @@ from taskaware.devices.machine import set_up_jax
 from taskaware.errors import UsageError
 
 
-def quickstart(out: Path = Path("quickstart"), steps: int = 0, seed: int = 0) -> None:
+def quickstart(out: Path = Path("quickstart"), steps: int | None = None, seed: int = 0) -> None:
     """Build the embedded corpus, train three models on three tasks, score and draw.
 
     Args:
         out: folder for everything; an interrupted quickstart goes on in it.
-        steps: training steps of each model; 0 takes as many as the printed table needs.
+        steps: training steps of each model; by default as many as the printed table needs.
         seed: of corpus, models and order.
     """
     set_up_jax()
     from taskaware.workflows import first_run
 
-    first_run.quickstart(out, steps or first_run.STEPS, seed)
+    first_run.quickstart(out, first_run.STEPS if steps is None else steps, seed)
 
 
 def vocab(
@@ -72,16 +73,16 @@ def train(
     _train(load_experiment(experiment), experiment, out, **how)
 
 
-def fit(experiment: tyro.conf.Positional[Path], memory_gib: float = 0.0) -> None:
+def fit(experiment: tyro.conf.Positional[Path], memory_gib: float | None = None) -> None:
     """Find the largest batches that fit into the memory of the devices; nothing is trained.
 
     Args:
         experiment: as in taskaware train; its data must be there.
-        memory_gib: GiB that each device may use, of another machine's, for example; 0 for what
+        memory_gib: GiB that each device may use, of another machine's, for example; by default what
             this one's devices have.
     """
-    if memory_gib < 0:
-        raise UsageError(f"memory_gib: expected 0 or more, found {memory_gib}")
+    if memory_gib is not None and not 0 < memory_gib < math.inf:
+        raise UsageError(f"memory_gib: expected a positive number, found {memory_gib}")
     set_up_jax()
     from taskaware.data.tokenizer import Tokenizer
     from taskaware.runs.console import say
@@ -91,7 +92,8 @@ def fit(experiment: tyro.conf.Positional[Path], memory_gib: float = 0.0) -> None
     known = load_experiment(experiment)
     say(devices_line(known, mesh_of(known)))
     tokenizer = Tokenizer.load(Path(known.tokenizer))
-    found = largest(known, tokenizer, int(memory_gib * 2**30), say)
+    limit = None if memory_gib is None else int(memory_gib * 2**30)
+    found = largest(known, tokenizer, limit, say)
     for shape, needed in found.bytes_by_shape.items():
         say(f"{needed / 2**30:6.2f} of {found.limit / 2**30:.2f} GiB: {shape}")
     print(f"--batching.size {found.size}")
@@ -102,7 +104,7 @@ def add_task(
     task: Annotated[Task, tyro.conf.arg(name="")],
     out: Path,
     steps: int = 300,
-    learning_rate: float = 0.0,
+    learning_rate: float | None = None,
     replay: int = 0,
 ) -> None:
     """Add a task to a trained run without changing what it does for the others.
@@ -115,15 +117,14 @@ def add_task(
         task: the new task.
         out: the new run folder, of all tasks.
         steps: of training, where there is any.
-        learning_rate: factor of the schedule; 0 for that of the run.
+        learning_rate: factor of the schedule; by default that of the run.
         replay: tune the whole model instead, on the new task and so many examples of each old one.
     """
     from taskaware.runs.folder import open_run
     from taskaware.workflows.addition import add_task as added
 
-    if replay < 0 or learning_rate < 0:
-        name, value = ("replay", replay) if replay < 0 else ("learning_rate", learning_rate)
-        raise UsageError(f"{name}: expected 0 or more, found {value}")
+    if replay < 0:
+        raise UsageError(f"replay: expected 0 or more, found {replay}")
     options = {"steps": steps, "learning_rate": learning_rate, "replay": replay}
     experiment = added(open_run(run).experiment, str(run), task, **options)
     experiment = dataclasses.replace(experiment, tokenizer=str(run / "tokenizer.model"))

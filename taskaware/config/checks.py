@@ -11,6 +11,10 @@ def _require_positive(config: Any, *names: str) -> None:
         _require(0 < getattr(config, name) < math.inf, config, name, "positive")
 
 
+def _require_positive_if_given(config: Any, *names: str) -> None:
+    _require_positive(config, *(name for name in names if getattr(config, name) is not None))
+
+
 def _require_not_negative(config: Any, *names: str) -> None:
     for name in names:
         _require(0 <= getattr(config, name) < math.inf, config, name, "0 or more")

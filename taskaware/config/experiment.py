@@ -3,7 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from taskaware.config.checks import _require, _require_not_negative, _require_positive
+from taskaware.config.checks import (
+    _require,
+    _require_not_negative,
+    _require_positive,
+    _require_positive_if_given,
+)
 from taskaware.config.decoding import Decoding
 from taskaware.config.model import ModelConfig
 from taskaware.config.task import Task
@@ -28,7 +33,7 @@ class Experiment:
     """Of strategy maml."""
     train_on: tuple[str, ...] = ()
     """Names of the tasks that are trained; empty for all. All are scored."""
-    start_from: str = ""
+    start_from: str | None = None
     """A run folder with whose newest parameters this one begins. Tasks may stand behind its own."""
     frozen: bool = False
     """Change only what the explicit TCN holds for each trained task: no other's output changes."""
@@ -41,10 +46,10 @@ class Experiment:
     """Newest checkpoints that stay, to choose from or to average, besides the best."""
     max_skipped: int = 10
     """A batch whose loss or gradient is not finite is skipped; so many in a row end the run."""
-    validate_every: int = 0
-    """Steps between losses on the validation split; 0 for none."""
-    mesh_data: int = -1
-    """Devices over which the batch's rows are split; -1: all that the other two leave."""
+    validate_every: int | None = None
+    """Steps between losses on the validation split; None for no such losses."""
+    mesh_data: int | None = None
+    """Devices over which the batch's rows are split; None for all that the other two leave."""
     mesh_fsdp: int = 1
     """Devices over which rows, and weights too, are split; a layer's are sent when it runs."""
     mesh_tensor: int = 1
@@ -55,16 +60,17 @@ class Experiment:
         names = [task.name for task in self.tasks]
         _require(len(set(names)) == len(names) > 0, self, "tasks", "one or more distinct names")
         _require_positive(self, "log_every", "save_every", "keep", "max_skipped")
-        ok = self.steps >= (not self.start_from)
+        _require(self.start_from != "", self, "start_from", "a run folder or None")
+        ok = self.steps >= (self.start_from is None)
         _require(ok, self, "steps", "positive, or 0 where start_from is set")
         learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
-        ok = not self.frozen or (learns and self.start_from != "")
+        ok = not self.frozen or (learns and self.start_from is not None)
         _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")
         _require_positive(self, "mesh_fsdp", "mesh_tensor")
         ok = self.model.num_heads % self.mesh_tensor == 0
         _require(ok, self, "mesh_tensor", f"a divisor of num_heads = {self.model.num_heads}")
-        _require_not_negative(self, "seed", "validate_every")
-        _require(self.mesh_data == -1 or self.mesh_data > 0, self, "mesh_data", "positive or -1")
+        _require_not_negative(self, "seed")
+        _require_positive_if_given(self, "validate_every", "mesh_data")
         for name in (*self.train_on, *self.meta.tasks):
             self.task(name)
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from taskaware.config.checks import _require, _require_not_negative
+from taskaware.config.checks import _require, _require_positive_if_given
 
 MetricName = Literal["bleu", "wer", "cer"]
 _WITHOUT_SPACES = (
@@ -35,13 +35,15 @@ class Task:
     prefix: str = ""
     """Put before every source text, as "translate from English to German" (Raffel et al. 2019;
     the paper's OHV baseline, §3.1.1)."""
-    max_examples: int = 0
-    """Train on no more examples than these, drawn at random by the run's seed, and average the
-    vectors of all of them for decoding; 0 for all, and ``decoding.examples``."""
+    max_examples: int | None = None
+    """Train on no more examples than these, drawn at random by the run's seed; None for all."""
+    vector_examples: int | None = None
+    """Of how many training examples its vector for decoding is the mean; None for
+    ``decoding.examples``."""
 
     def __post_init__(self):
         """Raise UsageError on a name no file can have, a spoken prefix, or no words to count."""
-        _require_not_negative(self, "max_examples")
+        _require_positive_if_given(self, "max_examples", "vector_examples")
         _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
         text = self.source == "text" or not self.prefix
         _require(text, self, "prefix", "none before speech, which has no text to put it before")

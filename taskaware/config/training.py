@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from taskaware.config.checks import _require, _require_not_negative, _require_positive
+from taskaware.config.checks import (
+    _require,
+    _require_not_negative,
+    _require_positive,
+    _require_positive_if_given,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +80,8 @@ class OptimizerConfig:
     beta1: float = 0.9
     beta2: float = 0.997
     epsilon: float = 1e-9
-    clip_norm: float = 1.0
-    """Global norm of the gradient; 0 leaves it alone."""
+    clip_norm: float | None = 1.0
+    """Global norm of the gradient; None leaves it alone."""
     label_smoothing: float = 0.1
     accumulate: int = 1
     """Batches whose gradients are averaged before one update."""
@@ -84,7 +89,7 @@ class OptimizerConfig:
     def __post_init__(self):
         """Raise UsageError on values out of range."""
         _require_positive(self, "learning_rate", "epsilon", "warmup_steps", "accumulate")
-        _require_not_negative(self, "clip_norm")
+        _require_positive_if_given(self, "clip_norm")
         for name in ("beta1", "beta2", "label_smoothing"):
             _require(0 <= getattr(self, name) < 1, self, name, "in [0, 1)")
 

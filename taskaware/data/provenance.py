@@ -30,13 +30,15 @@ def fingerprint(
     """
     sources, _ = mixed_sources(tasks, only, batching, multiple, seed, stride)
     mixed = [np.bincount(examples.folder).tolist() for examples in tasks]
+    # A moved folder holds the same data, and vectors are decoding's.
+    not_of_data = {"data": None, "vector_examples": None}
     settings = {
         "order": ORDER,
         "batching": asdict(batching),
         "seed": seed,
         "tokenizer": tokenizer_sha256,
         "rows": [source.rows for source in sources],
-        "tasks": [asdict(examples.task) | {"data": None} for examples in tasks],  # may be moved
+        "tasks": [asdict(examples.task) | not_of_data for examples in tasks],
         "trained": [examples.task.name for source in sources for examples in source.tasks],
         "folders": mixed if batching.corpus_alpha != 1.0 else None,
         "masks": asdict(masks) if masks.is_on else None,

@@ -132,7 +132,8 @@ class TaskExamples:
                 if not len(self.kept):
                     raise nothing_short(task, limits)
         self.left_out = len(self.rows) - len(self.kept)
-        if limits is not None and not keep_long and 0 < task.max_examples < len(self.kept):
+        few = task.max_examples is not None and task.max_examples < len(self.kept)
+        if limits is not None and not keep_long and few:
             # The first so many in a random order, so that more examples hold those of fewer.
             drawn = np.random.default_rng(seed).permutation(self.kept)[: task.max_examples]
             self.kept = np.sort(drawn)

@@ -54,10 +54,10 @@ _LARGE = 2**14
 """Parameters of fewer numbers are copied to every device: splitting them saves nothing."""
 
 
-def make_mesh(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
-    """Return a mesh of data × fsdp × tensor devices; data = -1 takes all that the others leave."""
+def make_mesh(data: int | None = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+    """Return a mesh of data × fsdp × tensor devices; data None takes all that the others leave."""
     devices = jax.device_count()
-    if data == -1:
+    if data is None:
         data = max(1, devices // (fsdp * tensor))
     shape = (data, fsdp, tensor)
     if math.prod(shape) > devices:

@@ -175,18 +175,17 @@ def _member(union: Any, value: Any, where: str) -> Any:
     for member in typing.get_args(union):
         for json_type in _json_types(member):
             by_type.setdefault(json_type, []).append(member)
-    if float in by_type:
-        by_type.setdefault(int, by_type[float])
     by_kind = {}
-    for json_type, members in by_type.items():
+    for written, members in by_type.items():
         if len(members) > 1:
             by_kind = _by_kind(members)
             if by_kind is None:
                 raise TypeError(
-                    f"{where}: {union} has two members that JSON writes as {json_type.__name__}; "
+                    f"{where}: {union} has two members that JSON writes as {written.__name__}; "
                     "give each a field kind: Literal of its own"
                 )
-    if type(value) not in by_type:
+    json_type = float if type(value) is int and int not in by_type else type(value)
+    if json_type not in by_type:
         choices = ", ".join("null" if one is type(None) else one.__name__ for one in by_type)
         raise UsageError(f"{where}: expected one of {choices}, found {value!r}")
     if by_kind and isinstance(value, dict):
@@ -198,7 +197,7 @@ def _member(union: Any, value: Any, where: str) -> Any:
                 f"{nearest(kind, choices) if isinstance(kind, str) else ''}"
             )
         return by_kind[kind]
-    return by_type[type(value)][0]
+    return by_type[json_type][0]
 
 
 def _by_kind(members: list[Any]) -> dict[str, Any] | None:

@@ -73,7 +73,7 @@ def vectors_of(run: Run, model: Seq2Seq) -> TaskVectors | None:
 def computed_vectors(run: Run, model: Seq2Seq, training: list[TaskExamples]) -> TaskVectors | None:
     """Compute the task vectors that decoding uses, of each task's training examples."""
     usual = run.experiment.decoding.examples
-    counts = [examples.task.max_examples or usual for examples in training]
+    counts = [examples.task.vector_examples or usual for examples in training]
     return task_vectors(model, training, counts, run.experiment.seed)
 
 

@@ -39,7 +39,7 @@ class Fit(NamedTuple):
 def fit(
     experiment: Experiment,
     tokenizer: Tokenizer,
-    limit: int = 0,
+    limit: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Fit:
     """Return the largest ``batching.size`` whose every shape fits into a device's memory.
@@ -47,13 +47,13 @@ def fit(
     Args:
         experiment: whose data are there; its own size is where the search begins.
         tokenizer: of it.
-        limit: bytes that a device may use; 0 takes what it has, and 5 % less.
+        limit: bytes that a device may use; None takes what it has, and 5 % less.
         tell: called with a line for each size that is looked at.
 
     Raises:
         UsageError: not even one example per task fits.
     """
-    limit = limit or int(0.95 * device_memory())
+    limit = int(0.95 * device_memory()) if limit is None else limit
     tasks = load_tasks(experiment.tasks, "train", tokenizer, experiment.batching, experiment.seed)
     needs = _Needs(experiment, tokenizer.size, tasks)
     size = experiment.batching.size

@@ -69,8 +69,8 @@ def train(run: Run, *, accept_changes: bool = False) -> int:
         graphdef, params = nnx.split(model)
         checkpoints = stack.enter_context(contextlib.closing(run.checkpoints()))
         saved = checkpoints.recover(say)
-        if experiment.start_from and saved is None:
-            params = _parameters_to_start_from(run, params)
+        if experiment.start_from is not None and saved is None:
+            params = _parameters_to_start_from(run, experiment.start_from, params)
 
         # Place, and restore or begin.
         state = first_state(experiment, params)
@@ -135,9 +135,9 @@ def _warn_of_examples(examples: Sequence[TaskExamples], tokenizer: Tokenizer) ->
             )
 
 
-def _parameters_to_start_from(run: Run, fresh: nnx.State) -> nnx.State:
+def _parameters_to_start_from(run: Run, start_from: str, fresh: nnx.State) -> nnx.State:
     """Return the newest parameters of the run that this one begins with, and fresh ones besides."""
-    base = open_run(Path(run.experiment.start_from))
+    base = open_run(Path(start_from))
     refuse_other_parameters(base, run.experiment, run.tokenizer, fresh)
     trained = jax.device_get(nnx.state(restore(base)[0]))
     return taken_over(trained, fresh, len(base.experiment.tasks))

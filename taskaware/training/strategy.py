@@ -67,7 +67,7 @@ def schedule_of(experiment: Experiment) -> Schedule:
         total=experiment.steps * batches_per_step,
         log_every=experiment.log_every * batches_per_step,
         save_every=experiment.save_every * batches_per_step,
-        evaluate_every=experiment.validate_every * batches_per_step,
+        evaluate_every=(experiment.validate_every or 0) * batches_per_step,
         max_skipped=experiment.max_skipped,
     )
 

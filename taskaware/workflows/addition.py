@@ -12,7 +12,7 @@ def add_task(
     task: Task,
     *,
     steps: int = 300,
-    learning_rate: float = 0.0,
+    learning_rate: float | None = None,
     replay: int = 0,
 ) -> Experiment:
     """Return the experiment that adds a task to a run, to be trained in a folder of its own.
@@ -25,9 +25,10 @@ def add_task(
     Args:
         known: the run's experiment.
         folder: of the run.
-        task: the new one; its ``max_examples`` says from how many examples it is learned.
+        task: the new one; its ``max_examples`` says from how many examples it is learned, and of
+            as many its vector is the mean.
         steps: of training, where there is any.
-        learning_rate: factor of the schedule; 0 for that of the run.
+        learning_rate: factor of the schedule; None for that of the run.
         replay: examples of each old task, drawn at random once; 0 for none.
 
     Raises:
@@ -44,15 +45,23 @@ def add_task(
     learns = replay > 0 or conditioning == "explicit"
     old = known.tasks
     if replay:
-        old = tuple(dataclasses.replace(one, max_examples=replay) for one in old)
-    rate = learning_rate or known.optimizer.learning_rate
+        old = tuple(_learned_from(one, replay) for one in old)
+    optimizer = known.optimizer
+    if learning_rate is not None:
+        optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
     return dataclasses.replace(
         known,
-        tasks=(*old, task),
+        tasks=(*old, _learned_from(task, task.max_examples)),
         start_from=folder,
         strategy="joint",
         train_on=() if replay else (task.name,),
         frozen=learns and not replay,
         steps=steps if learns else 0,
-        optimizer=dataclasses.replace(known.optimizer, learning_rate=rate),
+        optimizer=optimizer,
     )
+
+
+def _learned_from(task: Task, count: int | None) -> Task:
+    """Return a task that so many examples define: those it is trained on make its vector, too."""
+    vector_examples = task.vector_examples or count
+    return dataclasses.replace(task, max_examples=count, vector_examples=vector_examples)

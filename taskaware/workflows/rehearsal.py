@@ -62,8 +62,8 @@ def dry_run(experiment: Experiment, folder: Path, recipes: Mapping[str, str]) ->
     tokenizer = _tokenizer(experiment, recipes, findings)
     params = _model(experiment, tokenizer, findings)
     begun = _folder(experiment, folder, tokenizer, findings)
-    if experiment.start_from and not begun:
-        findings.append(_start(experiment, tokenizer, params))
+    if experiment.start_from is not None and not begun:
+        findings.append(_start(experiment, Path(experiment.start_from), tokenizer, params))
     for what, said, found, command in findings:
         say(f"{'found  ' if found else 'MISSING'} {what}: {said}")
         if command:
@@ -120,7 +120,7 @@ def _devices(experiment: Experiment, findings: list[Finding]) -> int:
         mesh = mesh_of(experiment)
     except UsageError as error:
         findings.append(Finding("devices", _without("mesh", error), False))
-        return max(1, experiment.mesh_data) * experiment.mesh_fsdp
+        return (experiment.mesh_data or 1) * experiment.mesh_fsdp
     findings.append(Finding("devices", devices_line(experiment, mesh)))
     return row_parts(mesh)
 
@@ -143,9 +143,10 @@ def _folder(
     return begun
 
 
-def _start(experiment: Experiment, tokenizer: Tokenizer | None, params: nnx.State) -> Finding:
+def _start(
+    experiment: Experiment, path: Path, tokenizer: Tokenizer | None, params: nnx.State
+) -> Finding:
     """Look at the run whose parameters this one begins with."""
-    path = Path(experiment.start_from)
     what = f"start_from {path}"
     command = f"taskaware train EXPERIMENT --out {path}"
     try:

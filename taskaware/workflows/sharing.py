@@ -27,7 +27,7 @@ from taskaware.runs.folder import Run
 from taskaware.training.state import count_parameters
 
 
-def shareable(run: Run, selection: Selection = "newest", task: str = "") -> Pretrained:
+def shareable(run: Run, selection: Selection = "newest", task: str | None = None) -> Pretrained:
     """Return a run's model, vocabulary, task vectors and card.
 
     Args:
@@ -46,7 +46,7 @@ def shareable(run: Run, selection: Selection = "newest", task: str = "") -> Pret
         )
     model, _ = restore(run, steps)
     tasks, vectors = run.experiment.tasks, vectors_of(run, model)
-    if task:
+    if task is not None:
         tasks = (run.experiment.task(task),)
         vector_Z = np.zeros(0) if vectors is None else vectors.named(task).array
         model, vectors = fold_task(model, vector_Z, tasks[0]), None

@@ -51,6 +51,7 @@ UNUSUAL = Experiment(
             target_language="tr",
             data=("a b", "c"),
             max_examples=9,
+            vector_examples=7,
         ),
         Task(name="mt", source="text", target="translation", metric="bleu", prefix="to German"),
     ),
@@ -100,7 +101,7 @@ UNUSUAL = Experiment(
         beta1=0.8,
         beta2=0.98,
         epsilon=1e-8,
-        clip_norm=0.0,
+        clip_norm=None,
         label_smoothing=0.0,
         accumulate=2,
     ),
@@ -184,6 +185,7 @@ def test_json_holds_every_field_by_its_name():
         "data": ["a b", "c"],
         "prefix": "",
         "max_examples": 9,
+        "vector_examples": 7,
     }
     assert found["model"]["film"]["sharing"] == "per_stack"
     assert found["optimizer"]["epsilon"] == 1e-8
@@ -228,7 +230,11 @@ MUTANTS = [
     ("optimizer.learning_rate", "1e-4", "e.json.optimizer.learning_rate: expected float…'1e-4'"),
     ("steps", 1e3, "e.json.steps: expected int, found 1000.0"),
     ("steps", True, "e.json.steps: expected int, found True"),
-    ("optimizer.clip_norm", False, "e.json.optimizer.clip_norm: expected float, found False"),
+    (
+        "optimizer.clip_norm",
+        False,
+        "e.json.optimizer.clip_norm: expected one of float, null, found False",
+    ),
     ("model.scan", 1, "e.json.model.scan: expected bool, found 1"),
     ("tokenizer", None, "e.json.tokenizer: expected str, found None"),
     ("model", [], "e.json.model: expected an object, found []"),
@@ -277,7 +283,13 @@ MUTANTS = [
     ("model.film", {"adapter_width": 0}, "e.json.model.film: FiLMConfig.adapter_width: expected…"),
     ("model.film", {"open_share": 0}, "e.json.model.film: FiLMConfig.open_share: expected…"),
     ("frozen", True, "e.json: Experiment.frozen: expected start_from a run of explicit…"),
-    ("tasks.0.max_examples", -1, "e.json.tasks[0]: Task.max_examples: expected 0 or more…"),
+    ("tasks.0.max_examples", 0, "e.json.tasks[0]: Task.max_examples: expected positive, found 0"),
+    (
+        "tasks.0.vector_examples",
+        -1,
+        "e.json.tasks[0]: Task.vector_examples: expected positive, found -1",
+    ),
+    ("start_from", "", "e.json: Experiment.start_from: expected a run folder or None, found ''"),
     ("model.film.scale", "direct", "e.json.model.film: FiLMConfig.init: expected lecun when…"),
     ("batching.size", 0, "e.json.batching: Batching.size: expected positive, found 0"),
     ("batching.max_seconds", -1, "e.json.batching: Batching.max_seconds: expected positive…-1.0"),
@@ -372,6 +384,8 @@ def test_a_text_that_is_no_configuration_is_refused_in_one_line(cls, text, place
         (Experiment, {"mesh_data": 0}),
         (Experiment, {"mesh_data": -2}),
         (Experiment, {"validate_every": -1}),
+        (Experiment, {"validate_every": 0}),
+        (OptimizerConfig, {"clip_norm": 0.0}),
         (Experiment, {"max_skipped": 0}),
         (Task, {"name": "../st"}),
         (Task, {"name": ""}),
@@ -418,6 +432,29 @@ def test_a_transcript_is_in_the_source_language_and_a_translation_in_the_target_
     heard = Task(name="asr", source="speech", target="transcript", metric="wer", **languages)
     translated = Task(name="mt", source="text", target="translation", metric="bleu", **languages)
     assert (heard.output_language, translated.output_language) == ("tr", "ro")
+
+
+@pytest.mark.parametrize(
+    ("target", "languages", "usual"),
+    [
+        ("translation", ("zh", "th"), "bleu"),
+        ("translation", ("en", "de"), "bleu"),
+        ("transcript", ("en", "zh"), "wer"),
+        ("transcript", ("zh-CN", "en"), "cer"),
+    ],
+)
+def test_a_task_has_the_usual_metric_of_its_target_unless_it_names_one(target, languages, usual):
+    source, translated = languages
+    task = Task(
+        name="t",
+        source="speech",
+        target=target,
+        source_language=source,
+        target_language=translated,
+    )
+    assert (task.metric, task.metric_name) == (None, usual)
+    assert dataclasses.replace(task, metric="cer").metric_name == "cer"
+    assert from_json(Task, to_json(task), "e.json") == task
 
 
 def test_the_defaults_are_the_papers_table_8_multi_modality():

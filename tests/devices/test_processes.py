@@ -41,7 +41,7 @@ def given(tmp_path_factory):
     # Small updates: in large ones, Adam makes much of what rounding has left of a gradient.
     optimizer = replace(whole.optimizer, learning_rate=0.02)
     batching = replace(whole.batching, size=4)
-    whole = replace(whole, optimizer=optimizer, batching=batching, mesh_data=-1)
+    whole = replace(whole, optimizer=optimizer, batching=batching, mesh_data=None)
     for name, changes in {"joint": {"mesh_fsdp": 2}, "maml": {"strategy": "maml"}}.items():
         (folder / f"{name}.json").write_text(to_json(replace(whole, **changes)))
     return folder

@@ -224,5 +224,5 @@ def test_more_devices_than_there_are_is_a_usage_error():
 
 
 def test_minus_one_takes_all_devices_that_the_others_leave():
-    assert sharding.make_mesh(-1, 2).devices.shape == (4, 2, 1)
-    assert sharding.make_mesh(-1, 2, 2).devices.shape == (2, 2, 2)
+    assert sharding.make_mesh(None, 2).devices.shape == (4, 2, 1)
+    assert sharding.make_mesh(None, 2, 2).devices.shape == (2, 2, 2)

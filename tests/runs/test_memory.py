@@ -119,4 +119,4 @@ def test_the_command_prints_what_to_set(folder):
     trained = taskaware("train", folder / "e.json", "--out", folder / "r", "--batching.size", size)
     assert trained.code == 0
     assert open_run(folder / "r").experiment.batching.size == size
-    assert "expected 0 or more" in refused(taskaware("fit", folder / "e.json", "--memory-gib", -1))
+    assert "expected a positive" in refused(taskaware("fit", folder / "e.json", "--memory-gib", -1))

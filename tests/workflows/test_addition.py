@@ -123,7 +123,8 @@ def test_replay_tunes_the_whole_model_on_a_few_examples_of_each_old_task(folder,
     outcome = add(old, tmp_path / "new", "--replay", "5", "--steps", "2")
     assert outcome.code == 0, outcome.err
     run = open_run(tmp_path / "new")
-    assert [task.max_examples for task in run.experiment.tasks] == [5, 5, 5, 0]
+    assert [task.max_examples for task in run.experiment.tasks] == [5, 5, 5, None]
+    assert [task.vector_examples for task in run.experiment.tasks] == [5, 5, 5, None]
     kept = [len(task) for task in run.examples("train")]
     assert kept[:3] == [5, 5, 5] and kept[3] > 5
     before, after = parameters(old), parameters(tmp_path / "new")
@@ -141,7 +142,7 @@ def test_fewer_examples_are_among_more_and_another_seed_draws_others(folder):
         ]
 
     everything = [set(task.kept.tolist()) for task in run.examples("train")]
-    assert drawn(0) == drawn(10**6) == everything
+    assert drawn(None) == drawn(10**6) == everything
     for few, more, whole in zip(drawn(2), drawn(4), everything, strict=True):
         assert len(few) == 2 and len(more) == 4
         assert few < more < whole
@@ -155,7 +156,11 @@ def test_fewer_examples_are_among_more_and_another_seed_draws_others(folder):
         ("implicit", ("--name", "asr"), "it has a task 'asr'; choose another name"),
         ("explicit", ("--steps", "-1"), "Experiment.steps: expected positive, or 0 where"),
         ("explicit", ("--replay", "-1"), "replay: expected 0 or more, found -1"),
-        ("explicit", ("--learning-rate", "-1"), "learning_rate: expected 0 or more, found -1"),
+        (
+            "explicit",
+            ("--learning-rate", "-1"),
+            "OptimizerConfig.learning_rate: expected positive, found -1",
+        ),
         ("nowhere", (), "no experiment.json; expected a folder of taskaware train"),
     ],
 )
