@@ -16,10 +16,10 @@ class Batching:
     """How examples become batches of a bounded number of shapes (paper §2.3, D13, D16)."""
 
     size: int = 16
-    """Examples a task (unit examples), or tokens and frames a task (unit tokens)."""
+    """Examples per task, or tokens and source positions per task."""
     unit: Literal["examples", "tokens"] = "examples"
-    """static: so many examples; dynamic: so many target tokens or, of speech, source positions,
-    whichever fills first, so that short examples come in larger batches."""
+    """Of size. tokens: so many target tokens or, of speech, source positions, whichever fills first,
+    so that short examples come in larger batches."""
     mixing: Literal["all_tasks", "one_task"] = "all_tasks"
     """Every batch holds rows of every task, or of one task."""
     alpha: float = 0.0
