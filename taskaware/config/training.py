@@ -18,7 +18,7 @@ class Batching:
     size: int = 16
     """Examples per task, or tokens and source positions per task."""
     unit: Literal["examples", "tokens"] = "examples"
-    """Of size. tokens: so many target tokens or, of speech, source positions, whichever fills first,
+    """Of size; tokens are target tokens or, of speech, source positions, whichever fill it first,
     so that short examples come in larger batches."""
     mixing: Literal["all_tasks", "one_task"] = "all_tasks"
     """Every batch holds rows of every task, or of one task."""
