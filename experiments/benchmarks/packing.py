@@ -159,7 +159,10 @@ def convolved(conv: StridedConv, x: jax.Array, begins: jax.Array) -> jax.Array:
         x[:, t : t + 2 * time_ : 2, f : f + 2 * freq : 2] for t in range(3) for f in range(3)
     ]
     patches[:3] = [jnp.where(begins[:, :, None, None], 0, patch) for patch in patches[:3]]
-    return jax.nn.relu(conv.kernel(jnp.concatenate(patches, axis=-1)))
+    kernel, bias = (param[...].astype(conv.dtype) for param in (conv.kernel, conv.bias))
+    x = jnp.concatenate(patches, axis=-1).astype(conv.dtype)
+    y = jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+    return jax.nn.relu(y + bias[None, None, None])
 
 
 def embedded_speech(model: Seq2Seq, batch: Packed) -> jax.Array:

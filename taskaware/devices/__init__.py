@@ -1,4 +1,4 @@
-"""The machine, its processes and devices, and where arrays lie on them.
+"""The machine, its processes and devices, and how arrays are placed on them.
 
 Reading order: signals ← machine ← processes ← sharding.
 """

@@ -1,4 +1,4 @@
-"""What the machine lets this process use, alone, and until when."""
+"""What this process may use of the machine, and how it sets up JAX."""
 
 import contextlib
 import ctypes
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def cpu_count() -> int:
-    """Return how many cores this process may use, which a cluster may have limited."""
+    """Return how many cores this process may use, which a cluster may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_mappings() -> tuple[int, int] | None:
     """Return how many memory mappings this process has, and how many Linux grants it.
 
-    Where there is no such thing it is None.
+    None on other systems.
     """
     try:
         limit = int(Path("/proc/sys/vm/max_map_count").read_text())
@@ -25,22 +25,24 @@ def memory_mappings() -> tuple[int, int] | None:
 
 
 def return_freed_memory() -> None:
-    """Give the system back what this process has freed, where its C library (glibc) can."""
+    """Return freed memory to the system, where the C library (glibc) can."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def set_up_jax() -> None:
-    """Prepare this process, as one that is a command's alone, for JAX and for Orbax.
+    """Configure JAX and Orbax for a process that runs one command.
 
-    Compiled programs are kept between commands, where the user has not chosen otherwise.
+    Compiled programs are cached between commands, unless the user has chosen otherwise.
     """
     import jax
 
-    with contextlib.suppress(ImportError):  # which comes with Orbax
+    with contextlib.suppress(ImportError):  # it comes with Orbax
         import absl.logging
 
-        absl.logging.get_absl_logger().setLevel("CRITICAL")  # it tells its moves, and errors twice
+        absl.logging.get_absl_logger().setLevel(
+            "CRITICAL"
+        )  # Orbax logs every step, and errors twice
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "taskaware" / "xla"

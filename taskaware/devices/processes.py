@@ -1,4 +1,4 @@
-"""Several processes that train one model: how they find each other, and what they agree on."""
+"""Several processes that train one model: how they find each other and agree."""
 
 import os
 import signal
@@ -12,23 +12,23 @@ from jaxtyping import PyTree
 from taskaware.errors import RunError, UsageError
 
 _SILENCE = 20
-"""Seconds without a sign of life, after which the others end: alone they would wait for ever."""
+"""Seconds without a heartbeat after which the other processes end; they would wait for ever."""
 
 
 def join() -> None:
     """Join the other processes that were started by the same command, before JAX is used.
 
-    Slurm, Open MPI, Kubernetes and TPU pods tell by themselves which process this is; elsewhere
-    JAX_COORDINATOR_ADDRESS (host:port of the first), JAX_NUM_PROCESSES and JAX_PROCESS_ID do.
+    On Slurm, Open MPI, Kubernetes and TPU pods JAX finds out which process this is; elsewhere
+    JAX_COORDINATOR_ADDRESS (host:port of the first), JAX_NUM_PROCESSES and JAX_PROCESS_ID say so.
 
     Raises:
-        UsageError: it is not to be found out who the others are, or they do not come.
+        UsageError: the other processes cannot be determined, or do not join in time.
     """
     names = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
     try:
-        count, own = (int(os.environ[name]) if name in os.environ else None for name in names)
+        count, rank = (int(os.environ[name]) if name in os.environ else None for name in names)
         jax.distributed.initialize(
-            num_processes=count, process_id=own, heartbeat_timeout_seconds=_SILENCE
+            num_processes=count, process_id=rank, heartbeat_timeout_seconds=_SILENCE
         )
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -39,42 +39,42 @@ def join() -> None:
 
 
 def is_first() -> bool:
-    """Return whether this process is the one that writes and talks."""
+    """Return whether this process is the one that writes files and messages."""
     return jax.process_index() == 0
 
 
 def on_first_process(what: Callable[[], int | None]) -> int | None:
-    """Let the first process do something while the others wait, and return what it returned.
+    """Run a function in the first process and return its result in all; the others wait.
 
     Raises:
-        RunError: in the others, where it failed; in the first its own error.
+        RunError: in the other processes, if it failed; the first raises the error itself.
     """
     if jax.process_count() == 1:
         return what()
-    found, failed = None, None
+    result, failure = None, None
     if is_first():
         try:
-            found = what()
+            result = what()
         except Exception as error:
-            failed = error
-    told = np.array([failed is None, found is not None, found or 0], np.int64)
-    well, known, number = multihost_utils.broadcast_one_to_all(told).tolist()
-    if failed is not None:
-        raise failed
-    if not well:
+            failure = error
+    outcome = np.array([failure is None, result is not None, result or 0], np.int64)
+    success, is_number, number = multihost_utils.broadcast_one_to_all(outcome).tolist()
+    if failure is not None:
+        raise failure
+    if not success:
         raise RunError("the first process has failed; its own message says how")
-    return number if known else None
+    return number if is_number else None
 
 
 def fetch(tree: PyTree) -> PyTree:
-    """Return arrays as NumPy's, gathered from all processes."""
+    """Return a tree's arrays as NumPy arrays, gathered from all processes."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
 class AgreedStop:
-    """SIGTERM to any of several processes, known to all of them at the same step.
+    """Tells all processes at the same step that one of them has received SIGTERM.
 
     Called once per step, in turn with the others: JAX has listened since they joined.
     """

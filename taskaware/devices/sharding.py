@@ -41,7 +41,7 @@ PARAMETERS = {
 """The axes of parameters by the end of their path."""
 
 REPLICATED = (
-    r"convolutions \d+ kernel kernel",  # of few numbers and much work, which is split by rows
+    r"convolutions \d+ kernel",  # of few numbers and much work, which is split by rows
     r"tcn kernel_NZ",  # each row of a batch takes a row of them
     r"tcn head kernel",
     r"modulator offset_LZ",

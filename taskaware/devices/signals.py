@@ -6,10 +6,10 @@ from typing import Any
 
 
 class StopSignals:
-    """SIGTERM and Ctrl-C, noted and not obeyed, so that what is being done can be finished.
+    """Notes SIGTERM and Ctrl-C instead of obeying them, so that the current work can be finished.
 
-    Use as a context. A second Ctrl-C interrupts at once. Signals that this process was started to
-    ignore stay ignored; outside of the main thread, Python hands out none.
+    Use as a context manager. A second Ctrl-C interrupts at once. Signals that this process was
+    started to ignore stay ignored; outside the main thread, Python delivers none.
     """
 
     def __init__(self):
@@ -17,19 +17,19 @@ class StopSignals:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopSignals":
-        """Note no signals yet."""
+        """Return this; signals end the process as usual until the first call."""
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Obey signals again."""
+        """Restore the handlers that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def __call__(self) -> bool:
-        """Return whether one was received; from the first call on they are noted.
+        """Return whether a signal was received since the first call.
 
-        Not before, for Python looks at them between its own instructions: it would miss the long
-        time in which a first step is compiled, when nothing is lost by an end at once.
+        None is noted before it: Python handles signals between its own instructions, so a noted one
+        would have to wait until the first step is compiled, when stopping at once loses nothing.
         """
         if not self._before and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""A folder for one process at a time."""
+"""A lock that gives one process at a time a folder."""
 
 import contextlib
 import fcntl
@@ -13,12 +13,12 @@ from taskaware.errors import UsageError
 
 @contextlib.contextmanager
 def sole_user(folder: Path, lock: Path) -> Iterator[None]:
-    """Keep a folder to this process, as a context.
+    """Reserve a folder for this process, as a context manager.
 
     Args:
-        folder: what is kept.
-        lock: a file that every process locks which wants to have the folder. The lock is the
-            kernel's and goes with the process, however that ends; the file is deleted at the end.
+        folder: what to reserve.
+        lock: the file that every process locks before it uses the folder. The kernel releases the
+            lock with the process, however that ends; the file is deleted at the end.
 
     Raises:
         UsageError: another process has the folder, or the file cannot be written.
@@ -47,12 +47,12 @@ def sole_user(folder: Path, lock: Path) -> Iterator[None]:
 
 
 def _locked(file: IO[str], path: Path) -> bool:
-    """Lock an open file; return whether this process has it, and it is still at its path."""
+    """Lock an open file; return whether this process has the lock and the file is still there."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its owner may have deleted it since it was opened, and a third process made another.
+        # Its owner may have deleted it since it was opened, and a third process made a new one.
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except (BlockingIOError, FileNotFoundError):
         return False
     except OSError:
-        return True  # some file systems of clusters have no locks: better unguarded than unusable
+        return True  # some clusters' file systems have no locks: better unguarded than unusable

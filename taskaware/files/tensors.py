@@ -1,4 +1,4 @@
-"""Tensors of safetensors files that nobody vouches for: exactly those that are expected."""
+"""Read safetensors files from untrusted sources: exactly the tensors that are expected."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ _INDEX = f"{_WEIGHTS}.index.json"
 
 
 def to_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Return tensors as the content of a file; the same ones give the same bytes."""
-    # safetensors 0.8.0 writes an array's memory as it lies: a transposed one as other numbers.
+    """Return a safetensors file's content; equal tensors give equal bytes."""
+    # safetensors 0.8.0 writes memory without regard to strides: a transposed array, wrongly.
     return save({name: np.asarray(value, order="C") for name, value in tensors.items()})
 
 
 def tensor_names(path: Path) -> list[str]:
-    """Return the names that a file has; one that is not safetensors is a UsageError."""
+    """Return the names of a file's tensors; another format is a UsageError."""
     try:
         with safe_open(path, framework="numpy") as file:
             return [*file.keys()]
@@ -32,9 +32,9 @@ def tensor_names(path: Path) -> list[str]:
 
 
 def tensor_files(folder: Path) -> dict[str, Path]:
-    """Return which file of a folder holds each tensor, by its name.
+    """Return which file of a folder holds each tensor, by the tensor's name.
 
-    As ``transformers`` reads a folder: ``model.safetensors`` if there is one, otherwise the shards
+    As ``transformers`` does it: ``model.safetensors`` if there is one, otherwise the shards
     that ``model.safetensors.index.json`` names.
 
     Raises:
@@ -49,16 +49,18 @@ def tensor_files(folder: Path) -> dict[str, Path]:
         )
     if weights.exists():
         return dict.fromkeys(tensor_names(weights), weights)
-    named = load_object(index).get("weight_map")
-    if not isinstance(named, dict) or not named:
-        raise UsageError(f"{index}: expected a weight_map of tensors to files, found {named!r}")
-    for file in named.values():
+    weight_map = load_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UsageError(
+            f"{index}: expected a weight_map of tensors to files, found {weight_map!r}"
+        )
+    for file in weight_map.values():
         if not isinstance(file, str) or not re.fullmatch(r"[\w.-]+\.safetensors", file):
             raise UsageError(f"{index}: expected files of its own folder, found {file!r}")
-    shards = [folder / file for file in sorted({*named.values()})]
+    shards = [folder / file for file in sorted({*weight_map.values()})]
     files = {name: shard for shard in shards for name in tensor_names(shard)}
-    for name in sorted(named.keys() | files.keys()):
-        expected, holder = named.get(name), files.get(name, folder / "no file").name
+    for name in sorted(weight_map.keys() | files.keys()):
+        expected, holder = weight_map.get(name), files.get(name, folder / "no file").name
         if holder != expected:
             raise UsageError(
                 f"{index}: expected tensor {name[:200]!r} in {expected or 'no file'}, found it in "
@@ -74,17 +76,17 @@ def read_tensors(
     *,
     dtypes: Sequence[str] = ("F32",),
 ) -> dict[str, np.ndarray]:
-    """Return tensors as float32, after all but their values has been compared.
+    """Return tensors as float32, after checking their names, shapes and dtypes.
 
     Args:
-        files: which file holds each tensor that there is, by its name.
-        shapes: of every tensor that must be there, by its name.
+        files: which file holds each tensor, by name, of ``tensor_files``.
+        shapes: of every tensor that must be there, by name.
         where: the file or folder, for messages.
-        dtypes: in which it may be stored, as safetensors calls them.
+        dtypes: in which tensors may be stored, by safetensors' names.
 
     Raises:
-        UsageError: it is no such file; a tensor is missing, unexpected, of another shape or dtype,
-            or not finite.
+        UsageError: a file is not safetensors; a tensor is missing, unexpected, of another shape or
+            dtype, or not finite.
     """
     for name in sorted(shapes.keys() ^ files.keys()):
         what = "unexpected" if name in files else "missing"

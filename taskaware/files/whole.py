@@ -10,9 +10,9 @@ from taskaware.errors import UsageError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; what a link points to, not the link.
+    """Write a file whole or not at all; of a link, the file that it points to.
 
-    A device or a pipe, such as ``/dev/stdout``, is written as it is: it cannot be replaced.
+    A device or a pipe, such as ``/dev/stdout``, is written directly: it cannot be replaced.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
@@ -29,7 +29,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path, absent: Any) -> Any:
-    """Return what ``write_json`` has written, or ``absent`` where there is no such file.
+    """Return what ``write_json`` wrote, or ``absent`` if there is no such file.
 
     Raises:
         UsageError: it is damaged.
@@ -43,7 +43,7 @@ def read_json(path: Path, absent: Any) -> Any:
 
 
 def damaged(path: Path, error: Exception) -> UsageError:
-    """Return what to raise for a file of a run folder that only tells and can be made again."""
+    """Return the error for a damaged file of a run folder that its command can write again."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UsageError(f"{path}: damaged ({reason}); delete it and run the same command again")
 

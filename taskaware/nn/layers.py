@@ -1,6 +1,7 @@
-"""The Transformer's parts that both the TCN and the model are made of (Vaswani et al. 2017).
+"""Parts of the Transformer that the TCN and the model share (Vaswani et al. 2017).
 
-Nothing here is random at run time: dropout takes its key as an argument, and no key means none.
+Nothing here draws random numbers of its own: dropout takes its key as an argument, and drops
+nothing without one.
 """
 
 from typing import NamedTuple
@@ -9,15 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
-from taskaware.nn.linear import _NEVER, Linear
+from taskaware.nn.linear import Linear
+
+NEVER = -1e9
+"""The score of what must not be chosen: finite, so that a row without any choice stays finite."""
 
 
 class OneKey(nnx.Rngs):
-    """Hands out one key again and again, to models of which ``nnx.eval_shape`` takes the shapes.
+    """Always the same random key, for models that only ``nnx.eval_shape`` builds.
 
-    To trace how ``nnx.Rngs`` counts its keys takes ten times as long as all the rest.
+    Tracing how ``nnx.Rngs`` counts its keys takes ten times as long as everything else.
     """
 
     def params(self) -> Key[Array, ""]:
@@ -36,7 +41,7 @@ def dropout(
 
 
 def split_key(key: Key[Array, ""] | None, count: int) -> list[Key[Array, ""] | None]:
-    """Return ``count`` independent keys, or as many Nones where there is none."""
+    """Return ``count`` independent keys, or as many Nones if there is no key."""
     return [None] * count if key is None else list(jax.random.split(key, count))
 
 
@@ -52,12 +57,12 @@ def sinusoids(length: int, d_model: int) -> Float[np.ndarray, "S D"]:
 
 
 def causal_mask(length: int) -> Bool[np.ndarray, "1 T T"]:
-    """Return which positions each position may see: itself and those before."""
+    """Return which positions each position may attend to: itself and those before it."""
     return np.tril(np.ones((1, length, length), bool))
 
 
 class KeysValues(NamedTuple):
-    """What is attended to, each head by itself; keys so that a few queries are multiplied fast."""
+    """Keys and values per head. Keys are transposed, which makes products with few queries fast."""
 
     key_BHKS: Float[Array, "B H K S"]
     value_BHSK: Float[Array, "B H S K"]
@@ -67,20 +72,20 @@ def attend(
     q_BTHK: Float[Array, "B T H K"],
     memory: KeysValues,
     mask_BTS: Bool[Array | np.ndarray, "#B #T S"],
-    dtype=jnp.float32,
+    dtype: DTypeLike = jnp.float32,
 ) -> Float[Array, "B T H K"]:
-    """Return softmax(q kᵀ / √K) v, where the mask is True."""
+    """Return softmax(q kᵀ / √K) v over the memory positions where the mask is True."""
     q_BHTK = q_BTHK.transpose(0, 2, 1, 3) * q_BTHK.shape[-1] ** -0.5
-    # Decoding multiplies by the keys as they lie. In training nothing lies yet, and "BHTK,BHKS"
-    # would have XLA:CPU turn them first: attention took up to 1.15 of the time.
+    # Decoding multiplies by the cached keys in their layout. In training there is no cache, and
+    # "BHTK,BHKS" would make XLA:CPU transpose the keys first: attention took 1.15 of the time.
     score_BHTS = jnp.einsum(
         "BHTK,BHSK->BHTS",
         q_BHTK.astype(dtype),
         memory.key_BHKS.swapaxes(-1, -2).astype(dtype),
         preferred_element_type=jnp.float32,
     )
-    weight_BHTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BHTS, _NEVER))
-    # Not "->BTHK": XLA:CPU would multiply the other way round, in its slowest way for few queries.
+    weight_BHTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BHTS, NEVER))
+    # Not "->BTHK": XLA:CPU would swap the operands, which is its slowest way for few queries.
     out_BHTK = jnp.einsum(
         "BHTS,BHSK->BHTK",
         weight_BHTS.astype(dtype),
@@ -91,9 +96,9 @@ def attend(
 
 
 class MultiHeadAttention(nnx.Module):
-    """Attention of a model's width in several heads (Vaswani et al. 2017 §3.2.2)."""
+    """Multi-head attention (Vaswani et al. 2017 §3.2.2)."""
 
-    def __init__(self, d_model: int, num_heads: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, d_model: int, num_heads: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         self.num_heads = num_heads
         self.dtype = dtype
         self.query = Linear(d_model, d_model, dtype=dtype, rngs=rngs)
@@ -111,7 +116,7 @@ class MultiHeadAttention(nnx.Module):
         return self.look_up(x_BTD, self.keys_values(memory_BSD), mask_BTS)
 
     def keys_values(self, memory_BSD: Float[Array, "B S D"]) -> KeysValues:
-        """Return what is attended to, to be kept while decoding."""
+        """Return the keys and values of a memory, which decoding caches."""
         k_BSHK, v_BSHK = (self._heads(f(memory_BSD)) for f in (self.key, self.value))
         return KeysValues(k_BSHK.transpose(0, 2, 3, 1), v_BSHK.transpose(0, 2, 1, 3))
 
@@ -121,7 +126,7 @@ class MultiHeadAttention(nnx.Module):
         memory: KeysValues,
         mask_BTS: Bool[Array | np.ndarray, "#B #T S"],
     ) -> Float[Array, "B T D"]:
-        """Return what each position of x gathers from given keys and values."""
+        """Return what each position of x gathers from keys and values computed before."""
         q_BTHK = self._heads(self.query(x_BTD))
         out_BTHK = attend(q_BTHK, memory, mask_BTS, self.dtype)
         return self.out(out_BTHK.reshape(x_BTD.shape))
@@ -133,10 +138,10 @@ class MultiHeadAttention(nnx.Module):
 class FeedForward(nnx.Module):
     """max(0, x W₁ + b₁) W₂ + b₂ (Vaswani et al. 2017 eq. 2)."""
 
-    def __init__(self, d_model: int, d_ff: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, d_model: int, d_ff: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         self.up = Linear(d_model, d_ff, dtype=dtype, rngs=rngs)
         self.down = Linear(d_ff, d_model, dtype=dtype, rngs=rngs)
 
     def __call__(self, x_BTD: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        """Transform each position by itself."""
+        """Transform each position independently."""
         return self.down(jax.nn.relu(self.up(x_BTD)))

@@ -1,22 +1,19 @@
 """Linear layers, and products with transposed kernels for a few rows on a CPU."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
-
-_NEVER = -1e9  # a finite score, so that a row with nothing to attend to stays finite
 
 
 class Linear(nnx.Linear):
-    """``nnx.Linear`` over a matrix whatever the input's rank.
+    """``nnx.Linear`` that multiplies matrices, whatever the rank of its input.
 
-    With three-dimensional operands XLA:CPU transposes a copy for the kernel's gradient, which
-    made a small model's step 1.5 times slower. The product's operands take ``dtype``; its sums
-    and its result are float32.
+    For three-dimensional inputs XLA:CPU transposes a copy to compute the kernel's gradient, which
+    made a small model's step 1.5 times slower. The operands of the product are cast to ``dtype``;
+    its sums and its result are float32.
     """
 
     def __init__(
@@ -24,7 +21,7 @@ class Linear(nnx.Linear):
         in_features: int,
         out_features: int,
         *,
-        dtype: Any,
+        dtype: DTypeLike,
         rngs: nnx.Rngs,
         kernel_init: nnx.Initializer | None = None,
     ):
@@ -46,7 +43,7 @@ class Linear(nnx.Linear):
 
 
 class TransposedLinear(nnx.Module):
-    """A ``Linear`` whose kernel lies turned: see ``transposed_product``."""
+    """A ``Linear`` that stores its kernel transposed: see ``transposed_product``."""
 
     def __init__(self, linear: Linear):
         assert linear.bias is not None
@@ -62,12 +59,12 @@ class TransposedLinear(nnx.Module):
 
 
 def are_few(rows: int) -> bool:
-    """Return whether a kernel that lies turned is multiplied faster by so many rows on a CPU."""
+    """Return whether a CPU multiplies that many rows faster by a transposed kernel."""
     return jax.default_backend() == "cpu" and 3 <= rows <= 64
 
 
 def transpose_kernels(module: nnx.Module) -> None:
-    """Make a ``TransposedLinear`` of every ``Linear`` within a module."""
+    """Replace every ``Linear`` within a module by a ``TransposedLinear``, in place."""
     for part in [part for _, part in nnx.iter_modules(module)]:
         for name, child in list(vars(part).items()):
             if type(child) is Linear:
@@ -77,11 +74,11 @@ def transpose_kernels(module: nnx.Module) -> None:
 def transposed_product(
     x_NF: Float[Array, "N F"], kernel_DF: Float[Array, "D F"]
 ) -> Float[Array, "N D"]:
-    """Return x · kernelᵀ, in float32; for a few rows on a CPU by (kernel · xᵀ)ᵀ.
+    """Return x · kernelᵀ, in float32; for a few rows on a CPU as (kernel · xᵀ)ᵀ.
 
-    XLA:CPU packs a product's second operand before it multiplies. Of a kernel that takes longer
-    than to multiply it by a few rows, so then they are the second; the barriers keep XLA from
-    turning that round again.
+    XLA:CPU packs a product's second operand before it multiplies. Packing a kernel takes longer
+    than multiplying it by a few rows, so the rows become the second operand; the barriers keep XLA
+    from swapping the two back.
     """
     if not are_few(len(x_NF)):
         return jnp.einsum("NF,DF->ND", x_NF, kernel_DF, preferred_element_type=jnp.float32)

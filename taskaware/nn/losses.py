@@ -1,4 +1,4 @@
-"""Cross-entropy with label smoothing over the shared vocabulary, and what the stream looks like."""
+"""Cross-entropy with label smoothing, and statistics of the residual stream."""
 
 import math
 from collections.abc import Callable
@@ -14,8 +14,8 @@ def smoothed_cross_entropy(
 ) -> Float[Array, "B T"]:
     """Return each token's cross-entropy against (1 - ε) · one-hot + ε / V.
 
-    In closed form, lse(z) - (1 - ε) z_y - ε mean(z), so that no one-hot matrix is made. Nothing
-    is summed and padding is not left out: the caller has the mask.
+    In closed form, lse(z) - (1 - ε) z_y - ε mean(z), so that no one-hot matrix is made. It is
+    neither reduced nor masked: the caller does both.
 
     Source: Szegedy et al. 2016; ``optax.smooth_labels`` has the same target.
     """
@@ -34,15 +34,15 @@ def cross_entropy_of_stream(
 ) -> Float[Array, "B T"]:
     """Return ``smoothed_cross_entropy`` of logits that need not fit into memory.
 
-    Where there are more than ``most`` logits, a few positions of every row are scored after the
-    other, and once more for the gradient, so that never more of them stand in memory.
+    Where there are more than ``most`` logits, a few positions of every row are scored at a time,
+    and once more for the gradient, so that no more than that many are in memory.
 
     Args:
-        logits: from positions to scores, each position by itself.
-        y_BTD: the positions.
+        logits: maps positions to scores, each position independently.
+        y_BTD: the output stream, before the scores.
         target_BT: as in ``smoothed_cross_entropy``.
         smoothing: as in ``smoothed_cross_entropy``.
-        most: logits at once; by default 512 MiB of them.
+        most: how many logits are computed at once; by default 512 MiB of them.
     """
 
     def loss(y_BTD, target_BT):

@@ -1,4 +1,4 @@
-"""Greedy search, and what every search shares."""
+"""Greedy search, and the types and functions that every search shares."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,16 +12,12 @@ from taskaware.dims import EOS, PAD, Cache
 
 NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Cache], tuple[Array, Cache]]
 """(tokens_BW, position, cache) → (logits_BWV, cache). The first token is PAD, whose embedding is
-zero."""
-
-NEVER = -1e9
-
-BLOCK = 32
-"""Tokens whose scores ``beam_search`` looks at together first."""
+zero.
+"""
 
 
 class Hypotheses(NamedTuple):
-    """One token sequence a row, ended by EOS where it fits, then padding, and its score."""
+    """One token sequence per row, ended by EOS where it fits, then padding, and its score."""
 
     tokens_BT: Int[Array, "B T"]
     score_B: Float[Array, " B"]
@@ -44,7 +40,7 @@ def greedy_search(
 
     Args:
         next_logits: the model, one position at a time.
-        cache: what it starts from, for one beam.
+        cache: its state before the first token, for one beam.
         num_rows: B.
         max_length: T; a row that has not ended by then is cut.
 
@@ -78,7 +74,7 @@ def greedy_search(
 
 
 def first_true(holds_BV: Bool[Array, "B V"]) -> Int[Array, " B"]:
-    """Return the first place where it holds: on a CPU several times as fast as argmax."""
+    """Return each row's first True, or its last position: several times argmax's speed on CPUs."""
     width = holds_BV.shape[-1]
     return jnp.where(holds_BV, jnp.arange(width, dtype=jnp.int32), width - 1).min(-1)
 

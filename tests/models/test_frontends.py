@@ -30,14 +30,14 @@ def test_the_convolution_and_its_gradients_equal_those_of_lax_conv(shape):
     def lax_conv(x, params):
         y = lax.conv_general_dilated(
             x,
-            params["kernel"]["kernel"][...].reshape(3, 3, shape[-1], 6),
+            params["kernel"][...].reshape(3, 3, shape[-1], 6),
             (2, 2),
             ((1, 1), (1, 1)),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         # With even lengths the last window reaches one short of the right padding: same windows.
         y = y[:, : -(-shape[1] // 2), : -(-shape[2] // 2)]
-        return jax.nn.relu(y + params["kernel"]["bias"][...][None, None, None])
+        return jax.nn.relu(y + params["bias"][...][None, None, None])
 
     def first(way):
         return jax.grad(lambda *given: (way(*given) ** 3).sum(), (0, 1))
@@ -59,7 +59,7 @@ def test_the_convolution_and_its_gradients_equal_those_of_lax_conv(shape):
 def test_a_convolution_in_bfloat16_rounds_the_operands_and_sums_in_float32():
     module = StridedConv(3, 6, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     exact = StridedConv(3, 6, dtype=jnp.float32, rngs=nnx.Rngs(0))
-    kernel = exact.kernel.kernel
+    kernel = exact.kernel
     kernel[...] = kernel[...].astype(jnp.bfloat16).astype(jnp.float32)
     x = jax.random.normal(KEY, (2, 9, 7, 3))
     found = module(x)
@@ -73,7 +73,7 @@ def test_the_convolution_equals_torch():
     torch = pytest.importorskip("torch", reason="needs the extra peers")
     module = StridedConv(3, 6, dtype=jnp.float32, rngs=nnx.Rngs(0))
     x = np.asarray(jax.random.normal(KEY, (2, 9, 7, 3)))
-    kernel = np.asarray(module.kernel.kernel[...]).reshape(3, 3, 3, 6)
+    kernel = np.asarray(module.kernel[...]).reshape(3, 3, 3, 6)
     expected = torch.nn.functional.conv2d(
         torch.tensor(x).permute(0, 3, 1, 2),
         torch.tensor(kernel).permute(3, 2, 0, 1),
