@@ -1,4 +1,4 @@
-"""FiLM and Task Characteristics Networks: JAX and Flax, and no other room but ``nn``.
+"""FiLM and Task Characteristics Networks for any Flax model; imports no other room but ``nn``.
 
 Reading order: affine ← adapter ← modulator ← tcn ← sites ← calls ← grafting ← folding ← linen.
 """

@@ -1,4 +1,4 @@
-"""Residual adapters: a small network of each task's own after a layer (Houlsby et al. 2019)."""
+"""Residual adapters: a small network per task after a layer (Houlsby et al. 2019)."""
 
 from typing import NamedTuple
 
@@ -20,9 +20,9 @@ class Adapter(NamedTuple):
 
 
 def adapt(x: Float[Array, "B *rest D"], adapter: Adapter) -> Float[Array, "B *rest D"]:
-    """Return x + ReLU(x · down + b) · up + c, each row by its own weights; x's dtype is kept.
+    """Return x + ReLU(x · down + b) · up + c, with weights per row, in x's dtype.
 
-    up = 0 and c = 0 give x back bit for bit.
+    up = 0 and c = 0 return x bit for bit.
 
     Example:
         >>> ones = jax.numpy.ones

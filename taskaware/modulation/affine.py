@@ -1,4 +1,4 @@
-"""FiLM: scale and shift a layer's output by numbers that depend on the task (paper eq. 6-7)."""
+"""FiLM: scale and shift a layer's output, depending on the task (paper eq. 6-7)."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 
 class TCNParam(nnx.Param):
-    """A parameter of the task side: its type lets optimizers, MAML and freezing name it."""
+    """A parameter of the task side, a type of its own so that filters can select it."""
 
 
 class Modulation(NamedTuple):
@@ -25,9 +25,9 @@ class Modulation(NamedTuple):
 def film(
     x: Float[Array, "B *rest D"], gamma_BD: Float[Array, "B D"], beta_BD: Float[Array, "B D"]
 ) -> Float[Array, "B *rest D"]:
-    """Return γ · x + β, each row by its own γ and β (eq. 7); the result keeps x's dtype.
+    """Return γ · x + β, with γ and β per row, in x's dtype (eq. 7).
 
-    γ = 1 and β = 0 give x back bit for bit.
+    γ = 1 and β = 0 return x bit for bit.
 
     Example:
         >>> x = jnp.ones((1, 2, 3))
@@ -41,7 +41,7 @@ def film(
 class FiLM(nnx.Module):
     """A layer that scales and shifts features by a linear function of a condition.
 
-    It starts as the identity, so it may be put into a trained model.
+    It starts as the identity, so it can be added to a trained model.
 
     Args:
         d_condition: width Z of the condition: a one-hot task id, a sentence embedding, …

@@ -1,6 +1,6 @@
-"""One task's γ and β folded into the weights before them: FiLM that costs nothing at run time.
+"""Fold one task's γ and β into the weights before them: FiLM that costs nothing at run time.
 
-γ · (x K + b) + β = x (K γ) + (γ b + β): exact wherever γ and β follow an affine map, or go before
+γ · (x K + b) + β = x (K γ) + (γ b + β): exact where γ and β follow an affine map or precede
 one, and nowhere else.
 """
 
@@ -28,18 +28,19 @@ _AFFINE = {
     nnx.RMSNorm: "scale",
     Linear: "kernel",
 }
-"""Layers that end in · weight + bias, and what they call the weight. Not their subclasses, which
-may do more; not ``nnx.Embed``, whose table often is the output's too."""
+"""Layers that end in · weight + bias, and their name for the weight. Not their subclasses, which
+may do more; not ``nnx.Embed``, whose table is often the output layer's too.
+"""
 _ENDS_IN = {nnx.MultiHeadAttention: "out", MultiHeadAttention: "out", FeedForward: "down"}
-"""Layers that end in another one."""
+"""Layers whose last step is another layer, and their name for it."""
 
 
 def fold(model: M, modulation: Modulation) -> M:
-    """Return an ungrafted copy of a grafted model that does what the bound one did for one task.
+    """Return an ungrafted copy of a grafted model that does for one task what the bound one does.
 
     Args:
-        model: of ``graft``. Each chosen module is a Linear, LinearGeneral, Conv, ConvTranspose,
-            LayerNorm, RMSNorm or attention of Flax.
+        model: what ``graft`` returned. Each chosen module is a Linear, LinearGeneral, Conv,
+            ConvTranspose, LayerNorm, RMSNorm or attention of Flax.
         modulation: of one row: (1, D) for all sites, or (L, 1, D).
 
     Raises:
@@ -56,7 +57,7 @@ def fold(model: M, modulation: Modulation) -> M:
     """
     plain = ungraft(model)
     modules = {"/".join(map(str, path)): part for path, part in nnx.iter_modules(plain)}
-    for path, (output, own) in modulation_by_site(model, modulation).items():
+    for path, (output, site_modulation) in modulation_by_site(model, modulation).items():
         module = modules[path]
         while type(module) in _ENDS_IN:
             module = getattr(module, _ENDS_IN[type(module)])
@@ -65,26 +66,27 @@ def fold(model: M, modulation: Modulation) -> M:
                 f"fold: {path!r}: expected a layer that ends in an affine map, found "
                 f"{type(modules[path]).__name__}; γ and β cannot be folded into it"
             )
-        if not isinstance(own, Modulation):
+        if not isinstance(site_modulation, Modulation):
             raise UsageError("fold: an adapter is not affine, so no weights can take it in")
-        if own.gamma_BD.shape[-2] != 1:
-            raise UsageError(f"fold: expected γ and β of one row, found {own.gamma_BD.shape[-2]}")
-        fold_output(module, own.gamma_BD[..., 0, :], own.beta_BD[..., 0, :], path)
+        gamma, beta = site_modulation
+        if gamma.shape[-2] != 1:
+            raise UsageError(f"fold: expected γ and β of one row, found {gamma.shape[-2]}")
+        fold_output(module, gamma[..., 0, :], beta[..., 0, :], path)
     return plain
 
 
 def fold_output(
     layer: Any, gamma_D: Float[Array, "*L D"], beta_D: Float[Array, "*L D"], where: str = ""
 ) -> None:
-    """Make an affine layer return γ · its output + β.
+    """Change an affine layer's weights so that it returns γ · its output + β.
 
-    Its Variables are replaced and not written to: another layer that shares them keeps its own.
+    Its Variables are replaced and not written to, so a layer that shares them does not change.
 
     Args:
-        layer: of the types above; of a stack of layers, γ and β have a leading axis of layers.
-        gamma_D: γ.
-        beta_D: β.
-        where: its path, for messages.
+        layer: one of the types above; for a stack of layers, γ and β have a leading axis of layers.
+        gamma_D: γ, the scale.
+        beta_D: β, the shift.
+        where: the layer's path, for messages.
 
     Raises:
         UsageError: it has no bias, or no scale, and needs one.
@@ -106,7 +108,7 @@ def fold_output(
 
 
 def fold_input(layer: Linear, gamma_D: Float[Array, " D"], beta_D: Float[Array, " D"]) -> None:
-    """Make a linear layer take γ · x + β where it took x."""
+    """Change a linear layer's weights so that it maps x as it mapped γ · x + β before."""
     assert layer.bias is not None
     kernel = layer.kernel[...]
     layer.bias[...] = layer.bias[...] + beta_D @ kernel
@@ -114,6 +116,6 @@ def fold_input(layer: Linear, gamma_D: Float[Array, " D"], beta_D: Float[Array, 
 
 
 def _fit(gamma_D: Float[Array, "*L D"], weight: jax.Array) -> jax.Array:
-    """Give γ the axes of a weight: layers first, features last."""
+    """Reshape γ to broadcast against a weight: layers first, features last."""
     middle = (1,) * (weight.ndim - gamma_D.ndim)
     return jnp.reshape(gamma_D, (*gamma_D.shape[:-1], *middle, gamma_D.shape[-1]))

@@ -1,15 +1,15 @@
-r"""FiLM at chosen modules of a Flax NNX model that somebody else wrote, its source untouched.
+r"""FiLM at chosen modules of any Flax NNX model, without a change to its source.
 
-Three verbs::
+Three functions::
 
     model = graft(model, where=r"blocks/\d+")      # once; still the identity
     y = bind(model, modulation)(x)                # γ and β for one call
-    model = ungraft(model)                        # the classes that it had
+    model = ungraft(model)                        # the original classes
 
-A chosen module becomes an instance of a subclass of its own class, which applies FiLM (or another
-kind of modulation: an adapter) to what ``__call__`` returns. γ and β reach it as Variables of the
-module. So every transform, inside the model or outside, hands them on as it hands on weights, and
-no cache of compiled code can hold an old one. A context manager or a closure could.
+A chosen module becomes an instance of a subclass of its class, which applies FiLM (or another
+kind of modulation: an adapter) to what ``__call__`` returns. γ and β are Variables of the module,
+so every transform, inside the model or outside, passes them on like weights, and no cache of
+compiled code can hold old ones, as it could with a context manager or a closure.
 """
 
 import functools
@@ -20,16 +20,16 @@ import jax
 from flax import nnx
 
 from taskaware.errors import UsageError
-from taskaware.modulation.calls import note_called, note_taken, watched
+from taskaware.modulation.calls import note_called, note_read, watched
 from taskaware.modulation.modulator import AnyModulation
 from taskaware.modulation.sites import (
     PREFIX,
     Where,
     chosen,
-    found_in,
     leading_axis,
     modulate_output,
-    named,
+    modulation_in,
+    parts_by_name,
     site_names,
     spread,
     stacks_of,
@@ -43,13 +43,13 @@ M = TypeVar("M")
 class GraftParam(nnx.Param):
     """γ or β (or a part of an adapter) of a grafted module, while it is bound.
 
-    A Param, so that whatever a model does with its layers' Params (stack, scan, split, remat) it
-    does with γ and β as well. A model that is not bound has none.
+    A Param, so that whatever a model does with its layers' Params (stack, scan, split, remat) is
+    done to γ and β as well. A model that is not bound has none.
     """
 
 
 class Site(NamedTuple):
-    """How a grafted module is modulated: what its class knows beside its own code."""
+    """How a grafted module is modulated; stored in its class."""
 
     base: type
     output: int | str | None
@@ -68,26 +68,26 @@ def graft(
     The copy shares the arrays but not the Variables, so training it leaves ``model`` as it was.
     Paths of parameters and ``isinstance`` stay the same, and, until ``bind`` gives γ and β, so does
     every output, unless the model compares exact classes: ``type(layer) is nnx.Linear`` is no
-    longer true of a chosen layer. Two equal grafts of two equal models have equal graphdefs. A
-    module that is called twice, or that stands in two places, is one site: each call is modulated
-    by the same γ and β. What goes round ``__call__`` is not: of an ``nnx.Embed`` whose table is the
-    output's too, the embedding is modulated and ``attend`` is not. Where a model uses a site only
-    so, its first bound call says it.
+    longer true of a chosen layer. Equal grafts of equal models have equal graphdefs. A module that
+    is called twice, or that is shared by two parts of the model, is one site: each call is
+    modulated by the same γ and β. What bypasses ``__call__`` is not modulated: of an ``nnx.Embed``
+    whose table is also the output layer, the embedding is modulated and ``attend`` is not. If a
+    model bypasses ``__call__`` of a site altogether, its first bound call raises an error.
 
     Args:
-        model: any NNX model. What a chosen module returns is to be floats (B, …, D).
+        model: any NNX model. A chosen module must return floats (B, …, D).
         where: which modules, by path: a regular expression that matches the whole path
             (``r"encoder/blocks/\d+"``; the model itself is ``""``), or a predicate.
         output: which entry to modulate where the output is a tuple, a dict or another container.
         stacked: which modules hold many layers as one stack of parameters, for ``nnx.scan`` or
-            ``nnx.vmap``; a chosen module that is one of them, or inside one, takes γ and β of
-            every layer.
+            ``nnx.vmap``; a chosen module that is one of them, or inside one, takes γ and β per
+            layer.
 
     Raises:
-        UsageError: no module that can be called has such a path, ``stacked`` names no stack of
-            layers that holds one, or ``model`` is not an NNX model.
+        UsageError: no callable module has such a path, ``stacked`` names no stack of layers that
+            holds one, or ``model`` is not an NNX model.
 
-    Source: FiLM, Perez et al. 2018; where it is put is the caller's choice.
+    Source: FiLM, Perez et al. 2018; where it is applied is the caller's choice.
     """
     if not isinstance(model, nnx.Module):
         raise UsageError(
@@ -109,9 +109,9 @@ def graft(
 
 
 def ungraft(model: M) -> M:
-    """Return a copy of a grafted model that is as it was: its own classes, no γ, no β.
+    """Return a copy of a grafted model with its original classes and without γ and β.
 
-    Parameters have the values that they have now, which training may have changed.
+    Parameters keep their current values, which training may have changed.
     """
     model = nnx.clone(model)
     for module in _sites(model).values():
@@ -122,21 +122,21 @@ def ungraft(model: M) -> M:
 
 
 def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M:
-    """Return a view of a grafted model whose outputs are modulated by the given γ and β.
+    """Return a view of a grafted model whose sites are modulated by γ and β.
 
     The view shares every Variable with ``model``: gradients, batch statistics and dropout's
-    counters go where they went before. It costs no copy of an array. To be called inside a
-    compiled step or outside.
+    counters go where they went before, and no array is copied. It can be called inside a compiled
+    step or outside.
 
     Args:
         model: what ``graft`` returned.
         modulation: one pair (B, D) for all sites; or one for each of ``sites_of(model)``, stacked
             (L, B, D); or by path, where a stack of layers takes (layers, B, D). An ``Adapter``
-            likewise, one row's weights in place of D.
+            likewise, with its weights per row instead of D.
 
     Raises:
         UsageError: the model has no site, or the modulation does not fit its sites; and from a call
-            of the view, if it uses a site in another way than by calling it.
+            of the view, if it uses a site otherwise than by calling it.
 
     Example:
         >>> import jax.numpy as jnp
@@ -152,9 +152,9 @@ def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M
     if not sites:
         raise UsageError(f"bind: {type(model).__name__} has no grafted module; call graft first")
     layers = {path: _site(module).layers for path, module in sites.items()}
-    for path, own in spread(modulation, layers).items():
+    for path, site_modulation in spread(modulation, layers).items():
         _clear(sites[path])
-        for name, part in named(own).items():
+        for name, part in parts_by_name(site_modulation).items():
             setattr(sites[path], name, GraftParam(part))
     if "" not in sites and _is_callable(type(model)):
         _make(model, _bound_class(_unbound_class(model)))
@@ -164,25 +164,25 @@ def bind(model: M, modulation: AnyModulation | Mapping[str, AnyModulation]) -> M
 def modulation_by_site(
     model: nnx.Module, modulation: AnyModulation | Mapping[str, AnyModulation]
 ) -> dict[str, tuple[int | str | None, AnyModulation]]:
-    """Return, by path, which output of each site is modulated, and its own γ and β."""
+    """Return, by path, which output of each site is modulated, and its γ and β."""
     sites = {path: _site(module) for path, module in _sites(model).items()}
-    own = spread(modulation, {path: site.layers for path, site in sites.items()})
-    return {path: (site.output, own[path]) for path, site in sites.items()}
+    modulations = spread(modulation, {path: site.layers for path, site in sites.items()})
+    return {path: (site.output, modulations[path]) for path, site in sites.items()}
 
 
 def sites_of(model: nnx.Module) -> list[str]:
-    """Return the paths of a model's sites of modulation, sorted, numbers as numbers.
+    """Return the paths of a model's sites of modulation, sorted, numbers by value.
 
     A stack of layers at ``blocks`` has the sites ``blocks[0]``, ``blocks[1]``, …
     """
     return site_names({path: _site(module).layers for path, module in _sites(model).items()})
 
 
-@functools.cache  # one class a kind of site, so that equal grafts have equal graphdefs
+@functools.cache  # one class per kind of site, so that equal grafts have equal graphdefs
 def _grafted_class(site: Site) -> type:
     def modulated(self, *args, **kwargs):
         plain: Any = super(cls, self)
-        modulation = found_in(vars(self))
+        modulation = modulation_in(vars(self))
         if modulation is None:
             return plain.__call__(*args, **kwargs)
         with watched(self):
@@ -196,7 +196,7 @@ def _grafted_class(site: Site) -> type:
     def noted(self, name):
         value = read(self, name)
         if name == "__dict__" or not name.startswith("__"):
-            note_taken(self, name, value)
+            note_read(self, name, value)
         return value
 
     members = {"__getattribute__": noted, "_graft_site": site, "_graft_was_called": False}
@@ -206,7 +206,7 @@ def _grafted_class(site: Site) -> type:
 
 @functools.cache
 def _bound_class(base: type) -> type:
-    """Return the class of a bound model that is no site itself: one whose calls are watched."""
+    """Return the class of a bound model that is not a site itself: its calls are watched."""
 
     def called(self, *args, **kwargs):
         with watched(self):
@@ -227,7 +227,7 @@ def _calling(base: Any, call: Callable, made_by: tuple[Callable, Any], members: 
 
     members = {
         **members,
-        # Whoever looks at the signature, as nnx.Sequential does, is to see the original's.
+        # Whatever inspects the signature, as nnx.Sequential does, must see the original's.
         "__call__": functools.wraps(base.__call__, updated=())(call),
         "__reduce__": reduce,
     }

@@ -1,13 +1,13 @@
-r"""The Linen side of ``taskaware.modulation``: FiLM as a layer, and the graft of a Linen model.
+r"""FiLM for Flax Linen: as a layer, and grafted into any model.
 
 ::
 
-    model = linen.graft(model, where=r"block_\d+")   # variables stay what they were
+    model = linen.graft(model, where=r"block_\d+")   # its variables do not change
     y = model.apply(variables, x, modulation=modulation)      # γ and β are an argument
 
-γ and β stand beside a chosen module's own parameters while the model runs, and a method
-interceptor reads them there. The interceptor holds no array, so ``nn.jit``, ``nn.remat``,
-``nn.scan`` and ``jax.jit`` hand γ and β on as they hand on weights, and none can hold an old one.
+While the model runs, γ and β are among the parameters of each chosen module, where a method
+interceptor reads them. The interceptor holds no array, so ``nn.jit``, ``nn.remat``, ``nn.scan`` and
+``jax.jit`` pass γ and β on like weights, and none can hold old ones.
 """
 
 import dataclasses
@@ -23,16 +23,16 @@ from taskaware.modulation.affine import film
 from taskaware.modulation.sites import (
     PREFIX,
     Where,
+    bypassed,
     chosen,
-    found_in,
     leading_axis,
     modulate_output,
-    named,
+    modulation_in,
+    parts_by_name,
     site_names,
     spread,
     stacks_of,
     subclass,
-    unused,
 )
 
 M = TypeVar("M")
@@ -41,7 +41,8 @@ M = TypeVar("M")
 class FiLM(nn.Module):
     """A layer that scales and shifts features by a linear function of a condition.
 
-    It starts as the identity. Parameters have the names and shapes of ``taskaware.FiLM``.
+    It starts as the identity. Its parameters have the names and shapes of those of
+    ``taskaware.FiLM``.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -68,8 +69,8 @@ def graft(
     """Return a Linen model whose ``apply`` also takes ``modulation``, γ and β for chosen modules.
 
     Variables, ``isinstance`` and, without ``modulation``, every output stay the same; equal grafts
-    of equal models are equal. ``nnx.bridge.ToNNX`` of it takes ``modulation`` in a call as well.
-    Modules that share a path (``nn.share_scope``) are one site, the outermost of them.
+    of equal models are equal. Inside ``nnx.bridge.ToNNX`` it takes ``modulation`` in a call as
+    well. Modules that share a path (``nn.share_scope``) are one site, the outermost of them.
 
     Args:
         model: any Linen model; it is not changed.
@@ -98,7 +99,7 @@ def ungraft(model: M) -> M:
 
 
 def sites_of(model: nn.Module, variables: Mapping[str, Any]) -> list[str]:
-    """Return the paths of a grafted model's sites of modulation, as ``taskaware.sites_of``."""
+    """Return the paths of a grafted model's sites, as ``taskaware.sites_of`` does."""
     sites = _sites(model, variables["params"])
     return site_names({path: layers for path, (_, layers) in sites.items()})
 
@@ -119,7 +120,7 @@ def _like(model: Any, cls: type) -> Any:
 
 
 class _Calls:
-    """What is called while a model is applied, by paths of modules."""
+    """Modulates sites while a model is applied, and notes which modules are called, by path."""
 
     def __init__(self, outputs: set[int | str | None], called: set[str]):
         self.called, self.used = called, dict[str, str]()
@@ -127,14 +128,14 @@ class _Calls:
         self._running: list[tuple[str, nn.Module]] = []
 
     def intercept(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
-        """Run a method of a module; modulate what ``__call__`` of a site returns."""
+        """Run a method of a module, and modulate the result of a site's ``__call__``."""
         module, method = context.module, context.method_name
         if method != "__call__":
             if not method.startswith(("_", "<")) and not hasattr(nn.Module, method):
                 self.used.setdefault("/".join(module.path), method)
             return call(*args, **kwargs)
         path = "/".join(module.path)
-        # A module that shares its path with the one that calls it finds the γ and β of that one.
+        # A module that shares its caller's path would see the caller's γ and β as its own.
         inner = any(one == path and other is not module for one, other in self._running)
         self._running.append((path, module))
         try:
@@ -143,39 +144,39 @@ class _Calls:
             self._running.pop()
         self.called.add(path)
         for output in () if inner else self._outputs:
-            own = found_in(module.variables.get("params", {}), _suffix(output))
-            if own is not None:
-                return modulate_output(result, output, own, type(module).__name__)
+            modulation = modulation_in(module.variables.get("params", {}), _suffix(output))
+            if modulation is not None:
+                return modulate_output(result, output, modulation, type(module).__name__)
         return result
 
     def require_called(self, sites: Iterable[str], model: str) -> None:
-        """Raise a UsageError for a site that was used, and never by ``__call__``."""
+        """Raise a UsageError for a site that was used, but never by ``__call__``."""
         for site in sites:
             if site in self.used and site not in self.called:
-                raise unused(repr(site), model, self.used[site])
+                raise bypassed(repr(site), model, self.used[site])
 
 
-@functools.cache  # one class a kind of graft, so that equal grafts are equal
+@functools.cache  # one class per kind of graft, so that equal grafts are equal
 def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn.Module]:
-    # Kept from one call to the next: nn.jit runs code that it has kept, unseen by interceptors. A
-    # site that is not used at all, as in evaluation a layer of training only, is no fault.
+    # Kept from call to call: nn.jit runs code from its cache, which interceptors do not see. A site
+    # that is not used at all, such as a layer for training only in evaluation, is no error.
     bound_calls: set[str] = set()
 
     @nn.nowrap
     def apply(self, variables, *args, modulation=None, **kwargs):
         params = variables.get("params", {})
-        found = {}
+        parts = {}
         if modulation is not None:
             sites = _sites(self, params)
             layers = {path: layers for path, (_, layers) in sites.items()}
-            for path, own in spread(modulation, layers).items():
-                found[path] = named(own, _suffix(sites[path][0]))
-        calls = _Calls({one.output for one in grafts}, bound_calls if found else set())
+            for path, site_modulation in spread(modulation, layers).items():
+                parts[path] = parts_by_name(site_modulation, _suffix(sites[path][0]))
+        calls = _Calls({one.output for one in grafts}, bound_calls if parts else set())
         with nn.intercept_methods(calls.intercept):
-            variables = {**variables, "params": _bound(params, "", found)}
+            variables = {**variables, "params": _bound(params, "", parts)}
             result = base.apply(self, variables, *args, **kwargs)
-        if kwargs.get("method") in (None, "__call__"):  # who names another knows what that uses
-            calls.require_called(found, base.__name__)
+        if kwargs.get("method") in (None, "__call__"):  # another method may use any sites
+            calls.require_called(parts, base.__name__)
         return result
 
     @nn.nowrap
@@ -192,10 +193,10 @@ def _grafted_class(base: type[nn.Module], grafts: tuple[_Graft, ...]) -> type[nn
 
 
 def _suffix(output: int | str | None) -> str:
-    """Return what ends the names of γ and β beside a module's own parameters.
+    """Return the end of the names of γ and β beside a module's own parameters.
 
-    The names tell which output is meant: the cache of an inner ``nn.jit`` knows variables by name,
-    and nothing of the graft.
+    The names say which output is modulated, since the cache of an inner ``nn.jit`` distinguishes
+    variables by name and does not know the graft.
     """
     return "" if output is None else f"_{output!r}"
 
@@ -203,34 +204,34 @@ def _suffix(output: int | str | None) -> str:
 def _sites(
     model: nn.Module, params: Mapping[str, Any]
 ) -> dict[str, tuple[int | str | None, int | None]]:
-    """Return each site's output and, where it is a stack or inside one, how many layers it has."""
+    """Return each site's output and, if it is a stack or inside one, how many layers it has."""
     grafts: tuple[_Graft, ...] = getattr(model, "_grafts", ())
     if not grafts:
         raise UsageError(f"linen: {type(model).__name__} is not grafted; call linen.graft first")
-    trees, found = dict(_trees(params, "")), {}
+    trees, sites = dict(_trees(params, "")), {}
     for one in grafts:  # a later graft of the same module replaces an earlier one
         chosen_here = chosen([*trees], one.where, type(model).__name__)
         for path, stack in stacks_of(chosen_here, [*trees], one.stacked).items():
             layers = None if stack is None else leading_axis(trees[stack], stack)
-            found[path] = one.output, layers
-    return found
+            sites[path] = one.output, layers
+    return sites
 
 
 def _trees(tree: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield every module's path and parameters, from the outside to the inside."""
+    """Yield every module's path and parameters, outer modules first."""
     yield path, tree
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _trees(value, f"{path}/{key}".strip("/"))
 
 
-def _bound(tree: Mapping[str, Any], path: str, found: dict[str, dict]) -> dict[str, Any]:
-    """Return parameters with γ and β at the sites that were found, and nowhere else."""
-    own = {
-        key: _bound(value, f"{path}/{key}".strip("/"), found)
+def _bound(tree: Mapping[str, Any], path: str, parts: dict[str, dict]) -> dict[str, Any]:
+    """Return parameters with γ and β added at the sites in ``parts``, and nowhere else."""
+    params = {
+        key: _bound(value, f"{path}/{key}".strip("/"), parts)
         if isinstance(value, Mapping)
         else value
         for key, value in tree.items()
         if not key.startswith(PREFIX)
     }
-    return own | found.get(path, {})
+    return params | parts.get(path, {})

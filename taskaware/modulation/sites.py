@@ -1,4 +1,4 @@
-"""What grafts of NNX and of Linen models have in common: which modules, and γ and β for each."""
+"""What grafts of NNX and Linen models share: choosing modules, and γ and β for each."""
 
 import abc
 import difflib
@@ -20,20 +20,20 @@ Where = str | Callable[[str], bool]
 """A regular expression for a whole path such as "blocks/0/mlp", or a predicate of the path."""
 
 PREFIX = "graft_"
-"""What begins the names under which γ and β stand beside a module's own parameters."""
+"""Begins the names of γ and β beside a module's own parameters."""
 
 _KINDS = (Modulation, Adapter)
 _SYMBOLS = {Modulation: "γ and β", Adapter: "an adapter's down, b, up and c"}
 
 
-def named(modulation: AnyModulation, suffix: str = "") -> dict[str, Array]:
-    """Return the parts of a modulation by the names that they have beside a module's parameters."""
+def parts_by_name(modulation: AnyModulation, suffix: str = "") -> dict[str, Array]:
+    """Return the parts of a modulation by their names beside a module's parameters."""
     names = _names(type(modulation), suffix)
     return {name: jnp.asarray(part) for name, part in zip(names, modulation, strict=True)}
 
 
-def found_in(parameters: Mapping[str, Any], suffix: str = "") -> Any:
-    """Return the modulation that stands beside a module's parameters, or None."""
+def modulation_in(parameters: Mapping[str, Any], suffix: str = "") -> Any:
+    """Return the modulation among a module's parameters, or None."""
     for kind in _KINDS:
         names = _names(kind, suffix)
         if names[0] in parameters:
@@ -42,23 +42,23 @@ def found_in(parameters: Mapping[str, Any], suffix: str = "") -> Any:
 
 
 def subclass(base: Any, members: Mapping[str, Any], flax: type, **options: Any) -> type:
-    """Return a subclass by the same name of which Flax hears, and nobody else.
+    """Return a subclass of the same name that is registered with Flax alone.
 
-    What ``base``'s own classes and metaclass do with a new subclass is passed over: it may ask for
-    arguments that only their author knows, or write it into a registry by its name, which would
-    give out grafted modules from then on.
+    The hooks by which ``base``'s other classes and metaclass receive a new subclass do not run:
+    they may need arguments that only their author knows, or register the subclass by its name, so
+    that their registry would return grafted modules from then on.
 
     Args:
         base: the class of a module.
         members: what the subclass adds.
-        flax: Flax's own base class, whose ``__init_subclass__`` is to run.
-        options: that it takes.
+        flax: the base class of Flax whose ``__init_subclass__`` is to run.
+        options: arguments of that ``__init_subclass__``.
     """
     prepare: Any = flax.__init_subclass__
     hook = prepare.__func__
 
     def init_subclass(cls):
-        # Its super() goes on after the last class, so past any that stands behind Flax's as well.
+        # Its super() continues after the last class, hence past any that follows Flax's as well.
         last = types.CellType(cls.__mro__[-2])
         cells = dict(zip(hook.__code__.co_freevars, hook.__closure__, strict=True))
         closure = tuple((cells | {"__class__": last}).values())
@@ -68,7 +68,7 @@ def subclass(base: Any, members: Mapping[str, Any], flax: type, **options: Any) 
         alone.__kwdefaults__ = hook.__kwdefaults__
         alone(cls, **options)
 
-    # It stands before ``base`` and must have its layout, or no object could change its class.
+    # It precedes ``base`` and must have its layout, or no object could change its class.
     root = base
     while root.__base__.__dictoffset__:
         root = root.__base__
@@ -79,8 +79,8 @@ def subclass(base: Any, members: Mapping[str, Any], flax: type, **options: Any) 
     return make.__new__(type(base), base.__name__, (first, base), members)
 
 
-def unused(site: str, model: str, name: str) -> UsageError:
-    """Return what to raise where a call of a model went round a site's ``__call__``."""
+def bypassed(site: str, model: str, name: str) -> UsageError:
+    """Return the error for a call of a model that used a site, but not by its ``__call__``."""
     return UsageError(
         f"graft: {site} was not called, so γ and β had no effect there: {model} took its"
         f" {name!r} instead; choose a module that is called, such as the one around it"
@@ -88,7 +88,7 @@ def unused(site: str, model: str, name: str) -> UsageError:
 
 
 def _names(kind: type[AnyModulation], suffix: str) -> list[str]:
-    # Without the letters of the shape, which a stack of layers changes.
+    # Without the letters of the shape, to which a stack of layers adds one.
     return [PREFIX + field.rpartition("_")[0] + suffix for field in kind._fields]
 
 
@@ -96,48 +96,48 @@ def chosen(paths: list[str], where: Where, model: str) -> list[str]:
     """Return the paths that a regular expression or a predicate chooses, sorted.
 
     Raises:
-        UsageError: none of them, or the expression cannot be read.
+        UsageError: it chooses none, or the expression is not valid.
     """
-    found = [path for path in in_order(paths) if matches(path, where)]
-    if not found:
-        wanted = repr(where) if isinstance(where, str) else "the predicate"
+    matching = [path for path in in_order(paths) if matches(path, where)]
+    if not matching:
+        choice = repr(where) if isinstance(where, str) else "the predicate"
         near = paths
         if isinstance(where, str):
             near = difflib.get_close_matches(where.replace(r"\d+", "0"), paths, n=5, cutoff=0)
         near = in_order(near)[:5]
         raise UsageError(
-            f"graft: where: {wanted} matches no module of {model}; expected the whole path of at"
+            f"graft: where: {choice} matches no module of {model}; expected the whole path of at"
             f" least one, such as {', '.join(map(repr, near)) or '(there is none)'}"
         )
-    return found
+    return matching
 
 
 def stacks_of(sites: list[str], paths: list[str], stacked: Where | None) -> dict[str, str | None]:
     """Return each site's stack of layers: the outermost stacked module at or above it, if any.
 
     Raises:
-        UsageError: modules are said to be stacked, and none is at or above a site.
+        UsageError: no stacked module is at or above a site.
     """
     if stacked is None:
         return dict.fromkeys(sites)
     stacks = sorted((path for path in paths if matches(path, stacked)), key=len)
-    found = {
+    stack_of = {
         site: next((one for one in stacks if f"{site}/".startswith(f"{one}/") or not one), None)
         for site in sites
     }
-    if set(found.values()) == {None}:
+    if set(stack_of.values()) == {None}:
         raise UsageError(
             f"graft: stacked: expected a module at or above {', '.join(map(repr, sites[:5]))};"
             f" found {', '.join(map(repr, stacks[:5])) or 'that it matches none'}"
         )
-    return found
+    return stack_of
 
 
 def leading_axis(parameters: Any, path: str) -> int:
     """Return the number of layers that the parameters of a stack agree on.
 
     Raises:
-        UsageError: they do not, so the module is no stack.
+        UsageError: they do not agree, so the module is not a stack.
     """
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(parameters)]
     if () in shapes or len({shape[0] for shape in shapes}) != 1:
@@ -149,7 +149,11 @@ def leading_axis(parameters: Any, path: str) -> int:
 
 
 def site_names(layers: Mapping[str, int | None]) -> list[str]:
-    """Return the name of every site, by paths and the number of layers of those that are stacks."""
+    """Return one name per site, and per layer of those that are stacks.
+
+    Args:
+        layers: the number of layers of each module that is a stack, None for others, by path.
+    """
     return [
         name
         for path in in_order([*layers])
@@ -162,10 +166,10 @@ def site_names(layers: Mapping[str, int | None]) -> list[str]:
 def spread(
     modulation: AnyModulation | Mapping[str, AnyModulation], layers: Mapping[str, int | None]
 ) -> dict[str, AnyModulation]:
-    """Return each site's own γ and β, with a leading axis of layers where it is a stack.
+    """Return γ and β of each module, with a leading axis of layers if it is a stack.
 
     Raises:
-        UsageError: paths, axes or how many there are do not fit the sites.
+        UsageError: paths, axes or the number of sites do not match.
     """
     if not isinstance(modulation, _KINDS):
         if set(modulation) != set(layers):
@@ -173,42 +177,45 @@ def spread(
                 f"bind: expected γ and β for {', '.join(map(repr, in_order([*layers])))}; found"
                 f" {', '.join(map(repr, in_order([*modulation]))) or 'none'}"
             )
-        for path, own in modulation.items():
-            _check(own, f"at {path!r}", layers[path])
+        for path, part in modulation.items():
+            _check(part, f"at {path!r}", layers[path])
         return dict(modulation)
     shared = jnp.ndim(modulation[0]) == len(_letters(modulation)[0])
     _check(modulation, "for all sites", None if shared else len(site_names(layers)))
-    found, first = {}, 0
+    by_path, first = {}, 0
     for path in in_order([*layers]):
         count = layers[path]
         if shared:
-            found[path] = modulation if count is None else _stack(modulation, count)
+            by_path[path] = modulation if count is None else _stack(modulation, count)
         else:
-            found[path] = modulation.at(first if count is None else slice(first, first + count))
+            by_path[path] = modulation.at(first if count is None else slice(first, first + count))
         first += 1 if count is None else count
-    return found
+    return by_path
 
 
 def modulate_output(result: Any, output: int | str | None, modulation: AnyModulation, name: str):
-    """Return what a module returned with a modulation applied to it, or to the one entry of it.
+    """Return a module's result with a modulation applied to it, or to one entry of it.
 
     Raises:
-        UsageError: it is not features (B, …, D) that fit γ and β, or ``output`` names no entry.
+        UsageError: it is not features (B, …, D) that fit γ and β, or has no entry ``output``.
     """
     if output is not None:
-        met = []
+        entries = []
 
-        def entry(path, value):
-            met.append(jax.tree_util.keystr(path, simple=True))
-            chosen_one = met[-1] == str(output)
-            return modulate_output(value, None, modulation, name) if chosen_one else value
+        def change(path, value):
+            entries.append(jax.tree_util.keystr(path, simple=True))
+            if entries[-1] != str(output):
+                return value
+            return modulate_output(value, None, modulation, name)
 
         # One level deep: tuples, dicts, NamedTuples and whatever else JAX knows as a container.
-        changed = jax.tree_util.tree_map_with_path(entry, result, is_leaf=lambda x: x is not result)
-        if str(output) not in met:
+        changed = jax.tree_util.tree_map_with_path(
+            change, result, is_leaf=lambda x: x is not result
+        )
+        if str(output) not in entries:
             raise UsageError(
                 f"graft: {name} returned a {type(result).__name__} without an entry {output!r};"
-                f" expected output to be one of {', '.join(met) or '(it has none)'}"
+                f" expected output to be one of {', '.join(entries) or '(it has none)'}"
             )
         return changed
     if not isinstance(result, jax.Array):
@@ -239,7 +246,7 @@ def in_order(paths: list[str]) -> list[str]:
 
 
 def matches(path: str, where: Where) -> bool:
-    """Say whether a regular expression or a predicate chooses a path."""
+    """Return whether a regular expression or a predicate chooses a path."""
     if not isinstance(where, str):
         return bool(where(path))
     try:
@@ -252,18 +259,18 @@ def matches(path: str, where: Where) -> bool:
 
 def _check(modulation: AnyModulation, what: str, layers: int | None) -> None:
     leading = () if layers is None else (layers,)
-    found = [jnp.shape(part) for part in modulation]
-    *_, rows, width = (0, 0, *found[-1])
-    own = {"B": rows, "D": width, "R": found[0][-1] if found[0] else 0}
+    shapes = [jnp.shape(part) for part in modulation]
+    *_, rows, width = (0, 0, *shapes[-1])
+    sizes = {"B": rows, "D": width, "R": shapes[0][-1] if shapes[0] else 0}
     expected = [
-        leading + tuple(own[letter] for letter in letters) for letters in _letters(modulation)
+        leading + tuple(sizes[letter] for letter in letters) for letters in _letters(modulation)
     ]
-    if found != expected:
+    if shapes != expected:
         prefix = "" if layers is None else f"{layers}, "
-        wanted = ", ".join(f"[{prefix}{', '.join(letters)}]" for letters in _letters(modulation))
+        symbols = ", ".join(f"[{prefix}{', '.join(letters)}]" for letters in _letters(modulation))
         raise UsageError(
-            f"bind: expected {_SYMBOLS[type(modulation)]} {what} of shapes {wanted}; found "
-            f"{', '.join(str(list(shape)) for shape in found)}"
+            f"bind: expected {_SYMBOLS[type(modulation)]} {what} of shapes {symbols}; found "
+            f"{', '.join(str(list(shape)) for shape in shapes)}"
         )
 
 

@@ -77,7 +77,7 @@ def attend(
     """Return softmax(q kᵀ / √K) v over the memory positions where the mask is True."""
     q_BHTK = q_BTHK.transpose(0, 2, 1, 3) * q_BTHK.shape[-1] ** -0.5
     # Decoding multiplies by the cached keys in their layout. In training there is no cache, and
-    # "BHTK,BHKS" would make XLA:CPU transpose the keys first: attention took 1.15 of the time.
+    # "BHTK,BHKS" would make XLA:CPU transpose keys first: attention took up to 1.15 of the time.
     score_BHTS = jnp.einsum(
         "BHTK,BHSK->BHTS",
         q_BHTK.astype(dtype),

@@ -1,4 +1,4 @@
-"""Models that were made elsewhere, read from the files of their own libraries.
+"""Published models, loaded from the files of the libraries that made them.
 
 Reading order: whisper.
 """

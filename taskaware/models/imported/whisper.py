@@ -1,7 +1,7 @@
 """OpenAI's Whisper as a Flax NNX model, its weights read from the files of ``transformers``.
 
-It is here to be grafted (``modulation.graft``): a TCN is trained, Whisper stays frozen. Modules and
-parameters have the names that they have in ``transformers``, so that is all there is to map.
+Provided as a base model for ``modulation.graft``: a TCN is trained, Whisper stays frozen. Modules
+and parameters are named as in ``transformers``, so weights are matched by name.
 
 Source: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision";
 transformers, models/whisper/modeling_whisper.py.
@@ -23,11 +23,11 @@ from taskaware.files.tensors import read_tensors, tensor_files
 from taskaware.nn.layers import KeysValues, OneKey, attend, causal_mask
 
 _EPSILON = 1e-5
-"""PyTorch's of a LayerNorm."""
+"""PyTorch's default for LayerNorm."""
 
 
 class WhisperConfig(NamedTuple):
-    """The shape, under the names that ``config.json`` of ``transformers`` has for it."""
+    """The model's sizes, by their names in ``config.json`` of ``transformers``."""
 
     d_model: int
     vocab_size: int
@@ -72,7 +72,7 @@ class Attention(nnx.Module):
 
 
 class Layer(nnx.Module):
-    """A pre-norm block: self-attention, of the decoder attention to the source, feed-forward."""
+    """A pre-norm block: self-attention, cross-attention in the decoder, feed-forward."""
 
     def __init__(self, d_model: int, num_heads: int, d_ff: int, *, cross: bool, rngs: nnx.Rngs):
         self.self_attn = Attention(d_model, num_heads, rngs=rngs)
@@ -90,7 +90,7 @@ class Layer(nnx.Module):
         mask: Bool[np.ndarray, "1 T T"],
         memory_BSD: Float[Array, "B S D"] | None = None,
     ) -> Float[Array, "B T D"]:
-        """Transform positions; a decoder's layer is given the encoder's output."""
+        """Return new positions; a decoder's layer also takes the encoder's output."""
         h = self.self_attn_layer_norm(x_BTD)
         x_BTD = x_BTD + self.self_attn(h, h, mask)
         if memory_BSD is not None:
@@ -116,7 +116,7 @@ class Encoder(nnx.Module):
         self.layer_norm = nnx.LayerNorm(c.d_model, epsilon=_EPSILON, rngs=rngs)
 
     def __call__(self, frames_BAC: Float[Array, "B A C"]) -> Float[Array, "B S D"]:
-        """Return a position for every two frames; more than it has positions is a UsageError."""
+        """Return one position per two frames; more frames than the model takes are a UsageError."""
         _require_frames(
             frames_BAC.shape, self.conv1.in_features, 2 * self.embed_positions.num_embeddings
         )
@@ -130,7 +130,7 @@ class Encoder(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    """Token and position embeddings, layers, a norm, and scores by the same table."""
+    """Token and position embeddings, layers, a norm, and scores by the token embeddings' table."""
 
     def __init__(self, c: WhisperConfig, *, rngs: nnx.Rngs):
         self.embed_tokens = nnx.Embed(c.vocab_size, c.d_model, rngs=rngs)
@@ -144,11 +144,11 @@ class Decoder(nnx.Module):
     def __call__(
         self, tokens_BT: Int[Array, "B T"], memory_BSD: Float[Array, "B S D"]
     ) -> Float[Array, "B T V"]:
-        """Score every next token, given those up to each position.
+        """Return the scores of the next token at each position.
 
         Raises:
-            UsageError: there are more tokens than positions, of other rows than the memory, or,
-                where they can be looked at (not inside ``jit``), some of another vocabulary.
+            UsageError: there are more tokens than positions or other rows than in the memory; or,
+                where ids can be read (not inside ``jit``), some are not in the vocabulary.
         """
         most, shape = self.embed_positions.num_embeddings, tokens_BT.shape
         if len(shape) != 2 or shape[0] != len(memory_BSD) or shape[1] > most:
@@ -165,7 +165,7 @@ class Decoder(nnx.Module):
 
 
 class Whisper(nnx.Module):
-    r"""The whole model: 30 s of log-mel frames and the tokens so far in, next tokens out.
+    r"""The whole model, from 30 s of log-mel frames and the tokens so far to the next token.
 
     Its blocks are ``encoder/layers/N`` and ``decoder/layers/N``: ``graft(model,
     where=r"(encoder|decoder)/layers/\d+")``.
@@ -178,33 +178,33 @@ class Whisper(nnx.Module):
     def __call__(
         self, frames_BAC: Float[Array, "B A C"], tokens_BT: Int[Array, "B T"]
     ) -> Float[Array, "B T V"]:
-        """Score every next token.
+        """Return the scores of the next token at each position.
 
         Args:
-            frames_BAC: of Whisper's own feature extractor, which pads speech with silence to
-                2 · max_source_positions frames (30 s): what it was trained on. Fewer are taken as
-                they are. The model knows no padding, and zeros are no silence to it.
-            tokens_BT: of Whisper's own tokenizer, from ``<|startoftranscript|>`` on, at most
-                max_target_positions. What stands after a row's end does not touch what is before.
+            frames_BAC: from Whisper's own feature extractor, which pads speech with silence to
+                2 · max_source_positions frames (30 s), as in its training. Fewer are used as they
+                are. The model has no padding mask, and zeros are not silence to it.
+            tokens_BT: from Whisper's own tokenizer, from ``<|startoftranscript|>`` on, at most
+                max_target_positions. Tokens after a row's end do not change the scores before.
 
         Raises:
-            UsageError: more frames or tokens than it has positions, frames of another number of
-                channels or with the channels first, token ids outside of the vocabulary.
+            UsageError: more frames or tokens than it has positions, another number of channels,
+                channels before frames, or token ids outside the vocabulary.
         """
         return self.decoder(tokens_BT, self.encoder(frames_BAC))
 
 
 def load_whisper(folder: str | Path) -> Whisper:
-    """Build the model of a local folder, in float32.
+    """Load a Whisper from a local folder, in float32.
 
     Args:
-        folder: ``config.json`` and ``model.safetensors``, or its shards with their index, in
-            float32, float16 or bfloat16; of ``WhisperForConditionalGeneration`` or
-            ``WhisperModel``.
+        folder: holds ``config.json`` and ``model.safetensors``, or its shards with their index, in
+            float32, float16 or bfloat16, as ``WhisperForConditionalGeneration`` or
+            ``WhisperModel`` saves them.
 
     Raises:
         UsageError: it is not a Whisper of ``transformers``, its tensors are not the model's, or
-            the scores are not of the same table as the embeddings.
+            the output layer has a table of its own.
     """
     folder = Path(folder)
     config = _read_config(folder / "config.json")
@@ -214,11 +214,11 @@ def load_whisper(folder: str | Path) -> Whisper:
         raise UsageError(f"{folder}: expected the tensors of {layers} layers, found {len(files)}")
     graphdef, params = nnx.split(nnx.eval_shape(lambda: Whisper(config, rngs=OneKey())))
     flat = nnx.to_flat_state(params)
-    # WhisperForConditionalGeneration holds a WhisperModel by the name of "model".
-    within = "model." if any(name.startswith("model.") for name in files) else ""
-    name_of = {path: within + _torch_name(path) for path, _ in flat}
+    # WhisperForConditionalGeneration holds a WhisperModel as "model".
+    prefix = "model." if any(name.startswith("model.") for name in files) else ""
+    name_of = {path: prefix + _torch_name(path) for path, _ in flat}
     shapes = {name_of[path]: _transposed(path, leaf.shape) for path, leaf in flat}
-    table, scores = f"{within}decoder.embed_tokens.weight", "proj_out.weight"
+    table, scores = f"{prefix}decoder.embed_tokens.weight", "proj_out.weight"
     if scores in files:
         shapes[scores] = shapes[table]
     values = read_tensors(files, shapes, folder, dtypes=("F32", "F16", "BF16"))
@@ -235,17 +235,17 @@ def load_whisper(folder: str | Path) -> Whisper:
 
 
 def _read_config(path: Path) -> WhisperConfig:
-    found = load_object(path)
-    kind = {"model_type": "whisper", "activation_function": "gelu", "scale_embedding": False}
-    for name, expected in kind.items():
-        value = found.get(name, expected)
+    sizes = load_object(path)
+    fixed = {"model_type": "whisper", "activation_function": "gelu", "scale_embedding": False}
+    for name, expected in fixed.items():
+        value = sizes.get(name, expected)
         if value != expected:
             raise UsageError(f"{path}: expected {name} {expected!r}, found {value!r}")
     for name in WhisperConfig._fields:
-        value = found.get(name)
+        value = sizes.get(name)
         if type(value) is not int or not 0 < value < 2**24:
             raise UsageError(f"{path}: expected a size for {name}, found {value!r}")
-    config = WhisperConfig(*(found[name] for name in WhisperConfig._fields))
+    config = WhisperConfig(*(sizes[name] for name in WhisperConfig._fields))
     for heads in (config.encoder_attention_heads, config.decoder_attention_heads):
         if config.d_model % heads:
             raise UsageError(
@@ -279,7 +279,7 @@ def _torch_name(path: tuple[Any, ...]) -> str:
 
 
 def _axes(path: tuple[Any, ...]) -> tuple[int, ...]:
-    """Return how PyTorch's axes are ordered here: features last."""
+    """Return the order in which PyTorch's axes are stored here: features last."""
     if path[-1] != "kernel":
         return (0,) if path[-1] in ("bias", "scale") else (0, 1)
     return (2, 1, 0) if "conv" in str(path[-2]) else (1, 0)
