@@ -1,62 +1,68 @@
-"""SentencePiece: one vocabulary for all tasks and languages."""
+"""The SentencePiece tokenizer that all tasks and languages share."""
 
 import contextlib
 import hashlib
 import io
 import itertools
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import sentencepiece
 
 from taskaware.dims import EOS, PAD, UNK
 from taskaware.errors import UsageError
+from taskaware.files.whole import open_whole
 
 _MOST = 2**26
-"""Bytes of a model; one of 32,000 tokens has less than a million."""
+"""Bytes of the largest model that is read; one of 32,000 tokens has less than a million."""
 
 _STAND_INS = {"\u2581": "\ufdd0", "\u2585": "\ufdd1"}
-"""For SentencePiece U+2581 is a space, and a sentence with U+2585 is nothing to train on."""
+"""SentencePiece takes U+2581 for a space, and skips sentences with U+2585 in training."""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | Path) -> None:
-    """Learn a vocabulary from all texts of all tasks and write it.
+    """Train a tokenizer on all texts of all tasks and write it to a file.
 
-    The vocabulary is byte-pair encoding: its merges are counted in whole numbers, so that the
-    same text gives the same vocabulary on every machine and number of threads, which the
-    floating-point sums of SentencePiece's unigram model do not. Every character of the texts has
-    a token of its own.
+    It is a byte-pair encoding: its merges are counted in whole numbers, so the same texts give the
+    same tokenizer on every machine and with any number of threads, which the floating-point sums
+    of SentencePiece's unigram model do not. Every character of the texts has its own token.
 
     Args:
         texts: sentences; those without a character are skipped.
-        vocab_size: tokens, among them padding 0, end of sequence 1 and unknown 2.
-        path: file to write; it appears whole or not at all.
+        vocab_size: number of tokens, among them padding 0, end of sequence 1 and unknown 2.
+        path: the file to write; it appears whole or not at all.
 
     Raises:
-        UsageError: there is no text, it supports only a smaller vocabulary or needs a larger one,
-            or the file cannot be written.
+        UsageError: there is no text, the texts do not support that many tokens or need more, or
+            the file cannot be written.
 
     Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units".
     """
-    with _whole_file(Path(path)) as file:
+    path = Path(path)
+    with contextlib.ExitStack() as stack:
+        try:  # before the training, which may take minutes
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open_whole(path))
+        except OSError as error:
+            raise UsageError(
+                f"{path}: cannot write there ({error.strerror}); choose another path"
+            ) from None
         file.write(_train(texts, vocab_size))
 
 
 class Tokenizer:
-    """Turns text into token ids and back.
+    """Converts text into token ids and back.
 
     ``decode(encode(text))`` is the text in Unicode's form NFC, each run of white space made one
-    space, as long as the vocabulary knows its characters; one that it does not know comes back as
-    U+2047. The noncharacters U+FDD0 and U+FDD1, which no text should have, come back as U+2581
-    and U+2585: SentencePiece keeps these two for itself, so that those stand for them in it.
+    space; characters that are not in the vocabulary become U+2047. The noncharacters U+FDD0 and
+    U+FDD1, which no text should have, become U+2581 and U+2585: SentencePiece reserves the latter
+    two, so the former replace them inside it.
 
     Attributes:
-        model: the model file's content, to be kept wherever the ids are.
-        sha256: of the model, in hexadecimal: equal if and only if the vocabularies are.
+        model: the model file's content; ids mean nothing without it.
+        sha256: digest of the model, in hexadecimal: equal if and only if the tokenizers are.
         size: number of tokens.
     """
 
@@ -92,7 +98,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Read a model file; a missing or damaged one is a UsageError."""
+        """Load a tokenizer from its file; a missing or damaged one is a UsageError."""
         try:
             with open(path, "rb") as file:
                 model = file.read(_MOST + 1)
@@ -108,7 +114,7 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the text's token ids, without an end of sequence.
 
-        Whatever the text holds, no id of padding or end of sequence comes out of it.
+        No text encodes to the id of padding or end of sequence.
 
         Raises:
             UsageError: the text is not valid Unicode.
@@ -117,17 +123,17 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text up to the first end of sequence; padding is left out."""
-        kept = itertools.takewhile(lambda token: token != EOS, map(int, ids))
-        return _restored(self._processor.decode(list(kept)))  # padding is left out by itself
+        tokens = itertools.takewhile(lambda token: token != EOS, map(int, ids))
+        return _restored(self._processor.decode(list(tokens)))  # which leaves padding out
 
     def unknown(self, text: str) -> list[str]:
-        """Return the characters of a text that the vocabulary does not know, each once."""
+        """Return the characters of a text that are not in the vocabulary, each once."""
         characters = dict.fromkeys(_restored(_clean(text)))
         return [character for character in characters if UNK in self.encode(character)]
 
 
 def _clean(text: str) -> str:
-    """Normalize text; the only place where that happens before SentencePiece sees it."""
+    """Return normalized text; SentencePiece itself normalizes nothing."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -148,7 +154,7 @@ def _train(texts: Iterable[str], vocab_size: int) -> bytes:
     failures: list[Exception] = []
 
     def sentences() -> Iterator[str]:
-        # SentencePiece would turn an exception of the reader into a RuntimeError of its own.
+        # SentencePiece would replace an exception of the reader by a RuntimeError of its own.
         try:
             yield from (cleaned for text in texts if (cleaned := _clean(text)))
         except Exception as error:
@@ -193,24 +199,3 @@ def _explanation(message: str, vocab_size: int) -> str:
             f" the text, found {vocab_size}; raise the size"
         )
     return f"cannot train a tokenizer with a vocabulary of {vocab_size} ({message})"
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name only once it is complete."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(None, "Is a directory")
-        file = open(partial, "wb")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot write there ({error.strerror}); choose another path"
-        ) from None
-    try:
-        with file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

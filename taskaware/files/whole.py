@@ -3,29 +3,40 @@
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from taskaware.errors import UsageError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; of a link, the file that it points to.
+@contextlib.contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears, or replaces another, only when it is complete.
 
-    A device or a pipe, such as ``/dev/stdout``, is written directly: it cannot be replaced.
+    Of a link, the file that it points to is written. A device or a pipe, such as ``/dev/stdout``,
+    is written directly: it cannot be replaced.
     """
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        with open(path, "wb") as file:
+            yield file
         return
     path = Path(os.path.realpath(path))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")  # others may write the file as well
     try:
-        part.write_text(text, encoding="utf-8")
+        with open(part, "wb") as file:
+            yield file
         os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, whole or not at all, as ``open_whole`` does."""
+    with open_whole(path) as file:
+        file.write(text.encode())
 
 
 def read_json(path: Path, absent: Any) -> Any:
@@ -49,5 +60,5 @@ def damaged(path: Path, error: Exception) -> UsageError:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
+    """Write a value as JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Recordings as samples, and samples as log-mel frames.
+"""Read recordings as samples, and compute log-mel frames of samples.
 
 Reading order: features ← streams ← containers ← mp3 ← recording ← augment.
 """

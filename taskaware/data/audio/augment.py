@@ -1,8 +1,8 @@
-"""Changes of training speech that leave its words: of the audio once, of the frames in each batch.
+"""Augmentation of training speech: of the audio once, and of the frames in each batch.
 
-The paper changes audio by sox (§6.1.1), with parameters that ``SPEED`` to ``ECHO_DECAY`` hold;
-these functions do what sox's effects of the same names do. All audio is 16 kHz and all results are
-functions of the arguments alone, the state of a generator included.
+The paper augments audio with sox (§6.1.1), drawing parameters from the ranges ``SPEED`` to
+``ECHO_DECAY``; these functions do what sox's effects of the same names do. All audio is 16 kHz, and
+all results depend on the arguments alone, the state of a generator included.
 """
 
 from typing import Any
@@ -18,24 +18,25 @@ TEMPO = (0.85, 1.3)
 ECHO_DELAY = (20.0, 200.0)
 """Milliseconds."""
 ECHO_DECAY = (0.05, 0.2)
-"""The ranges from which the paper draws, uniformly (§6.1.1)."""
+"""The ranges from which the paper draws parameters, uniformly (§6.1.1)."""
 
 _HOP = 320
 """Samples from one segment of the output to the next: 20 ms, and segments are twice as long."""
 _WINDOW = 0.5 - 0.5 * np.cos(np.pi * np.arange(2 * _HOP, dtype=np.float32) / _HOP)
-"""Hann's, whose halves add up to 1."""
+"""Hann's window, whose halves add up to 1."""
 _SEARCH = 160
-"""Samples that a segment may be moved either way, so that the two together, 20 ms, hold a period of
-any voice above 50 Hz."""
+"""Samples by which a segment may be moved either way: 20 ms in all, a period of any voice above
+50 Hz.
+"""
 _SILENCE = 400
-"""Samples put between the end of audio and its beginning, which the Fourier transform joins."""
+"""Samples between the end of audio and its beginning, which the Fourier transform joins."""
 
 
 def speed(samples_A: Int16[np.ndarray, " A"], factor: float) -> Int16[np.ndarray, " changed"]:
     """Play audio faster or slower: the duration is divided by the factor, the pitch multiplied.
 
-    Resampled in the frequency domain, so what would come to lie above 8 kHz is removed. The whole
-    takes a number of samples, so the factor is exact to half a sample over the utterance.
+    Audio is resampled in the frequency domain, so what would end up above 8 kHz is removed. The
+    number of samples is rounded, so the factor is exact to half a sample over the utterance.
 
     Args:
         samples_A: mono.
@@ -50,7 +51,7 @@ def speed(samples_A: Int16[np.ndarray, " A"], factor: float) -> Int16[np.ndarray
 
     Source: sox's effect of that name, which resamples with a finite filter instead.
     """
-    import scipy.signal  # a second, which commands need not wait that augment nothing
+    import scipy.signal  # takes a second, which commands without augmentation need not wait
 
     signal = np.pad(samples_A.astype(np.float32), (0, _SILENCE))
     resampled: Any = scipy.signal.resample(signal, round(len(signal) / factor))
@@ -61,8 +62,8 @@ def tempo(samples_A: Int16[np.ndarray, " A"], factor: float) -> Int16[np.ndarray
     """Speak faster or slower at the same pitch: the duration is divided by the factor.
 
     WSOLA: the output is a sum of Hann-windowed segments of the input, 40 ms long and 20 ms apart.
-    Each is taken where the factor says or up to 10 ms from there, at the place where it is most
-    like what followed its predecessor, by normalized cross-correlation.
+    Each is taken up to 10 ms from where the factor puts it, at the position most similar to the
+    continuation of its predecessor, by normalized cross-correlation.
 
     Args:
         samples_A: mono.
@@ -78,20 +79,20 @@ def tempo(samples_A: Int16[np.ndarray, " A"], factor: float) -> Int16[np.ndarray
         return samples_A.copy()
     length = 2 * _HOP
     size = round(len(samples_A) / factor)
-    # Segment k has its middle at sample k · _HOP of the output, thus at this one of the input.
+    # Segment k is centered at sample k · _HOP of the output, hence at this sample of the input.
     middle = np.rint(np.arange(size // _HOP + 2) * _HOP * factor).astype(int).tolist()
-    # With so much silence before it, the k-th search begins at sample middle[k] of the signal.
+    # With that much silence before it, the k-th search begins at sample middle[k] of the signal.
     before = _HOP + _SEARCH
     after = max(0, middle[-1] - len(samples_A)) + _SEARCH + 2 * length
     signal = np.pad(samples_A.astype(np.float32), (before, after))
     energy = np.concatenate([[0.0], np.cumsum(np.square(signal, dtype=np.float64))])
     norm = np.sqrt(energy[length:] - energy[:-length] + 1.0).astype(np.float32)
     starts = []
-    follows = _SEARCH  # The first segment's own place.
+    follows = _SEARCH  # the position of the first segment itself
     for first in middle:
-        wanted = signal[follows : follows + length]
+        continuation = signal[follows : follows + length]
         region = signal[first : first + 2 * _SEARCH + length]
-        likeness = np.correlate(region, wanted) / norm[first : first + 2 * _SEARCH + 1]
+        likeness = np.correlate(region, continuation) / norm[first : first + 2 * _SEARCH + 1]
         starts.append(first + int(likeness.argmax()))
         follows = starts[-1] + _HOP
     segments = signal[np.add.outer(starts, np.arange(length))]
@@ -108,10 +109,10 @@ def echo(
     Args:
         samples_A: mono.
         delay_ms: milliseconds until the echo, cut to whole samples.
-        decay: the echo's gain. The direct sound keeps its own, and so does the sum.
+        decay: the echo's gain. The gains of the direct sound and of the sum are 1.
 
     Returns:
-        As many samples more as the delay has: the echo's end is kept.
+        The sum, longer by the delay: the end of the echo is included.
 
     Example:
         >>> echo(np.array([1000, -200], np.int16), 0.125, 0.1).tolist()
@@ -130,13 +131,13 @@ def add_noise(
 ) -> Int16[np.ndarray, " A"]:
     """Add white Gaussian noise at a signal-to-noise ratio over the whole utterance.
 
-    The noise drawn is scaled to exactly that power; rounding and clipping to 16 bits come after.
-    Digital silence stays as it is, since no noise has a ratio to it.
+    The noise is scaled to exactly that power, before the sum is rounded and clipped to 16 bits.
+    Digital silence is returned as it is, since no noise has a ratio to it.
 
     Args:
         samples_A: mono.
-        snr_db: 10 · log10 of the speech's power over the noise's.
-        rng: what the noise is drawn from.
+        snr_db: 10 · log10 of the ratio of the speech's power to the noise's.
+        rng: generates the noise.
     """
     if not samples_A.any():
         return samples_A.copy()
@@ -149,13 +150,13 @@ def add_noise(
 def spec_augment(
     frames: Float32[np.ndarray, "frames C"], config: SpecAugment, rng: np.random.Generator
 ) -> Float32[np.ndarray, "frames C"]:
-    """Return frames of which some bands of channels and stretches of time are 0, their mean.
+    """Return frames with some bands of channels and stretches of time set to 0, their mean.
 
-    Each mask's width is uniform from 0 to its bound, and so is its place among those in which it
+    Each mask's width is uniform from 0 to its bound, and its position uniform among those where it
     fits. Masks may overlap.
 
     Args:
-        frames: normalized, all of one utterance, without padding; they are left as they are.
+        frames: all normalized frames of one utterance, without padding; not changed.
         config: how many masks there are and how wide they may be.
         rng: what widths and places are drawn from.
 

@@ -1,7 +1,7 @@
-"""What a file of audio is by its header, and whether it holds the samples that this promises.
+"""Identify audio files by their headers, and check that they hold the samples that these promise.
 
-Some of libsndfile's decoders are known to be unsafe: it sees no file whose header has not been
-read here first.
+Some of libsndfile's decoders are known to be unsafe, so it opens no file whose header has not been
+checked here first.
 """
 
 import math
@@ -16,16 +16,16 @@ from taskaware.errors import UsageError
 
 
 class Header(NamedTuple):
-    """What a file is."""
+    """What the header of a file says."""
 
     container: str
     """MP3, FLAC, Ogg or another."""
     sample_bytes: int | None = None
-    """Of all its samples; None where they are compressed."""
+    """Size of all its samples; None if they are compressed."""
 
 
 def read_header(path: Path) -> Header:
-    """Return what a file is by its first bytes.
+    """Return a file's container and the size of its samples, by its first bytes.
 
     Raises:
         UsageError: it is not audio, has samples of another kind than PCM or float, or holds
@@ -42,7 +42,7 @@ def read_header(path: Path) -> Header:
             return Header("AU", _in_au(path, file, size, start))
         if start.startswith(b"NIST_1A\n"):
             return Header("SPHERE", _in_sphere(path, file, size))
-        if start.startswith(b"ID3"):  # libsndfile takes what follows for any format
+        if start.startswith(b"ID3"):  # libsndfile would guess the format of what follows
             tag = file.seek(id3_bytes(start))
             start = file.read(64)
             if start.startswith(b"OggS"):
@@ -71,7 +71,7 @@ _CONVERTED = {
     rb"TTA[12]": "True Audio",
     rb"Creative Voice File": "VOC",
 }
-"""What ffmpeg reads, by what it begins with."""
+"""Names of formats that ffmpeg reads, by how their files begin."""
 
 
 def _what_else(start: bytes) -> str:
@@ -100,7 +100,7 @@ def _require_held(path: Path, promised: int, held: int) -> None:
 def _require_no_more(path: Path, file: BinaryIO, promised: int, end: int, size: int) -> None:
     """Refuse what follows the samples and the chunks after them, unless it is zeros or an ID3 tag.
 
-    It may be samples too, of a header that was not finished.
+    It may be samples as well, if the header was never completed.
     """
     file.seek(min(end, size))
     if size - end == 128 and file.read(3) == b"TAG":
@@ -122,32 +122,33 @@ def _require_plain(path: Path, codec: str) -> None:
         )
 
 
-# Containers of chunks, each with its name and its length.
+# Containers that consist of chunks, each with its name and its length.
 
 _MOST_CHUNKS = 1000
 
 
 class _Layout(NamedTuple):
-    """How a container of chunks is written."""
+    """The layout of a container of chunks."""
 
     name: str
     magic: bytes
-    """What it begins with, as a regular expression."""
+    """How its files begin, as a regular expression."""
     first: int
-    """Where its first chunk is."""
+    """Position of its first chunk, in bytes."""
     head: struct.Struct
-    """Name and length of a chunk."""
+    """Name and length at the beginning of a chunk."""
     counted: int
-    """Bytes of its head that the length counts too."""
+    """Bytes of the head that the length includes."""
     aligned: int
-    """Chunks begin at multiples of it."""
+    """Chunks begin at multiples of this."""
     form: bytes
-    """Name of the chunk that tells what the samples are."""
+    """Name of the chunk that describes the samples."""
     samples: bytes
+    """Name of the chunk that holds the samples."""
     offset: int
-    """Bytes before the samples in their chunk."""
+    """Bytes before the samples in that chunk."""
     codec: Callable[[bytes], str]
-    """What else than PCM or float the samples are, from the chunk that tells."""
+    """Returns the codec from the chunk ``form``; "" for PCM or float samples."""
 
 
 _ADPCM = {0x0002: "Microsoft ADPCM", 0x0011: "IMA ADPCM"}
@@ -156,7 +157,7 @@ _EXTENSIBLE = 0xFFFE
 
 def _wav_codec(form: bytes) -> str:
     codec = int.from_bytes(form[:2], "little")
-    if codec == _EXTENSIBLE:  # the start of a GUID tells
+    if codec == _EXTENSIBLE:  # a GUID begins with the codec
         codec = int.from_bytes(form[24:26], "little")
     channels, align, bits = (int.from_bytes(form[i : i + 2], "little") for i in (2, 12, 14))
     if codec == 0x0001 and bits == 24 and align == 4 * channels:
@@ -177,7 +178,7 @@ def _caf_codec(form: bytes) -> str:
 _RIFF, _IFF = struct.Struct("<4sI"), struct.Struct(">4sI")
 _CAF, _W64 = struct.Struct(">4sQ"), struct.Struct("<16sQ")
 _GUID = bytes.fromhex("f3acd3118cd100c04f8edb8a")
-"""The end of the names of W64."""
+"""The end of every chunk's name in W64."""
 _LAYOUTS = (
     _Layout("WAV", rb"RIFF.{4}WAVE", 12, _RIFF, 0, 2, b"fmt ", b"data", 0, _wav_codec),
     _Layout("RF64", rb"RF64.{4}WAVEds64", 12, _RIFF, 0, 2, b"fmt ", b"data", 0, _wav_codec),
@@ -191,7 +192,7 @@ _LAYOUTS = (
 
 
 def _in_chunks(path: Path, file: BinaryIO, size: int, layout: _Layout) -> int:
-    """Return the bytes of samples; what follows them is nothing but chunks or zeros."""
+    """Return the size of the samples in bytes; only chunks or zeros may follow them."""
     form = samples = None
     long, end = 0, layout.first
     for name, begin, length in _chunks(file, size, layout, layout.first):
@@ -225,7 +226,7 @@ def _in_chunks(path: Path, file: BinaryIO, size: int, layout: _Layout) -> int:
 def _chunks(
     file: BinaryIO, size: int, layout: _Layout, place: int
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, place and length of the contents of each chunk, and go to them."""
+    """Yield the name of each chunk and where its content begins, seek there, and its length."""
     for _ in range(_MOST_CHUNKS):
         if place > size:
             return
@@ -242,9 +243,9 @@ def _chunks(
 
 
 def _end_of_chunks(path: Path, file: BinaryIO, size: int, layout: _Layout, end: int) -> int:
-    """Return where the chunks after the samples end."""
+    """Return the position at which the chunks after the samples end."""
     file.seek(end)
-    padded = not any(file.read(-end % layout.aligned))  # as it should be
+    padded = not any(file.read(-end % layout.aligned))  # as the format demands
     place = end + padded * (-end % layout.aligned)
     for name, begin, length in _chunks(file, size, layout, place):
         if name == layout.samples:
@@ -259,7 +260,10 @@ def _end_of_chunks(path: Path, file: BinaryIO, size: int, layout: _Layout, end: 
 
 
 def _in_au(path: Path, file: BinaryIO, size: int, start: bytes) -> int:
-    """Source: the header of Sun's and NeXT's, whose length may be unknown."""
+    """Return the size of the samples of an AU file; its header may leave it open.
+
+    Source: the header of Sun's and NeXT's audio files.
+    """
     order = "big" if start.startswith(b".snd") else "little"
     offset, promised, codec = (int.from_bytes(start[i : i + 4], order) for i in (4, 8, 12))
     _require_plain(path, "" if codec in (1, 2, 3, 4, 5, 6, 7, 27) else f"codec {codec}")
@@ -272,7 +276,10 @@ def _in_au(path: Path, file: BinaryIO, size: int, start: bytes) -> int:
 
 
 def _in_sphere(path: Path, file: BinaryIO, size: int) -> int:
-    """Source: the header of NIST SPHERE, lines of a name, a type and a value."""
+    """Return the size of the samples of a SPHERE file in bytes.
+
+    Source: the header of NIST SPHERE: lines of a name, a type and a value.
+    """
     file.seek(8)
     length = file.read(8).strip()
     if not length.isdigit() or not 16 < int(length) <= min(size, 2**16):

@@ -11,26 +11,27 @@ from taskaware.dims import FRAMES_PER_SECOND, MEL_CHANNELS
 
 SAMPLE_RATE = 16000
 WINDOW = 400
-"""Samples a frame spans: 25 ms."""
+"""Samples per frame: 25 ms."""
 SHIFT = SAMPLE_RATE // FRAMES_PER_SECOND
 """Samples from one frame to the next: 10 ms."""
 
 _FULL_SCALE = 32768
 _MOST_CLIPPED = 0.01
-"""Share of the samples that may lie beyond full scale, as resampled and decoded ones do."""
+"""Share of the samples that may exceed full scale, as resampling and decoding make some do."""
 _FFT = 512
 _PRE_EMPHASIS = np.float32(0.97)
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, SAMPLE_RATE / 2
 _EPSILON = np.finfo(np.float32).eps
 _STD_FLOOR = 1e-3
 _BLOCK = 96
-"""Frames computed at a time: the intermediate arrays stay in the processor's cache, and every
-product below the 2**18 multiplications from which on OpenBLAS takes threads. Those would wait for
-cores on which the model trains, 17 times as long as the product itself takes."""
+"""Frames computed at a time: intermediate arrays stay in the processor's cache, and every product
+stays below the 2**18 multiplications above which OpenBLAS uses threads. These would wait for cores
+on which the model trains, 17 times as long as the product itself takes.
+"""
 _BAND = 20
-"""Channels computed at a time: neighbors look at few of all bins, so four products do less."""
+"""Channels computed at a time: neighbors depend on few of all bins, so four products do less."""
 _SPAN = 80
-"""The greatest common divisor of WINDOW and SHIFT: a frame's sum is one of five span sums."""
+"""The greatest common divisor of WINDOW and SHIFT: a frame's sum is the sum of five span sums."""
 
 
 def _mel(hz):
@@ -43,7 +44,7 @@ def _povey_window() -> np.ndarray:
 
 
 def _filterbank() -> np.ndarray:
-    """Triangles of equal width in mel, one a column; the Nyquist bin has no part in any."""
+    """Return triangles of equal width in mel, one per column; the Nyquist bin is in none."""
     edges = np.linspace(_mel(_LOWEST_HZ), _mel(_HIGHEST_HZ), MEL_CHANNELS + 2)
     bins = _mel(np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -54,7 +55,7 @@ def _filterbank() -> np.ndarray:
 
 
 def _bands() -> list[tuple[slice, slice, np.ndarray]]:
-    """Return of each band the bins that it looks at, its channels, and their triangles there."""
+    """Return, for each band of channels, the bins it depends on, the channels, their triangles."""
     weights, bands = _filterbank(), []
     for first in range(0, MEL_CHANNELS, _BAND):
         channels = slice(first, first + _BAND)
@@ -78,17 +79,17 @@ def num_frames(num_samples: int) -> int:
 
 
 class Scaled(NamedTuple):
-    """16-bit samples made of floats."""
+    """16-bit samples that were floats."""
 
     samples: Int16[np.ndarray, " A"]
     peak: float
-    """The largest of the floats, where 1 is full scale."""
+    """The largest magnitude of the floats, where 1 is full scale."""
     clipped: float
     """Share of them beyond full scale."""
 
     @property
     def fault(self) -> str:
-        """What shows that the floats were in a wrong scale; nothing if they seem not to be."""
+        """The sign that the floats were in a wrong scale; "" if there is none."""
         if 0 < self.peak <= 1 / _FULL_SCALE:
             return (
                 "expected sound, found nothing above one step of 16 bits, though it has samples of"
@@ -103,9 +104,9 @@ class Scaled(NamedTuple):
 
 
 def to_int16(signal_A: Float[np.ndarray, " A"]) -> Scaled:
-    """Scale finite floats, of which 1 is full scale, to 16 bits: rounded and clipped."""
+    """Convert finite floats, where 1 is full scale, to 16 bits: rounded and clipped."""
     peak = float(max(signal_A.max(), -signal_A.min()))
-    with np.errstate(over="ignore"):  # such numbers are clipped, and counted
+    with np.errstate(over="ignore"):  # overflow to infinity is clipped, and counted
         scaled_A = np.asarray(signal_A, np.float32) * np.float32(_FULL_SCALE)
     np.rint(scaled_A, out=scaled_A)
     clipped = float(np.mean(np.abs(scaled_A) > _FULL_SCALE)) if peak > 1 else 0.0
@@ -114,9 +115,9 @@ def to_int16(signal_A: Float[np.ndarray, " A"]) -> Scaled:
 
 
 def log_mel(samples_A: Int16[np.ndarray, " A"]) -> Float32[np.ndarray, "frames C"]:
-    """Turn speech into 80 log-mel energies every 10 ms, as Kaldi does without dither.
+    """Return the log-mel energies of speech every 10 ms, as Kaldi computes them without dither.
 
-    Of each 25 ms frame: subtract the mean, pre-emphasize (0.97), apply the Povey window, take the
+    For each 25 ms frame: subtract the mean, pre-emphasize (0.97), apply the Povey window, take the
     power spectrum (FFT of 512), sum it under 80 triangles between 20 Hz and 8 kHz, take the
     natural logarithm, no lower than that of float32's epsilon.
 
@@ -127,7 +128,7 @@ def log_mel(samples_A: Int16[np.ndarray, " A"]) -> Float32[np.ndarray, "frames C
         ``num_frames(len(samples_A))`` rows; none if the audio is shorter than one frame.
 
     Source: Kaldi, feat/feature-fbank.cc, feature-window.cc and mel-computations.cc
-    (--snip-edges=true --dither=0 --num-mel-bins=80, all else by default).
+    (--snip-edges=true --dither=0 --num-mel-bins=80, all else at its default).
     """
     frames = np.empty((num_frames(len(samples_A)), MEL_CHANNELS), np.float32)
     for first in range(0, len(frames), _BLOCK):
@@ -144,12 +145,12 @@ def log_mel(samples_A: Int16[np.ndarray, " A"]) -> Float32[np.ndarray, "frames C
 
 def _power(signal: np.ndarray) -> np.ndarray:
     """Return the power spectrum of each frame of a signal that begins and ends with a frame."""
-    signal -= np.rint(signal.mean())  # Exact, and keeps a large offset out of the roundings below.
+    signal -= np.rint(signal.mean())  # exact, and keeps a large offset from costing precision below
     spans = WINDOW // _SPAN
     span_sums = signal.reshape(-1, _SPAN).sum(axis=1)
     means = sliding_window_view(span_sums, spans)[:: SHIFT // _SPAN].sum(axis=1) / WINDOW
     # Pre-emphasis of the whole signal at once leaves (1 - 0.97) of each frame's mean to subtract.
-    # Kaldi treats a frame's first sample apart; the window is zero there, so it does not matter.
+    # Kaldi treats a frame's first sample differently; the window is zero there, so no matter.
     signal[1:] -= _PRE_EMPHASIS * signal[:-1]
     step = signal.itemsize
     framed = as_strided(signal, (len(means), WINDOW), (SHIFT * step, step), writeable=False)
@@ -162,7 +163,7 @@ def _power(signal: np.ndarray) -> np.ndarray:
 
 
 def normalize(frames: Float32[np.ndarray, "frames C"]) -> Float32[np.ndarray, "frames C"]:
-    """Give each channel mean 0 and standard deviation 1 over the utterance.
+    """Return frames whose channels have mean 0 and standard deviation 1 over the utterance.
 
     A channel that hardly varies (standard deviation below 0.001, as in digital silence) is
     centered and divided by 0.001, so it stays near 0 and finite.

@@ -1,8 +1,8 @@
-"""MP3, whose length stands in no header that can be relied on.
+"""Read MP3 files, whose length no header states reliably.
 
-It consists of frames, each with a header of 4 bytes that tells its size. libsndfile guesses their
-number from the first, unless a frame before it tells it, and reads no more than that; here they are
-counted.
+They consist of frames, each with a header of 4 bytes that determines its size. libsndfile guesses
+their number from the first, unless a frame before it states it, and reads no more than that; here
+they are counted.
 """
 
 import array
@@ -26,7 +26,7 @@ from taskaware.data.audio.streams import (
 from taskaware.errors import UsageError
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-"""Samples a second, by version: MPEG 1, 2 and 2.5."""
+"""Samples per second, by version: MPEG 1, 2 and 2.5."""
 _KBPS = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -35,17 +35,17 @@ _KBPS = {
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""By whether it is MPEG 1, and layer."""
+"""Bit rates, by whether it is MPEG 1, and by layer."""
 _MONO = 0xC0
-"""Bits of a header, of which both are set where there is one channel."""
+"""Bits of a header that are both set if there is one channel."""
 _FIXED = 0xFFFE0C00 | _MONO
-"""Those that tell version, layer and rate, which do not change."""
+"""Bits of version, layer and rate, which do not change within a file."""
 _SIZED = _FIXED | 0xF200
-"""Those that tell the size of a frame: bit rate and padding besides."""
+"""Bits that determine the size of a frame: bit rate and padding besides."""
 _DECODER_DELAY = 529
-"""Samples by which a decoder of layer III is late, beyond what its encoder was."""
+"""Samples of delay by a decoder of layer III, in addition to its encoder's."""
 _BEFORE = 20
-"""Frames decoded before a stretch: its first may begin in the bytes of ten earlier ones."""
+"""Frames decoded before a stretch: its first may need bytes of ten earlier ones."""
 _WINDOW = 2**16
 """Bytes held while frames are counted."""
 _MOST_TAGS = 1000
@@ -54,24 +54,24 @@ _LIKELY = re.compile(rb"\xff[\xe2-\xff][\x10-\xef]")
 
 
 class Mp3(NamedTuple):
-    """Where the frames of a file are."""
+    """The frames of a file: where they are, and what they hold."""
 
     path: Path
     header: int
-    """Of the first."""
+    """Header of the first frame."""
     rate: int
     channels: int
     frame: int
-    """Samples in each."""
+    """Samples per frame."""
     places: "array.array[int]"
-    """Of each frame that holds samples, and the end of the last, in bytes."""
+    """Position of each frame that holds samples, and the end of the last, in bytes."""
     delay: int
-    """Samples at the beginning that encoder and decoder have added."""
+    """Samples that encoder and decoder add at the beginning."""
     length: int
     """Samples after them."""
 
     def read(self, first: int, count: int, dtype: SampleType) -> Num[np.ndarray, "A N"]:
-        """Decode a stretch, whose cost does not hang on where it begins; fewer, if damaged."""
+        """Decode a stretch, at a cost independent of its start; fewer samples if damaged."""
         first += self.delay
         begin = max(0, first // self.frame - _BEFORE)
         end = min(len(self.places) - 1, -(-(first + count) // self.frame))
@@ -80,17 +80,17 @@ class Mp3(NamedTuple):
             frames = file.read(self.places[end] - self.places[begin])
         skip = first - begin * self.frame
         if _layer(self.header) == 3:
-            # Where it is told a number of frames, libmpg123 leaves its own delay out.
+            # If a frame states the number of frames, libmpg123 leaves out its own delay.
             empty = begin == 0
             frames = self._numbered(end - begin, empty=empty) + frames
             skip += empty * self.frame - _DECODER_DELAY
-        else:  # What follows the frames lets it guess more of them than there are.
+        else:  # zeros after the frames let it guess more frames than there are
             frames += bytes(len(frames))
         with Sequential(io.BytesIO(frames)) as sound:
             return sound.read(skip + count, dtype=dtype, always_2d=True)[skip:]
 
     def _numbered(self, number: int, *, empty: bool) -> bytes:
-        """Return what tells how many frames follow it, and an empty one of them if asked."""
+        """Return a frame that states how many follow it, and after it an empty one if asked."""
         header = self.header & ~0xF200 | 0x1E000  # no check sum, the highest bit rate, no padding
         size = _sizes(header & _FIXED)[header & _SIZED]
         silence = struct.pack(">I", header) + bytes(_side_bytes(self.header))
@@ -100,7 +100,7 @@ class Mp3(NamedTuple):
 
 @once_per_file
 def open_mp3(version: Version) -> Mp3:
-    """Find the frames of a file.
+    """Find and count the frames of a file.
 
     Raises:
         UsageError: it is cut short or damaged, changes its rate, or is AAC.
@@ -145,7 +145,7 @@ def open_mp3(version: Version) -> Mp3:
 
 
 def _described(path: Path, header: int, first: bytes, places: "array.array[int]", end: int) -> Mp3:
-    """Return what has been found, less a first frame that only describes the others.
+    """Return the frames of a file, without a first one that only describes the others.
 
     Source: http://gabriel.mp3-tech.org/mp3infotag.html
     """
@@ -181,14 +181,14 @@ def _layer(header: int) -> int:
 
 
 def _side_bytes(header: int) -> int:
-    """Return the bytes between a frame's header and its samples, in layer III."""
+    """Return the number of bytes between a frame's header and its samples, in layer III."""
     mono = header & _MONO == _MONO
     return (17 if mono else 32) if header >> 19 & 3 == 3 else (9 if mono else 17)
 
 
 @functools.lru_cache(maxsize=8)
 def _sizes(fixed: int) -> dict[int, int]:
-    """Return the bytes of a frame by its header's bits of ``_SIZED``; nothing for no MP3."""
+    """Return the size of a frame by its header's ``_SIZED`` bits; empty if it is not MP3."""
     version, layer, rate = fixed >> 19 & 3, _layer(fixed), fixed >> 10 & 3
     if fixed >> 21 != 0x7FF or version == 1 or layer == 4 or rate == 3:
         return {}
@@ -207,14 +207,14 @@ def _sizes(fixed: int) -> dict[int, int]:
 
 
 def _tag_bytes(head: bytes) -> int:
-    """Return the size of what describes a file and is no sound, 0 if something else begins so."""
+    """Return the size of a tag by its first bytes, 0 if they do not begin a tag."""
     if head.startswith(b"APETAGEX"):
         return 32 + int.from_bytes(head[12:16], "little")
     return 128 if head.startswith(b"TAG") else id3_bytes(head)
 
 
 def _frame_after(file: BinaryIO, place: int) -> int | None:
-    """Return where three frames follow each other, anywhere after a place."""
+    """Return where the next three frames in a row begin, from a position on."""
     file.seek(place)
     while window := file.read(_WINDOW):
         for match in _LIKELY.finditer(window):

@@ -1,4 +1,4 @@
-"""Audio files as 16 kHz mono int16, or one line saying why not."""
+"""Read audio files as 16 kHz mono int16, or say in one line why not."""
 
 import contextlib
 import functools
@@ -30,26 +30,26 @@ from taskaware.data.audio.streams import (
 from taskaware.errors import UsageError
 
 MAX_SECONDS = 600.0
-"""Longest stretch read at once, so that a mistaken table does not fill the memory."""
+"""The longest stretch that is read, so that a mistaken table does not fill the memory."""
 OVERHANG = 1.0
-"""Seconds by which a stretch may pass the end of its file, and is cut there."""
+"""Seconds by which a stretch may exceed its file; it is cut at the file's end."""
 
 _TOLERANCE = 0.05
-"""Seconds of them that are not worth a note, as corpora round their times."""
+"""Seconds of excess that are not worth a note, as corpora round their times."""
 _RATES = (1_000, 192_000)
-"""Samples a second; to convert another rate could take any amount of memory."""
+"""Samples per second; converting other rates could take any amount of memory."""
 _OPPOSED = -0.3
-"""Correlation of two channels below which their mean is less the sound than what they differ in."""
+"""Correlation of two channels below which most of the sound is lost in their mean."""
 _WIDTHS = {
     **dict.fromkeys(("PCM_S8", "PCM_U8", "ULAW", "ALAW"), 1),
     **{"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8},
 }
-"""Bytes of a sample by libsndfile's name of what it is."""
+"""Bytes per sample, by libsndfile's name of its type."""
 
 _WIDE = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-"""Those that a program's numbers may have been written as without a thought of their scale."""
+"""Types in which a program may have written numbers of a wrong scale."""
 
-# What was done to a recording that is read all the same.
+# Notes on a recording that is read all the same.
 CUT = "segment cut at the end of its recording"
 ONE_CHANNEL = "two channels that cancel each other, the stronger one taken"
 CLIPPED = "samples beyond full scale, clipped"
@@ -58,16 +58,16 @@ FAINT = "silence once rounded to 16 bits"
 
 
 class TooShortError(UsageError):
-    """Audio shorter than one frame, of which nothing can be computed."""
+    """Audio shorter than one frame, from which no features can be computed."""
 
 
 class Recording(NamedTuple):
-    """What was read, and what was done to it."""
+    """Samples, and notes on what was done to them."""
 
     samples: Int16[np.ndarray, " A"]
     """16 kHz."""
     notes: tuple[str, ...]
-    """What a reader should know of them; the same words for all of a kind."""
+    """What a user should know of them; the same words for all notes of a kind."""
 
 
 class _Source(NamedTuple):
@@ -78,9 +78,9 @@ class _Source(NamedTuple):
     length: int
     """Samples of each channel."""
     subtype: str
-    """libsndfile's name of what a sample is."""
+    """libsndfile's name of the type of its samples."""
     read: Callable[[int, int, SampleType], Num[np.ndarray, "A N"]]
-    """Returns a stretch by its first sample, their number and their dtype; fewer, if damaged."""
+    """Reads a stretch, by its first sample, number of samples and dtype; fewer if damaged."""
 
 
 def read_audio(
@@ -92,27 +92,27 @@ def read_audio(
 ) -> Recording:
     """Read a file, or a stretch of it, as mono int16 samples.
 
-    Two channels are averaged, unless one of them is empty, or little is left of them. Samples other
-    than 16-bit ones are scaled to that range, rounded and clipped.
+    Two channels are averaged, unless one is empty or they cancel each other. Samples other than
+    16-bit ones are scaled to that range, rounded and clipped.
 
     Args:
         path: WAV, RF64, W64, AIFF, AU, CAF or NIST SPHERE of PCM or float samples, FLAC, MP3, Ogg
             Vorbis or Opus; M4A through ffmpeg.
         start: seconds from the beginning of the file.
-        duration: seconds; None reads to the end. What passes the end of the file by up to a
+        duration: seconds; None reads to the end. A stretch that exceeds the file by up to a
             second is cut.
         resample: whether a file of another rate is converted instead of refused.
 
     Raises:
         UsageError: the file is missing, empty, not audio, damaged or cut short; its rate differs,
-            it has more than two channels, samples that are not finite or of a wrong scale; the
-            stretch leaves the file by more than a second, or is longer than ten minutes.
+            it has more than two channels, or samples that are not finite or of a wrong scale; the
+            stretch exceeds the file by more than a second, or is longer than ten minutes.
         TooShortError: it is shorter than one frame of 25 ms.
     """
     path = Path(path)
     if not path.is_file():
-        found = "something that is not a file" if path.exists() else "nothing there"
-        raise UsageError(f"{path}: expected an audio file, found {found}")
+        instead = "something that is not a file" if path.exists() else "nothing there"
+        raise UsageError(f"{path}: expected an audio file, found {instead}")
     if not path.stat().st_size:
         raise UsageError(f"{path}: expected an audio file, found an empty one")
     try:
@@ -123,7 +123,7 @@ def read_audio(
             channels = source.read(first, count, "int16" if as_is else "float32")
     except OSError as error:
         raise UsageError(f"{path}: cannot read the audio file ({error.strerror})") from None
-    # soundfile raises TypeError for a name that ends in .raw, which tells neither rate nor width.
+    # soundfile raises TypeError for the suffix .raw, which implies neither rate nor width.
     except (soundfile.LibsndfileError, TypeError) as error:
         reason = getattr(error, "error_string", "headerless samples").strip(" .")
         raise UsageError(
@@ -144,7 +144,7 @@ def read_audio(
         raise UsageError(f"{path}: expected finite samples, found NaN or infinity at {at:.3f} s")
     signal_A, mixed = _mono(channels)
     if source.rate != SAMPLE_RATE:
-        import scipy.signal  # a second
+        import scipy.signal  # takes a second
 
         common = math.gcd(source.rate, SAMPLE_RATE)
         up, down = SAMPLE_RATE // common, source.rate // common
@@ -166,10 +166,10 @@ def _opened(path: Path) -> Iterator[_Source]:
         yield _Source(file.rate, file.channels, file.length, "MP3", file.read)
         return
     if header.container == "FLAC":
-        content, told = flac(version)
+        content, length = flac(version)
         with Sequential(content) as sound:
             ends = functools.partial(require_flac_ends, version)
-            yield _source(sound, told or flac_length(version), ends)
+            yield _source(sound, length or flac_length(version), ends)
         return
     patch = ogg_patch(version) if header.container == "Ogg" else None
     with Sequential(path if patch is None else patched(path, *patch)) as sound:
@@ -196,7 +196,7 @@ def _source(
 
 
 def _counted(path: Path, sound: soundfile.SoundFile, sample_bytes: int) -> int:
-    """Return how many samples there are by their bytes, unless the header tells of fewer."""
+    """Return the number of samples by their size; a header that promises fewer is an error."""
     if sound.subtype not in _WIDTHS:
         raise UsageError(f"{path}: expected PCM or float samples, found {sound.subtype}")
     length = sample_bytes // (_WIDTHS[sound.subtype] * sound.channels)
@@ -223,13 +223,13 @@ def _require_convertible(path: Path, source: _Source, resample: bool) -> None:
         )
 
 
-@functools.lru_cache(maxsize=1)  # A corpus reads the many stretches of a file one after the other.
+@functools.lru_cache(maxsize=1)  # A corpus reads the many stretches of a file in a row.
 def _decode_m4a(path: Path, changed: int) -> bytes:
-    """Return the file as AU, a format whose header need not know the length.
+    """Return the file as AU, a format whose header need not state the length.
 
     Args:
         path: the file.
-        changed: when, in nanoseconds, so that a file that was replaced is read again.
+        changed: its time of change in nanoseconds, so that a replaced file is read again.
     """
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
@@ -243,7 +243,7 @@ def _decode_m4a(path: Path, changed: int) -> bytes:
     words += ["-i", f"file:{path}", *"-map 0:a:0 -c:a pcm_s16be -f au pipe:1".split()]
     done = subprocess.run(words, capture_output=True, check=False)
     if done.returncode != 0:
-        # The first line says most: "[mov,mp4 @ 0x5634] moov atom not found".
+        # The first line says the most: "[mov,mp4 @ 0x5634] moov atom not found".
         reason = done.stderr.decode(errors="replace").partition("\n")[0].rpartition("] ")[2]
         raise UsageError(
             f"{path}: ffmpeg cannot read it ({reason or 'no reason given'}); fetch it again"
@@ -254,10 +254,10 @@ def _decode_m4a(path: Path, changed: int) -> bytes:
 def _stretch(
     path: Path, source: _Source, start: float, duration: float | None
 ) -> tuple[int, int, str]:
-    """Return the first sample of the stretch, the number of samples, and what is to be noted."""
+    """Return a stretch's first sample, its number of samples, and a note or ""."""
     rate, length = source.rate, source.length / source.rate
     end = length if duration is None else start + duration
-    # Written so that NaN fails every one of them.
+    # Written so that NaN fails every comparison.
     if not (0 <= start <= length and start <= end <= length + OVERHANG):
         raise UsageError(
             f"{path}: expected a stretch of its {length:.2f} s, found {start:.2f} s to {end:.2f} s;"
@@ -277,7 +277,7 @@ def _stretch(
 
 
 def _mono(channels: Float32[np.ndarray, "A N"]) -> tuple[Float32[np.ndarray, " A"], str]:
-    """Return the mean of two channels, or one that it would lose, and what is to be noted."""
+    """Return the mean of two channels, or the one that the mean would lose, and a note or ""."""
     if channels.shape[1] == 1:
         return channels[:, 0], ""
     # Of two channels one may be empty; a mean with it would halve the other.
@@ -293,11 +293,11 @@ def _mono(channels: Float32[np.ndarray, "A N"]) -> tuple[Float32[np.ndarray, " A
 def _int16(
     path: Path, signal_A: Float32[np.ndarray, " A"], subtype: str, *, whole: bool
 ) -> tuple[Int16[np.ndarray, " A"], str]:
-    """Return 16-bit samples, and what is to be noted.
+    """Return 16-bit samples, and a note or "".
 
-    Only where samples are wider than 16 bits can they have been written in a wrong scale: decoders
-    leave traces in silence, and pass full scale where the sound was clipped before it was
-    compressed. A stretch may be silence.
+    Only samples wider than 16 bits can have been written in a wrong scale: decoders leave traces in
+    silence, and exceed full scale where the sound was clipped before it was compressed. A stretch
+    may be silence.
     """
     scaled = to_int16(signal_A)
     plausible = subtype not in _WIDE or (not whole and scaled.peak < 1)

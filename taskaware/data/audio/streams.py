@@ -1,4 +1,4 @@
-"""Compressed audio whose header may not tell its length: FLAC and Ogg."""
+"""Compressed audio whose header may not state its length: FLAC and Ogg."""
 
 import functools
 import mmap
@@ -14,74 +14,74 @@ import soundfile
 from taskaware.errors import UsageError
 
 _BLOCK = 2**16
-"""Samples decoded at once where they are only counted."""
+"""Samples decoded at once when they are only counted."""
 _WINDOW = 2**20
-"""Bytes read at once where something is searched for in them."""
+"""Bytes read at once when a file is searched."""
 _FLAC = re.compile(rb"fLaC[\0\x80]\0\0\x22")
-"""The beginning of a FLAC, and of its first block of metadata."""
+"""The beginning of a FLAC file, and of its first block of metadata."""
 
 SampleType = Literal["int16", "float32"]
-"""What samples are read as. A float32 holds those of 16 bits exactly."""
+"""The dtype of samples that are read. A float32 holds 16-bit samples exactly."""
 
 once_per_file = functools.lru_cache(maxsize=1)
-"""A corpus reads the many stretches of a file one after the other."""
+"""Caches the last file: a corpus reads the many stretches of a file in a row."""
 
 
 class Sequential(soundfile.SoundFile):
-    """A file of which one stretch is read.
+    """A file from which one stretch is read.
 
-    After each read soundfile seeks to where it has ended, unless the file cannot seek. That takes
-    time, and fails at the end of a FLAC of unknown length.
+    After each read soundfile seeks to the position after it, unless the file cannot seek. That
+    takes time, and fails at the end of a FLAC of unknown length.
     """
 
     def seekable(self) -> bool:
-        """Say no; ``seek`` works all the same."""
+        """Return False, although ``seek`` works."""
         return False
 
 
 class Version(NamedTuple):
-    """A file as it was when it was looked at, so that one that was replaced is looked at again."""
+    """A file at a point in time, as a key of caches: a replaced file is read again."""
 
     path: Path
     changed: int
-    """Nanoseconds."""
+    """Time of change, in nanoseconds."""
     size: int
     """Bytes."""
 
     @classmethod
     def of(cls, path: Path) -> "Version":
-        """Return that of now."""
+        """Return the current version of a file."""
         stat = path.stat()
         return cls(path, stat.st_mtime_ns, stat.st_size)
 
 
 def id3_bytes(head: bytes) -> int:
-    """Return the size of an ID3 tag by its first 10 bytes, 0 if they are something else."""
+    """Return the size of an ID3 tag by its first 10 bytes, 0 if they do not begin one."""
     if not head.startswith(b"ID3") or len(head) < 10:
         return 0
     size = functools.reduce(lambda number, byte: number << 7 | byte & 0x7F, head[6:10], 0)
     return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
-# FLAC: its header tells its length, if what wrote it could go back there.
+# FLAC: its header states its length, if the encoder could go back and write it there.
 
 
 def flac(version: Version) -> tuple[Any, int]:
-    """Return a FLAC whose header no longer tells its length, and that length, 0 if it told none.
+    """Return a FLAC without the length in its header, and that length, 0 if it had none.
 
-    Of one that tells its length libsndfile reads no more than that, and cannot read one at all
-    whose first frame is not numbered 0.
+    libsndfile reads no more than the length that the header states, and if it states one, nothing
+    of a file whose first frame is not numbered 0.
     """
     with open(version.path, "rb") as file:
         place = file.seek(id3_bytes(file.read(10)) + 21)
-        told = file.read(5)
-    untold = bytes(byte & mask for byte, mask in zip(told, b"\xf0\0\0\0\0", strict=False))
-    return patched(version.path, place, untold), int.from_bytes(told, "big") & 2**36 - 1
+        field = file.read(5)  # its last 36 bits are the length
+    without = bytes(byte & mask for byte, mask in zip(field, b"\xf0\0\0\0\0", strict=False))
+    return patched(version.path, place, without), int.from_bytes(field, "big") & 2**36 - 1
 
 
 @once_per_file
 def flac_length(version: Version) -> int:
-    """Return how many samples a FLAC has, decoding it."""
+    """Return how many samples a FLAC has, by decoding it."""
     with Sequential(flac(version)[0]) as sound:
         try:
             return sum(iter(lambda: len(sound.read(_BLOCK, dtype="float32")), 0))
@@ -91,14 +91,14 @@ def flac_length(version: Version) -> int:
 
 
 def require_flac_ends(version: Version, sound: soundfile.SoundFile) -> None:
-    """Refuse a FLAC that goes on where its header says that it ends.
+    """Refuse a FLAC that continues where its header says that it ends.
 
     Raises:
-        UsageError: it does; it may be several files joined.
+        UsageError: it continues; it may be several files joined.
     """
     try:
         more = len(sound.read(1, dtype="float32"))
-    except soundfile.LibsndfileError:  # what follows is no frame
+    except soundfile.LibsndfileError:  # what follows is not a frame
         _require_one_flac(version)
         return
     if more:
@@ -126,34 +126,34 @@ def _joined(path: Path, place: int) -> UsageError:
     )
 
 
-# Ogg: pages, each with a header of 27 bytes and a check sum, that carry one or more streams.
+# Ogg: pages, each with a header of 27 bytes and a checksum, that carry one or more streams.
 
 _BEGINS, _ENDS = 2, 4
-"""Bits of a page's type: it is the first of its stream, or the last."""
+"""Bits of a page's type: the page is the first of its stream, or the last."""
 _UNREADABLE = {
     b"\x7fFLAC": "FLAC in Ogg",
     b"Speex   ": "Speex",
     b"\x80theora": "video",
 }
-"""What the first page of a stream begins with."""
+"""Names of streams that are not read, by how their first page begins."""
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_sum(page: bytes) -> int:
-    """Return the check sum of a page: zlib's, but of mirrored bits, and begun and ended with 0."""
+    """Return the checksum of a page: zlib's, but with mirrored bits, and 0 at start and end."""
     mirrored = zlib.crc32(page.translate(_MIRRORED), 2**32 - 1) ^ (2**32 - 1)
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
 @once_per_file
 def ogg_patch(version: Version) -> tuple[int, bytes] | None:
-    """Return what a file should have at which place to be read to its end; None of most files.
+    """Return where a file must be patched to be read to its end, and by what; usually None.
 
-    libsndfile refuses an Opus stream whose last page is not marked as such.
+    libsndfile refuses an Opus stream whose last page is not marked as its last.
 
     Raises:
-        UsageError: the file is cut short or damaged, is several ones joined, or is neither Vorbis
-            nor Opus.
+        UsageError: the file is cut short or damaged, is several files joined, or is neither
+            Vorbis nor Opus.
     """
     path, size = version.path, version.size
     begun, place, page = False, 0, b""
@@ -178,6 +178,7 @@ def ogg_patch(version: Version) -> tuple[int, bytes] | None:
 
 
 def _pages(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the position and content of each page, after checking it."""
     place, numbers, granules = 0, {}, {}
     while (head := file.read(27)).startswith(b"OggS"):
         lengths = file.read(head[26]) if len(head) == 27 else b""
@@ -217,7 +218,7 @@ def _pages(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]
 
 
 def patched(path: Path, place: int, content: bytes) -> Any:
-    """Return a file with other content at a place, which is not written to it."""
+    """Return a copy-on-write view of a file with other content at a position."""
     with open(path, "rb") as file:
         view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     view[place : place + len(content)] = content

@@ -1,9 +1,9 @@
 """English sentences with their German, Romanian and Turkish translations.
 
-A sentence is one clause, or two; a clause is a subject, a verb and what goes with it, each named
-once and realized in every language by its own rules: case and agreement, German verb order,
-Romanian articles, Turkish suffixes. ``realize`` writes out a given sentence; ``sentences`` draws
-distinct ones from a language of countable size, without listing it.
+A sentence is one clause, or two; a clause is a subject, a verb and their complements, each
+described once and realized in every language by the rules of that language: case and agreement,
+German verb order, Romanian articles, Turkish suffixes. ``realize`` writes a sentence from its
+clauses.
 """
 
 from typing import NamedTuple
@@ -65,7 +65,7 @@ class Clause(NamedTuple):
 
 
 def realize(shape: str, clause: Clause, dependent: Clause | None = None) -> Sentence:
-    """Write a sentence out.
+    """Return a sentence in all four languages.
 
     Args:
         shape: one of ``SHAPES``. "inversion" needs a time, "how_many" an object whose determiner
@@ -186,7 +186,7 @@ def _german(shape: str, clause: Clause, dependent: Clause | None) -> str:
 
 
 def _german_clause(clause: Clause, verb: str = "second") -> str:
-    """Write the clause with its finite verb first, second or final."""
+    """Return the clause with its finite verb first, second or final."""
     person = _person(clause.subject)
     *present, auxiliary, participle, prefix = clause.verb.german
     finite, last = present[min(person, 2)], prefix
@@ -318,7 +318,7 @@ def _romanian_phrase(phrase: NounPhrase | lex.Pronoun | None) -> str:
 def _turkish(shape: str, clause: Clause, dependent: Clause | None) -> str:
     person = _person(clause.subject)
     if isinstance(clause.subject, NounPhrase):
-        person = 1  # after a plural noun the verb stays as it is
+        person = 1  # after a plural noun the verb is singular
     verb = lex.turkish_verb(clause.verb.turkish, clause.past, clause.negative, person)
     match shape:
         case "because":

@@ -1,8 +1,8 @@
-"""The language of the embedded corpus: which sentences there are, and how to draw from them.
+"""The language of the built-in corpus: which sentences there are, and how to sample them.
 
-A pattern is a row of slots, each a list of what may stand there, such as all subjects. It is
-counted by multiplication and indexed like a number with mixed digits, so the language can be far
-larger than memory and still be drawn from without repetition.
+A pattern is a sequence of slots, each a list of alternatives, such as all subjects. Its sentences
+are counted by multiplication and indexed like numbers in a mixed radix, so the language can be far
+larger than memory and still be sampled without repetition.
 """
 
 import math
@@ -26,7 +26,7 @@ from taskaware.data.toy.lexicon import (
 from taskaware.errors import UsageError
 
 Slot = list[dict[str, Any]]
-"""What may stand in one place of a clause: each entry fills some of ``Clause``'s fields."""
+"""Alternatives for one part of a clause: each entry fills some of ``Clause``'s fields."""
 
 _DEFINITE = tuple((word, plural) for word in ("the", "this", "my") for plural in (False, True))
 _ANY = (*_DEFINITE, ("a", False), *((numeral, True) for numeral in NUMERALS))
@@ -39,7 +39,7 @@ _WHO: Slot = [{"subject": WHO}]
 
 
 class Pattern(NamedTuple):
-    """All sentences of one make: a main clause and perhaps a dependent one, slot by slot."""
+    """All sentences of one structure: the slots of a main clause and perhaps a dependent one."""
 
     shape: str
     main: tuple[Slot, ...]
@@ -47,33 +47,33 @@ class Pattern(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many sentences there are."""
+        """The number of sentences."""
         return math.prod(len(slot) for slot in self.main + self.dependent)
 
     def sentence(self, index: int) -> Sentence:
-        """Write out sentence number ``index``, from 0 to ``size - 1``."""
+        """Return sentence number ``index``, from 0 to ``size - 1``."""
         clauses = []
         for slots in (self.main, self.dependent):
             fields: dict[str, Any] = {}
             for slot in slots:
-                index, place = divmod(index, len(slot))
-                fields |= slot[place]
+                index, choice = divmod(index, len(slot))
+                fields |= slot[choice]
             clauses.append(Clause(**fields) if slots else None)
         return realize(self.shape, *clauses)
 
 
 def sentences(count: int, seed: int) -> list[Sentence]:
-    """Draw distinct English sentences with their translations, the shapes in equal parts.
+    """Draw distinct English sentences with their translations, in equal parts of all shapes.
 
     Args:
-        count: how many sentences; a shape that has fewer than its part gives all it has.
+        count: how many sentences; a shape with fewer than its part gives all it has.
         seed: the same seed and count give the same sentences in the same order.
 
     Returns:
         Sentences of 5 to 12 English words, shuffled.
 
     Raises:
-        UsageError: when the language has fewer sentences.
+        UsageError: the language has fewer sentences.
     """
     shapes = patterns()
     total = sum(pattern.size for group in shapes.values() for pattern in group)
@@ -94,7 +94,7 @@ def sentences(count: int, seed: int) -> list[Sentence]:
 
 
 def _shares(count: int, sizes: list[int]) -> list[int]:
-    """Split ``count`` as equally as the sizes allow; the small ones are served first."""
+    """Split ``count`` as equally as the sizes allow, the smallest first."""
     shares = [0] * len(sizes)
     by_size = sorted(range(len(sizes)), key=sizes.__getitem__)
     for served, which in enumerate(by_size):
@@ -111,7 +111,7 @@ def _phrases(kinds: str, determiners: tuple, described: bool) -> list[NounPhrase
         for adjective in (ADJECTIVES if described else (None,))
         if adjective is None or fits(noun, adjective.kinds)
         for determiner, plural in determiners
-        # German "meine Frau" is my wife.
+        # "Meine Frau" is German for my wife.
         if determiner != "my" or not fits(noun, "man woman girl")
     ]
 
@@ -121,7 +121,7 @@ def _subjects(determiners: tuple = _ANY, described: bool = False) -> Slot:
 
 
 def _objects(determiners: tuple = _ANY, described: bool = False) -> Slot:
-    """Verbs, each with what it can be done to."""
+    """Return verbs, each with its possible objects."""
     return [
         {"verb": verb, "object": phrase}
         for verb in ACTIONS
@@ -132,7 +132,7 @@ def _objects(determiners: tuple = _ANY, described: bool = False) -> Slot:
 def _deeds(
     determiners: tuple = _ANY, described: bool = False, verbs: tuple[Verb, ...] = ACTIONS
 ) -> Slot:
-    """Verbs that take no object, each with who can do it."""
+    """Return verbs that take no object, each with its possible subjects."""
     return [
         {"subject": phrase, "verb": verb}
         for verb in verbs
@@ -224,6 +224,6 @@ def patterns() -> dict[str, list[Pattern]]:
             ((the_deed, _PAST), (who, what, _PAST)),
         ],
     }
-    found = {shape: [Pattern(shape, slots) for slots in rows] for shape, rows in single.items()}
-    found |= {shape: [Pattern(shape, *pair) for pair in rows] for shape, rows in double.items()}
-    return {shape: found[shape] for shape in SHAPES}
+    by_shape = {shape: [Pattern(shape, slots) for slots in rows] for shape, rows in single.items()}
+    by_shape |= {shape: [Pattern(shape, *pair) for pair in rows] for shape, rows in double.items()}
+    return {shape: by_shape[shape] for shape in SHAPES}

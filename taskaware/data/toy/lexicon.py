@@ -1,4 +1,4 @@
-"""The words of the embedded corpus in four languages, and how a single word is inflected."""
+"""The words of the built-in corpus in four languages, and how a single word is inflected."""
 
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ class Verb(NamedTuple):
 
 
 class Pronoun(NamedTuple):
-    """A subject without a noun; Turkish and Romanian leave out what the verb's ending says."""
+    """A subject without a noun; Turkish and Romanian omit it where the verb's ending shows it."""
 
     english: str
     german: str
@@ -172,7 +172,7 @@ PRONOUNS = (
     Pronoun("we", "wir", "", "", 2),
     Pronoun("they", "sie", "ei", "onlar", 3),
 )
-WHO = Pronoun("who", "wer", "cine", "", 1)  # the Turkish clause has another place for it
+WHO = Pronoun("who", "wer", "cine", "", 1)  # the Turkish clause has it elsewhere
 TIMES = (
     Adverb("now", "jetzt", "acum", "şimdi", False),
     Adverb("today", "heute", "azi", "bugün", False),
@@ -242,7 +242,7 @@ def turkish_suffix(stem: str, suffix: str) -> str:
     """Return stem and suffix joined by vowel harmony, buffer letters and voicing.
 
     Args:
-        stem: a word, which itself is left as it is.
+        stem: a word, which does not change.
         suffix: A stands for a or e; I for ı, i, u or ü; D for d or t; a bracketed consonant
             appears after vowels only, a bracketed vowel after consonants only.
 

@@ -1,4 +1,4 @@
-"""Sentences read aloud by the synthesizer eSpeak NG, in many voices, the same on every run.
+"""Read sentences aloud with the synthesizer eSpeak NG, in many voices, the same on every run.
 
 The synthesizer is GPL-3 and comes with the extra ``synth``; nothing of it is shipped here.
 """
@@ -17,9 +17,9 @@ from scipy.signal import butter, resample_poly, sosfilt
 from taskaware.errors import UsageError, nearest
 
 # Variants that sound like a plain man or woman; whispering, croaking and joke voices are left out,
-# so are the Klatt ones, whose noise comes from the process' shared random numbers, and those whose
-# spectra lie far from all others', which a few thousand sentences could not teach. The held-out
-# ones lie among those of training: what they test is new speakers of a known kind.
+# as are the Klatt ones, whose noise comes from the process' shared random numbers, and those whose
+# spectra are far from all others', to which a few thousand sentences do not generalize. The
+# held-out ones are similar to those of training: they test new speakers of a familiar kind.
 _TRAINING = (
     *("Annie", "grandma", "grandpa", "shelby", "steph", "m1", "m5", "m6", "m7", "Alex"),
     *("boris", "Denis", "Gene", "iven3", "max", "Michael", "miguel", "norbert", "travis", "victor"),
@@ -31,25 +31,25 @@ _RATES, _PITCHES = (170, 180), (45, 55)
 _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _RATE, _VOLUME, _PITCH = 1, 2, 3
 _CHARACTERS, _UTF8 = 1, 1
-_HEADROOM = 70  # volume; at 100, the usual one, the loudest voices are clipped
+_HEADROOM = 70  # volume; at 100, the default, the loudest voices are clipped
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
 _MARGIN = 800  # samples at 16 kHz: 50 ms of silence stay on either side
-_SILENCE = 32  # of 32768: the synthesizer's pauses are below
+_SILENCE = 32  # of 32768: the synthesizer's pauses are quieter
 
 _lock = threading.Lock()  # the synthesizer keeps its state in globals
 
 
 class Voice(NamedTuple):
-    """A voice of the synthesizer: a language and a variant, how fast and how high."""
+    """A voice of the synthesizer: its language and variant, its speed and its pitch."""
 
     name: str
     """For example "en-us+f3"."""
     rate: int
-    """Words a minute."""
+    """Words per minute."""
     pitch: int
-    """0 to 99, within the variant's own range; 50 is its usual one."""
+    """0 to 99, within the variant's range; 50 is its default."""
 
 
 def training_voices() -> tuple[Voice, ...]:
@@ -70,7 +70,7 @@ def _voices(variants: tuple[str, ...]) -> tuple[Voice, ...]:
 
 
 def synthesize(text: str, voice: Voice) -> Int16[np.ndarray, " A"]:
-    """Read a text aloud; the same text and voice give the same samples anywhere.
+    """Read a text aloud; the same text and voice give the same samples on every machine.
 
     Args:
         text: what to say, in the voice's language.
@@ -80,7 +80,7 @@ def synthesize(text: str, voice: Voice) -> Int16[np.ndarray, " A"]:
         Mono samples at 16 kHz, with 50 ms of silence before and after.
 
     Raises:
-        UsageError: when the synthesizer is not installed, does not know the voice, or has
+        UsageError: the synthesizer is not installed or does not know the voice, or the text has
             nothing to say.
     """
     with _lock:
@@ -95,9 +95,9 @@ def synthesize(text: str, voice: Voice) -> Int16[np.ndarray, " A"]:
 
 
 def over_telephone(sound_A: Int16[np.ndarray, " A"]) -> Int16[np.ndarray, " A"]:
-    """Keep what a telephone lets through, 300 to 3,400 Hz, of samples at 16 kHz.
+    """Keep the band of a telephone, 300 to 3,400 Hz, of samples at 16 kHz.
 
-    Another channel is what tells one corpus' recordings from another's in the plainest way.
+    A different channel is the plainest difference between the recordings of two corpora.
 
     Source: the band of ITU-T G.712; here a Butterworth filter of eighth order.
     """
@@ -107,10 +107,10 @@ def over_telephone(sound_A: Int16[np.ndarray, " A"]) -> Int16[np.ndarray, " A"]:
 
 
 def _speak(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " A"], int]:
-    """Return the synthesizer's own samples and their rate in Hz.
+    """Return the synthesizer's samples and their rate in Hz.
 
-    The library is loaded for one text and closed again: it never resets the tremor and the noise
-    of its voices, so only a freshly loaded one says the same text the same way twice.
+    The library is loaded anew for each text: it never resets the tremor and the noise of its
+    voices, so only a freshly loaded one says the same text the same way twice.
     """
     library_path, data_path = _installed()
     _check_variant(voice.name, data_path)
@@ -172,9 +172,9 @@ def _installed() -> tuple[str, str]:
 def _check_variant(name: str, data_path: str) -> None:
     # The synthesizer itself replaces an unknown variant silently.
     _, plus, variant = name.partition("+")
-    known = sorted(path.name for path in Path(data_path, "voices", "!v").iterdir())
-    if plus and variant not in known:
+    names = sorted(path.name for path in Path(data_path, "voices", "!v").iterdir())
+    if plus and variant not in names:
         raise UsageError(
             f'speech: expected a voice such as "en-us+f3", found {name!r}, an unknown variant'
-            f"{nearest(variant, known)}"
+            f"{nearest(variant, names)}"
         )
