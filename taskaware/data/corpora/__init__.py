@@ -1,4 +1,4 @@
-"""Corpora: readers, one file per corpus, and the form in which all are prepared.
+"""Readers of corpora, one file per corpus, and the prepared format that all are converted to.
 
 Reading order: base ← missing ← segments ← tables ← labelled ← write ← summary ← augmented ←
 filtered ← toy ← commonvoice ← librispeech ← europarl_st ← mustc ← parallel ← tedlium ← folder ←

@@ -1,9 +1,8 @@
-"""Augmented speech: the utterances of a prepared corpus, changed.
+"""Augmented speech: changed copies of the utterances of a prepared corpus.
 
-The paper trains on such copies beside the originals (§6.1.1). What is written are the copies alone,
-to be named beside the original folder in ``Task.data``. An utterance ``ID`` becomes ``ID~1``,
-``ID~2`` and so on, each with parameters of its own and the texts of the original. Examples without
-audio are passed over.
+The paper trains on such copies together with the originals (§6.1.1). Only the copies are written;
+``Task.data`` then lists both folders. An utterance ``ID`` becomes ``ID~1``, ``ID~2`` and so on,
+each with its own parameters and the texts of the original. Examples without audio are skipped.
 """
 
 import functools
@@ -21,12 +20,12 @@ from taskaware.data.corpora.base import (
     Example,
     PreparedCorpus,
     Splits,
-    opened,
+    open_cached,
 )
 from taskaware.errors import UsageError
 
 Range = tuple[float, float]
-"""The lowest and the highest value of a uniform distribution; they may be the same."""
+"""The lowest and the highest value of a uniform distribution; they may be equal."""
 
 _BOUNDS = {
     "speed": (0.1, 10.0),
@@ -35,37 +34,36 @@ _BOUNDS = {
     "echo_decay": (0.0, 1.0),
     "snr": (-100.0, 100.0),
 }
-"""What lies beyond is taken for a mistake, such as percent or seconds."""
+"""Values outside are taken for mistakes, such as percent or seconds."""
 
 
 @dataclass(frozen=True)
 class Augmented:
-    """Changed copies of a prepared corpus' training speech, to be named beside it in a task's data.
+    """Changed copies of a prepared corpus' training speech, to list beside it in a task's data.
 
     Every copy of every utterance has its own parameters, uniform in their ranges (the lowest value
-    first; by default the paper's), which depend on the seed, the example's id and the copy's number
-    and on nothing else. The speed is changed first, then the tempo, then the echo is added and then
-    the noise.
+    first; by default the paper's). They depend only on the seed, the example's id and the copy's
+    number. The speed is changed first, then the tempo, then the echo is added and then the noise.
     """
 
     folder: Path
-    """Of taskaware prepare; it is only read."""
+    """A folder of taskaware prepare; it is only read."""
     copies: int = 3
-    """Of each utterance. With the original, 3 make the paper's "MuST-C x 4"."""
+    """Copies per utterance. With the original, 3 make the paper's "MuST-C x 4"."""
     speed: Range = augment.SPEED
-    """Factors by which duration and pitch change; 1 1 leaves them."""
+    """Factors of speed: duration is divided, pitch multiplied; 1 1 changes nothing."""
     tempo: Range = augment.TEMPO
-    """Factors by which the duration alone changes; 1 1 leaves it."""
+    """Factors of tempo: duration is divided; 1 1 changes nothing."""
     echo_delay: Range = augment.ECHO_DELAY
-    """Milliseconds."""
+    """Delay of the echo, in milliseconds."""
     echo_decay: Range = augment.ECHO_DECAY
     """Gains of the echo; 0 0 for none."""
     snr: Range | None = None
-    """Decibels by which speech is above white noise; None adds none."""
+    """Signal-to-noise ratio of white noise, in decibels; None adds no noise."""
     seed: int = 0
-    """Of all draws."""
+    """Seed of all random parameters."""
     from_splits: tuple[str, ...] = ("train",)
-    """Those of which copies are made; the others are passed over."""
+    """Splits to copy; the others are skipped."""
 
     name = "augmented"
 
@@ -85,13 +83,13 @@ class Augmented:
                 )
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what makes them; raises UsageError where a split has no speech, or is not there.
+        """Return shards that make the copies; a split without speech is a UsageError.
 
         Args:
-            strict: unused, for a prepared corpus has nothing wrong with it, or cannot be opened.
+            strict: unused: a prepared corpus has no mistakes, or cannot be opened.
         """
         corpus = PreparedCorpus(self.folder)
-        a_shard = max(1, UTTERANCES_PER_SHARD // self.copies)
+        per_shard = max(1, UTTERANCES_PER_SHARD // self.copies)
         shards = {}
         for split in self.from_splits:
             spoken = [i for i, row in enumerate(corpus.rows(split)) if row.num_samples]
@@ -99,13 +97,13 @@ class Augmented:
                 raise UsageError(
                     f"{self.folder}: expected speech in split {split!r}, found text alone"
                 )
-            parts = (spoken[i : i + a_shard] for i in range(0, len(spoken), a_shard))
+            parts = (spoken[i : i + per_shard] for i in range(0, len(spoken), per_shard))
             shards[split] = [functools.partial(_copies, self, split, p) for p in parts]
         return shards
 
 
 def _copies(how: Augmented, split: str, indices: list[int]) -> Iterator[Example]:
-    corpus = opened(how.folder)
+    corpus = open_cached(how.folder)
     for index in indices:
         id, _, *rest = corpus.rows(split)[index]
         samples_A = corpus.audio(split, index)
@@ -118,7 +116,7 @@ def _copies(how: Augmented, split: str, indices: list[int]) -> Iterator[Example]
 def _changed(
     samples_A: Int16[np.ndarray, " A"], how: Augmented, rng: np.random.Generator
 ) -> Int16[np.ndarray, " changed"]:
-    """Change speech by parameters drawn in the order in which they are applied."""
+    """Return changed speech; its parameters are drawn in the order in which they are applied."""
     ranges = (how.speed, how.tempo, how.echo_delay, how.echo_decay)
     factor, rate, delay, decay = (rng.uniform(*drawn) for drawn in ranges)
     changed = augment.tempo(augment.speed(samples_A, factor), rate)

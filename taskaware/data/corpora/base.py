@@ -1,4 +1,4 @@
-"""What every corpus is turned into: one TFDS format, read by position."""
+"""The format into which every corpus is prepared: TFDS, read by position."""
 
 import functools
 import io
@@ -30,20 +30,20 @@ class Example(NamedTuple):
     """A sentence, spoken or written, with its translation if there is one."""
 
     id: str
-    """Distinct within its split."""
+    """Unique within its split."""
     audio: Int16[np.ndarray, " A"]
-    """16 kHz; ``NO_AUDIO`` where there is only text."""
+    """16 kHz; ``NO_AUDIO`` if there is only text."""
     speaker: str
     source_text: str
     target_text: str
     source_language: str
     target_language: str
-    """Empty, like the target text, where there is no translation."""
+    """Empty, like the target text, if there is no translation."""
     corpus: str
 
 
 class Row(NamedTuple):
-    """An example without its samples: what is known before its audio is read."""
+    """An example without its samples, as the index lists it."""
 
     id: str
     num_samples: int
@@ -56,31 +56,31 @@ class Row(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """What a corpus has and a prepared one should not have, such as a pair without a translation.
+    """A part of a corpus that is not prepared, such as a pair without a translation.
 
     It is counted and listed.
     """
 
     reason: str
-    """The same words for all that are left out for the same reason."""
+    """The same words for all that is left out for the same reason."""
     where: str
-    """FILE:LINE, or the file; the message, of what cannot be read and is left out for that."""
+    """FILE:LINE, or the file; for what cannot be read, the message."""
 
 
 class Noted(NamedTuple):
-    """What was done to the example that comes next, such as cutting it at the end of its file.
+    """A note on the next example, such as that it was cut at the end of its file.
 
-    It is counted and listed; the example is kept.
+    It is counted and listed; the example is used.
     """
 
     what: str
-    """The same words for all to which the same was done."""
+    """The same words for all notes of a kind."""
     where: str
     """FILE:LINE, or the file."""
 
 
 class Unreadable(NamedTuple):
-    """What cannot be read: preparing stops at it, or is asked to leave it out."""
+    """A part of a corpus that cannot be read: an error, or left out on request."""
 
     kind: str
     """The same words for all problems of a kind."""
@@ -90,25 +90,25 @@ class Unreadable(NamedTuple):
 
 Item = Example | LeftOut | Noted | Unreadable
 Shard = Callable[[], Iterable[Item]]
-"""Reads a part of a split. It can be pickled, so that another process may read it."""
+"""Reads a part of a split. It can be pickled, so that another process can read it."""
 Splits = Mapping[str, Sequence[Shard]]
 
 
 @runtime_checkable
 class Corpus(Protocol):
-    """A corpus on disk: a frozen dataclass whose fields say where it is and what is wanted."""
+    """A corpus on disk: a frozen dataclass whose fields say where it is and what to read."""
 
     @property
     def name(self) -> str:
-        """In lower case with underscores."""
+        """The corpus' name, in lower case with underscores."""
         ...
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it.
+        """Return shards that read the corpus, by split.
 
         Args:
-            strict: whether the first thing that is wrong with its tables is an error at once;
-                else the shards tell.
+            strict: whether the first mistake in its tables is an error at once; otherwise the
+                shards yield ``Unreadable``.
 
         Raises:
             UsageError: files are missing, or something is wrong with them.
@@ -122,8 +122,8 @@ def lines_of(file: io.BufferedIOBase, name: Path, *, lone_returns: bool = False)
     Args:
         file: open for reading.
         name: its name, for messages.
-        lone_returns: whether it may be a single line with carriage returns in it; else that is
-            a file whose lines end in them alone, all of which would be taken for one.
+        lone_returns: whether it may be a single line with carriage returns in it; otherwise that
+            is taken for a file whose lines end in carriage returns alone.
 
     Raises:
         UsageError: a line is longer than a mebibyte, or carriage returns alone end the lines.
@@ -144,7 +144,7 @@ def lines_of(file: io.BufferedIOBase, name: Path, *, lone_returns: bool = False)
 
 
 def decode_line(line: bytes) -> str:
-    """Return a line of a text file; what is not UTF-8 text is a UsageError."""
+    """Return a line of a text file as text; what is not UTF-8 text is a UsageError."""
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -157,7 +157,7 @@ def decode_line(line: bytes) -> str:
 
 
 def feature_types() -> Any:
-    """Return what a record is made of, as TFDS describes it."""
+    """Return the features of a record, as TFDS describes them."""
     import tensorflow_datasets as tfds
 
     texts = {name: tfds.features.Text() for name in Example._fields if name != "audio"}
@@ -167,28 +167,28 @@ def feature_types() -> Any:
     return tfds.features.FeaturesDict({"audio": audio, "sample_rate": rate} | texts)
 
 
-def index(directory: Path, split: str) -> Path:
-    """A JSON array a line, the fields of ``Row``, in the order of the records."""
+def index_file(directory: Path, split: str) -> Path:
+    """Return a split's index: per line a JSON array of ``Row``'s fields, in order of records."""
     return directory / f"index-{split}.jsonl"
 
 
-def left_out(directory: Path, split: str) -> Path:
-    """A JSON array a line, a reason and where, of all that was left out."""
+def left_out_file(directory: Path, split: str) -> Path:
+    """Return the list of what was left out of a split: per line a JSON array, reason and where."""
     return directory / f"left_out-{split}.jsonl"
 
 
-def noted(directory: Path, split: str) -> Path:
-    """A JSON array a line, what was done and where, of what was kept all the same."""
+def notes_file(directory: Path, split: str) -> Path:
+    """Return the list of notes on a split's examples: per line a JSON array, what and where."""
     return directory / f"noted-{split}.jsonl"
 
 
 def digests_file(directory: Path) -> Path:
-    """A JSON object: the SHA-256 of each file of records, index or what was left out."""
+    """Return the file of digests: a JSON object of the SHA-256 of each other file, by name."""
     return directory / "sha256.json"
 
 
 class PreparedCorpus:
-    """A folder written by ``prepare``: its rows, and the audio of each.
+    """A folder that ``prepare`` has written: its rows, and the audio of each.
 
     Safe to use from several threads.
 
@@ -209,23 +209,23 @@ class PreparedCorpus:
                 f"{directory}: expected a folder written by taskaware prepare, found no"
                 " dataset_info.json in it"
             )
-        # They take a second, for which --help should not wait.
+        # They take a second, which --help should not wait for.
         import tensorflow_datasets as tfds
         from google.protobuf import json_format
 
         try:
-            found = json.loads((self.directory / "features.json").read_bytes())
+            features = json.loads((self.directory / "features.json").read_bytes())
             # TFDS imports whatever module a description of features names.
-            if found != json_format.MessageToDict(feature_types().to_proto()):
+            if features != json_format.MessageToDict(feature_types().to_proto()):
                 raise ValueError("features.json is not what prepare writes")
             builder = tfds.builder_from_directory(self.directory)
             splits = builder.info.splits.values()
-            places = {split.name: [Path(path) for path in split.filepaths] for split in splits}
+            shards = {split.name: [Path(path) for path in split.filepaths] for split in splits}
             self._records: Any = builder.as_data_source()
-        except Exception as error:  # TFDS, protobuf and json each raise their own.
+        except Exception as error:  # TFDS, protobuf and json each raise their own
             raise self._damaged(f"cannot read its description ({error})") from None
         for split in splits:
-            files = places[split.name]
+            files = shards[split.name]
             if any(os.path.split(file)[0] != str(self.directory) for file in files):
                 raise self._damaged(f"split {split.name!r} names files outside of it")
             size = sum(file.stat().st_size for file in files if file.is_file())
@@ -234,18 +234,18 @@ class PreparedCorpus:
                     f"expected {int(split.num_bytes)} bytes of split {split.name!r}, found {size}"
                 )
         self.splits: tuple[str, ...] = tuple(split.name for split in splits)
-        self._files = {index(self.directory, split).name for split in self.splits}
-        self._files |= {file.name for files in places.values() for file in files}
+        self._files = {index_file(self.directory, split).name for split in self.splits}
+        self._files |= {file.name for files in shards.values() for file in files}
         self._num_examples = {split.name: split.num_examples for split in splits}
         self._rows: dict[str, list[Row]] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self):
-        """Pickle as the folder's name: a copy in another process opens it anew."""
+        """Pickle only the folder's path: a copy in another process opens it anew."""
         return PreparedCorpus, (self.directory,)
 
     def rows(self, split: str) -> list[Row]:
-        """Return all rows of a split; the list is read once and shared, so do not change it.
+        """Return all rows of a split; the list is read once and shared, so it must not be changed.
 
         Raises:
             UsageError: there is no such split, or its index is damaged.
@@ -261,7 +261,7 @@ class PreparedCorpus:
             return self._rows[split]
 
     def audio(self, split: str, i: int) -> Int16[np.ndarray, " A"]:
-        """Return the samples of row i, 16 kHz, read-only; none if it is only text.
+        """Return the samples of row i, 16 kHz, read-only; empty if it is only text.
 
         Raises:
             UsageError: the record is damaged or belongs to another row.
@@ -269,18 +269,18 @@ class PreparedCorpus:
         row = self.rows(split)[i]
         try:
             record = self._records[split][i]
-        except Exception as error:  # array_record's and protobuf's own, undocumented.
+        except Exception as error:  # array_record and protobuf raise undocumented ones
             raise self._damaged(f"cannot read {row.id!r} of split {split!r} ({error})") from None
-        found = record["id"].decode(), len(record["audio"])
-        if found != (row.id, row.num_samples):
+        actual = record["id"].decode(), len(record["audio"])
+        if actual != (row.id, row.num_samples):
             raise self._damaged(
                 f"expected row {i} of split {split!r} to be {row.id!r} with {row.num_samples}"
-                f" samples, found {found[0]!r} with {found[1]}"
+                f" samples, found {actual[0]!r} with {actual[1]}"
             )
         return record["audio"]
 
     def _read_index(self, split: str) -> list[Row]:
-        path = index(self.directory, split)
+        path = index_file(self.directory, split)
         try:
             with open(path, "rb") as file:
                 rows = [_row(line) for line in lines_of(file, path)]
@@ -293,12 +293,12 @@ class PreparedCorpus:
         return rows
 
     def left_out(self, split: str) -> list[LeftOut]:
-        """Return what was left out of a split; nothing in a folder of before it was noted."""
-        return [LeftOut(*pair) for pair in self._pairs(left_out(self.directory, split))]
+        """Return what was left out of a split; empty if the folder has no such list."""
+        return [LeftOut(*pair) for pair in self._pairs(left_out_file(self.directory, split))]
 
     def noted(self, split: str) -> list[Noted]:
-        """Return what was done to examples of a split; nothing in a folder of before it was."""
-        return [Noted(*pair) for pair in self._pairs(noted(self.directory, split))]
+        """Return the notes on a split's examples; empty if the folder has no such list."""
+        return [Noted(*pair) for pair in self._pairs(notes_file(self.directory, split))]
 
     def _pairs(self, path: Path) -> list[list[str]]:
         if not path.exists():
@@ -313,7 +313,7 @@ class PreparedCorpus:
         """Read every file and compare it with what was written.
 
         Raises:
-            UsageError: a file is missing or another, or no digests have been written.
+            UsageError: a file is missing or has changed, or no digests were written.
         """
         try:
             expected = dict(json.loads(digests_file(self.directory).read_bytes()))
@@ -327,12 +327,12 @@ class PreparedCorpus:
             raise self._damaged(f"expected a digest of {missing[0]}, found none")
         for name, digest in expected.items():
             try:
-                found = sha256(self.directory / name)
+                actual = sha256(self.directory / name)
             except OSError as error:
                 raise self._damaged(f"cannot read {name} ({error.strerror})") from None
-            if found != digest:
+            if actual != digest:
                 raise self._damaged(
-                    f"expected {name} to have SHA-256 {digest[:12]}…, found {found[:12]}…"
+                    f"expected {name} to have SHA-256 {digest[:12]}…, found {actual[:12]}…"
                 )
 
     def _damaged(self, what: str) -> UsageError:
@@ -340,18 +340,18 @@ class PreparedCorpus:
         return UsageError(f"{self.directory}: damaged corpus: {what}; prepare it again")
 
 
-def opened(folder: Path) -> PreparedCorpus:
-    """Return a prepared folder whose index this process has read already, if it has."""
-    return _opened(folder, (folder / "dataset_info.json").stat().st_mtime_ns)
+def open_cached(folder: Path) -> PreparedCorpus:
+    """Return a prepared folder, reusing the index that this process may have read before."""
+    return _open_cached(folder, (folder / "dataset_info.json").stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(folder: Path, changed: int) -> PreparedCorpus:
+def _open_cached(folder: Path, changed: int) -> PreparedCorpus:
     return PreparedCorpus(folder)
 
 
 def _texts(values: Any, count: int) -> list[str]:
-    """Return a list of so many texts; whatever else is a TypeError."""
+    """Return a list of that many texts; anything else is a TypeError."""
     if not isinstance(values, list) or [*map(type, values)] != [str] * count:
         raise TypeError(f"expected {count} texts, found {values!r}")
     return values

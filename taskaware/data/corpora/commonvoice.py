@@ -1,26 +1,26 @@
 """Common Voice, sentences that volunteers read aloud; and CoVoST 2, translations of them.
 
-A language of a release is a folder with one table a split and all audio in clips/, MP3 of 32 or
-48 kHz. The tables are separated by tabs. Releases 4 and 5 quote a sentence with quotation marks in
-it as CSV does, later ones do not: where those at its ends enclose only doubled ones, the quoting is
-undone; else a quotation mark, and always a backslash, is part of the sentence. The columns have
-changed with the releases; always there are
+A language of a release is a folder with one table per split and all audio in clips/, MP3 of 32 or
+48 kHz. Columns are separated by tabs. Releases 4 and 5 quote a sentence with quotation marks as CSV
+does, later ones do not: if the marks at its ends enclose only doubled ones, the quoting is undone;
+otherwise quotation marks, and always backslashes, are part of the sentence. The columns differ
+between releases; all have
 
 ==========  =====================================================================================
 client_id   the speaker
-path        the audio's bare file name; the first releases left .mp3 away
+path        the audio's bare file name; without .mp3 in the first releases
 sentence    cased and punctuated
 ==========  =====================================================================================
 
 and the others (votes, age, gender, accent or accents, variant, locale, segment) may be missing,
-at the end of a row too. validated.tsv has all that others have approved, those to test on too;
-train.tsv is what is meant to train on, each sentence once.
+also at the end of a row. validated.tsv has all clips that others have approved, those of test
+included; train.tsv is meant for training, each sentence once.
 
 CoVoST 2 has a table of its own, covost_v2.en_de.tsv, with the columns path, translation and split.
-It belongs to release 4 of Common Voice: a path without its row in validated.tsv is left out and
-counted. As in its authors' own script, the split train_covost is joined to train, while
-dev_covost and test_covost are left out, and so is what its authors have marked by the translation
-REMOVE. English to others and others to English look alike.
+It belongs to release 4 of Common Voice: a path without a row in validated.tsv is left out and
+counted. As in its authors' script, the split train_covost is joined to train, while dev_covost and
+test_covost are left out, and so are rows that its authors have marked by the translation REMOVE.
+English to others and others to English have the same format.
 """
 
 import sys
@@ -31,65 +31,65 @@ from typing import NamedTuple
 
 from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
 from taskaware.data.corpora.missing import present, require
-from taskaware.data.corpora.segments import Segment, as_splits
+from taskaware.data.corpora.segments import Entry, Segment, as_splits
 from taskaware.data.corpora.tables import (
     AudioFolder,
     Header,
     Line,
     fields,
     header,
-    kept,
     lines,
+    read_each,
     unless_empty,
     unquoted,
 )
 from taskaware.errors import UsageError
 
 _SPLITS = {"train": "train", "validation": "dev", "test": "test"}
-_CLIP = ("client_id", "path", "sentence")
+_COLUMNS = ("client_id", "path", "sentence")
 
 
 @dataclass(frozen=True)
 class CommonVoice:
-    """Common Voice: sentences read by volunteers, with these as transcripts, for ASR."""
+    """Common Voice: sentences read aloud by volunteers, for ASR."""
 
     data_dir: Path
-    """The folder of a release, which holds one folder a language."""
+    """The folder of a release, which holds one folder per language."""
     language: str = "en"
     """As the folder is named."""
 
     name = "common_voice"
     paper = "232,958 examples, 1,469 hours (Table 5; LibriSpeech has the same count there)"
     page = """
-        Common Voice (Ardila et al. 2020) is got from https://commonvoice.mozilla.org/datasets or
-        the Mozilla Data Collective, under CC0. Unpacked, it looks so:
+        Download Common Voice (Ardila et al. 2020; license CC0) from
+        https://commonvoice.mozilla.org/datasets or the Mozilla Data Collective. Expected layout:
 
           DATA_DIR/en/train.tsv, dev.tsv, test.tsv, validated.tsv
           DATA_DIR/en/clips/common_voice_en_17779714.mp3
         """
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it; errors name file and line."""
+        """Return shards that read the corpus; errors name file and line."""
         root = self.data_dir / self.language
         tables = {split: root / f"{name}.tsv" for split, name in _SPLITS.items()}
         tables = present(self.page, tables)
         require(self.page, root / "clips")
-        clips = AudioFolder.of(root / "clips")
+        audio = AudioFolder.of(root / "clips")
 
-        def read(table: Path) -> Iterator[Segment | LeftOut | Unreadable]:
-            columns, rows = _table(table, _CLIP)
+        def read(table: Path) -> Iterator[Entry]:
+            columns, rows = _table(table, _COLUMNS)
 
             def segment(line: Line) -> Segment | LeftOut:
-                id, said = _clip(line, columns)
-                audio = clips.file(line, id, ".mp3")
+                id, clip = _clip(line, columns)
+                file = audio.file(line, id, ".mp3")
                 return unless_empty(
-                    Segment(line.where, id, audio, 0.0, None, *said, "", self.language, "")
+                    Segment(line.where, id, file, 0.0, None, *clip, "", self.language, "")
                 )
 
-            return kept(rows, segment)
+            return read_each(rows, segment)
 
-        found = {split: [*read(table)] for split, table in tables.items()}
-        return as_splits(found, self.name, strict=strict, resample=True)
+        entries = {split: [*read(table)] for split, table in tables.items()}
+        return as_splits(entries, self.name, strict=strict, resample=True)
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ class CoVoST2:
 
     name = "covost2"
     page = """
-        CoVoST 2 (Wang et al. 2020) is got from https://github.com/facebookresearch/covost, whose
-        table of licenses gives CC0 for the data; its audio is Common Voice 4 (2019-12-10), from
-        https://commonvoice.mozilla.org/datasets, under CC0. Unpacked, they look so:
+        Download CoVoST 2 (Wang et al. 2020; its table of licenses gives CC0 for the data) from
+        https://github.com/facebookresearch/covost, and its audio, Common Voice 4 (2019-12-10;
+        license CC0), from https://commonvoice.mozilla.org/datasets. Expected layout:
 
           DATA_DIR/en/validated.tsv
           DATA_DIR/en/clips/common_voice_en_17779714.mp3
@@ -115,28 +115,28 @@ class CoVoST2:
         """
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it; errors name file and line."""
+        """Return shards that read the corpus; errors name file and line."""
         root = self.data_dir / self.source_language
         pair = f"{self.source_language}_{self.target_language}"
         table, validated = self.data_dir / f"covost_v2.{pair}.tsv", root / "validated.tsv"
         require(self.page, table, validated, root / "clips")
-        said: dict[str, _Said] = {}
-        found: dict[str, list[Segment | LeftOut | Unreadable]] = {split: [] for split in _SPLITS}
-        found["train"] += _read_said(validated, said)
-        clips = AudioFolder.of(root / "clips")
+        clips: dict[str, _Clip] = {}
+        entries: dict[str, list[Entry]] = {split: [] for split in _SPLITS}
+        entries["train"] += _read_clips(validated, clips)
+        audio = AudioFolder.of(root / "clips")
         columns, rows = _table(table, ("path", "translation", "split"))
         for line in rows:
             try:
-                split, item = self._segment(line, fields(line, columns), said, clips)
+                split, entry = self._segment(line, fields(line, columns), clips, audio)
             except UsageError as error:
-                # Of its own split nothing is known.
-                split, item = "train", Unreadable("row", str(error))
-            found[split].append(item)
-        there = {split: items for split, items in found.items() if items}
-        return as_splits(there, self.name, strict=strict, resample=True)
+                # The split that it belongs to is not known.
+                split, entry = "train", Unreadable("row", str(error))
+            entries[split].append(entry)
+        nonempty = {split: some for split, some in entries.items() if some}
+        return as_splits(nonempty, self.name, strict=strict, resample=True)
 
     def _segment(
-        self, line: Line, row: list[str], said: Mapping[str, "_Said"], clips: AudioFolder
+        self, line: Line, row: list[str], clips: Mapping[str, "_Clip"], audio: AudioFolder
     ) -> tuple[str, Segment | LeftOut]:
         """Return a segment, and the split that it belongs to."""
         path, translation, part = row[0].removesuffix(".mp3"), row[1].strip(), row[2].strip()
@@ -150,39 +150,39 @@ class CoVoST2:
             translation = unquoted(translation)
         if translation == "REMOVE":
             return split, LeftOut("marked REMOVE", line.where)
-        if path not in said:
+        if path not in clips:
             return split, LeftOut("not in validated.tsv", line.where)
         languages = self.source_language, self.target_language
-        audio = clips.file(line, path, ".mp3")
+        file = audio.file(line, path, ".mp3")
         return split, unless_empty(
-            Segment(line.where, path, audio, 0.0, None, *said[path], translation, *languages)
+            Segment(line.where, path, file, 0.0, None, *clips[path], translation, *languages)
         )
 
 
-class _Said(NamedTuple):
+class _Clip(NamedTuple):
     speaker: str
     sentence: str
 
 
-def _read_said(validated: Path, said: dict[str, _Said]) -> list[Segment | LeftOut | Unreadable]:
-    """Fill in who says what in each clip, and return what cannot be read."""
-    columns, rows = _table(validated, _CLIP)
+def _read_clips(validated: Path, clips: dict[str, _Clip]) -> list[Entry]:
+    """Add the clips of a table by their ids, and return what cannot be read."""
+    columns, rows = _table(validated, _COLUMNS)
 
     def add(line: Line) -> None:
         id, clip = _clip(line, columns)
-        said[id] = clip
+        clips[id] = clip
 
-    return [*kept(rows, add)]
+    return [*read_each(rows, add)]
 
 
-def _clip(line: Line, columns: Header) -> tuple[str, _Said]:
-    """Return a clip's id, and who says what in it."""
+def _clip(line: Line, columns: Header) -> tuple[str, _Clip]:
+    """Return a clip's id, its speaker and its sentence."""
     speaker, path, sentence = fields(line, columns)
-    return path.removesuffix(".mp3"), _Said(sys.intern(speaker), unquoted(sentence.strip()))
+    return path.removesuffix(".mp3"), _Clip(sys.intern(speaker), unquoted(sentence.strip()))
 
 
-def _table(file: Path, wanted: Sequence[str]) -> tuple[Header, Iterator[Line]]:
-    """Return the wanted columns of a table, and its rows without empty lines."""
+def _table(file: Path, names: Sequence[str]) -> tuple[Header, Iterator[Line]]:
+    """Return where the named columns of a table are, and its rows without empty lines."""
     rows = lines(file)
-    columns = header(next(rows, Line(file, 1, b"")), wanted)
+    columns = header(next(rows, Line(file, 1, b"")), names)
     return columns, (line for line in rows if line.content.strip())

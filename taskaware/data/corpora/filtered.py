@@ -1,8 +1,8 @@
-"""A prepared corpus without what is likely to be wrong in it.
+"""Filters that leave likely mistakes out of a prepared corpus.
 
-Data that nobody checked by hand, as from the web, is kept apart from data that somebody did by
-rules that look at one example at a time (Radford et al. 2022, §2.1): text that is not in the
-language it is said to be in, transcripts that a machine made, and recordings of silence.
+Data that nobody has checked by hand, such as data from the web, is filtered by rules that look at
+one example at a time (Radford et al. 2022, §2.1): text that is not in its declared language,
+transcripts that a machine made, and recordings of silence.
 """
 
 import functools
@@ -24,47 +24,47 @@ from taskaware.data.corpora.base import (
     PreparedCorpus,
     Row,
     Splits,
-    opened,
+    open_cached,
 )
 from taskaware.errors import UsageError
 
 _LONG_ENOUGH = 20
-"""Characters: shorter texts say little by their length, or to a language identifier."""
+"""Characters below which neither a text's length nor an identified language is reliable."""
 _SURE = 0.9
-"""Probability from which a language is believed."""
+"""Probability from which an identified language is trusted."""
 _REPEATS = 4
-"""So many times the same words in a row are a loop of a machine's decoder."""
+"""Repetitions of the same words in a row that reveal a loop of a machine's decoder."""
 _FRAME = SAMPLE_RATE // 40
 _SPEECH_DBFS = -50.0
-"""Level of a 25 ms frame from which it may be speech; rooms are quieter, whispers louder."""
+"""Level above which a 25 ms frame may be speech; rooms are quieter, whispers louder."""
 _SPEECH_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Filtered:
-    """A prepared corpus without what is likely to be wrong; each rule is asked for by name.
+    """A prepared corpus without likely mistakes; each rule is requested by name.
 
-    Only the splits to train on are filtered: a test set stays what it is.
+    Only the splits to train on are filtered: a test set does not change.
     """
 
     folder: Path
-    """Of taskaware prepare; it is only read."""
+    """A folder of taskaware prepare; it is only read."""
     language: bool = False
-    """Leave out texts that are in another language than they are said to be."""
+    """Leave out texts that are not in their declared language."""
     machine: bool = False
-    """Leave out transcripts that look like a recognizer's: words that go round and round; and
-    all capitals, or neither capitals nor punctuation, where most of the corpus has both."""
+    """Leave out transcripts that look like a recognizer's: words in a loop; and all capitals, or
+    neither capitals nor punctuation, where most of the corpus has both."""
     silence: bool = False
-    """Leave out recordings in which nobody seems to speak, not for a tenth of a second."""
+    """Leave out recordings with less than a tenth of a second of possible speech."""
     max_ratio: float = math.inf
-    """Leave out pairs of which one text has more than so many times the other's characters."""
+    """Leave out pairs in which one text has more than this many times the other's characters."""
     from_splits: tuple[str, ...] = ("train",)
-    """Those that are filtered."""
+    """Splits to filter; the others are copied."""
 
     name = "filtered"
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads the corpus and leaves out; raises UsageError on options without use."""
+        """Return shards that filter the corpus; no rule, or a useless one, is a UsageError."""
         if not (self.language or self.machine or self.silence or self.max_ratio < math.inf):
             raise UsageError("filtered: expected a rule, as --silence or --max-ratio 3, found none")
         if not self.max_ratio > 1:
@@ -88,7 +88,7 @@ class Filtered:
 def _read(
     folder: Path, split: str, rules: Filtered | None, written: bool, first: int, end: int
 ) -> Iterator[Example | LeftOut]:
-    corpus = opened(folder)
+    corpus = open_cached(folder)
     for i, row in enumerate(corpus.rows(split)[first:end], start=first):
         reason = None if rules is None else text_reason(row, rules, written)
         if reason is None:
@@ -101,11 +101,11 @@ def _read(
 
 
 def text_reason(row: Row, rules: Filtered, written: bool) -> str | None:
-    """Return why a row's texts are left out; None if they are not.
+    """Return the reason why a row's texts are left out, or None.
 
     Args:
-        row: what is looked at.
-        rules: what is asked for.
+        row: the row to judge.
+        rules: the requested rules.
         written: whether most of the corpus has capitals, small letters and punctuation.
     """
     texts = [row.source_text]
@@ -127,7 +127,7 @@ def text_reason(row: Row, rules: Filtered, written: bool) -> str | None:
 
 
 def looks_written(text: str) -> bool:
-    """Return whether a text has small letters, and capitals or punctuation too.
+    """Return whether a text has small letters, and also capitals or punctuation.
 
     Example:
         >>> looks_written("Yes, I am."), looks_written("YES I AM"), looks_written("yes i am")
@@ -144,7 +144,7 @@ def mostly_written(texts: Sequence[str]) -> bool:
 
 
 def loops(text: str) -> bool:
-    """Return whether one to four words stand four times in a row.
+    """Return whether a sequence of one to four words occurs four times in a row.
 
     Example:
         >>> loops("no no no"), loops("thank you thank you thank you thank you")
@@ -152,7 +152,7 @@ def loops(text: str) -> bool:
     """
     words = text.split()
     if len(set(words)) > len(words) - (_REPEATS - 1):
-        return False  # too many different ones: most short texts end here
+        return False  # too many different words: most short texts end here
     for width in range(1, 5):
         same = 0
         for a, b in zip(words, words[width:], strict=False):
@@ -163,7 +163,7 @@ def loops(text: str) -> bool:
 
 
 def in_another_language(text: str, language: str) -> bool:
-    """Return whether a text is surely in another language than is said.
+    """Return whether a text is very likely not in its declared language.
 
     Raises:
         UsageError: the identifier does not know the language.
@@ -174,8 +174,8 @@ def in_another_language(text: str, language: str) -> bool:
             f"language {language!r}: expected one that py3langid knows, such as en; leave out"
             " --language"
         )
-    found, probability = identifier.classify(text)
-    return found != language and probability >= _SURE
+    guess, probability = identifier.classify(text)
+    return guess != language and probability >= _SURE
 
 
 @functools.cache

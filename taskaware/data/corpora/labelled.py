@@ -1,4 +1,4 @@
-"""A prepared corpus whose speech has been given translations that nobody wrote."""
+"""Pseudo-labelled speech: a prepared corpus with machine translations."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -11,27 +11,27 @@ from taskaware.data.corpora.base import (
     LeftOut,
     PreparedCorpus,
     Splits,
-    opened,
+    open_cached,
 )
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One split of a prepared corpus, each example once for each of its new translations.
+    """One split of a prepared corpus, each example once per new translation.
 
-    An example ID becomes ID~1, ID~2 and so on; one without any is left out.
+    An example ID becomes ID~1, ID~2 and so on; one without a translation is left out.
     """
 
     folder: Path
     split: str
     texts: Sequence[Sequence[str]]
-    """The translations of each row."""
+    """The translations per row."""
     target_language: str
 
     name = "labelled"
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what writes it."""
+        """Return shards that combine the corpus with its translations."""
         count = len(PreparedCorpus(self.folder).rows(self.split))
         if count != len(self.texts):
             raise ValueError(f"expected translations of {count} rows, found {len(self.texts)}")
@@ -47,7 +47,7 @@ class Labelled:
 def _examples(
     folder: Path, split: str, language: str, first: int, texts: Sequence[Sequence[str]]
 ) -> Iterator[Example | LeftOut]:
-    corpus = opened(folder)
+    corpus = open_cached(folder)
     for i, translations in enumerate(texts, start=first):
         row = corpus.rows(split)[i]
         if not translations:

@@ -1,24 +1,24 @@
-r"""Any corpus of one's own, described by a table: one row an example.
+r"""Any corpus that a table describes, with one row per example.
 
 The table is UTF-8 text, its lines end in ``\n``, its fields are separated by tabs. The first line
 names the columns, in any order:
 
 ===============  ================================================================================
-id               distinct within its split
-audio            a file inside the table's folder, or the folder named instead; empty: only text
+id               unique within its split
+audio            a file inside the table's folder or --audio-root; empty: only text
 start            seconds into the file; empty: 0
 duration         seconds; empty: to the end of the file
 speaker          may be empty
-source_text      what is said, or the text to translate
+source_text      the transcript, or the text to translate
 target_text      its translation; empty if and only if the target language is
 source_language  such as en
 target_language  such as de
-split            may be missing as a column; "train" then, as where it is empty
+split            "train" if it is empty or there is no such column
 ===============  ================================================================================
 
-Quotation marks are part of a field. One that stands in quotes with none but doubled ones in it was
-quoted by what wrote the table, such as pandas or Excel, or is a whole sentence of direct speech:
-whoever prepares it says which.
+Quotation marks are part of a field. A field in quotes with only doubled ones inside was either
+quoted by the program that wrote the table, such as pandas or Excel, or is a whole sentence of
+direct speech; ``quotes`` says which.
 """
 
 import csv
@@ -30,13 +30,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
-from taskaware.data.corpora.segments import Segment, as_splits
+from taskaware.data.corpora.base import Splits, Unreadable
+from taskaware.data.corpora.segments import Entry, Segment, as_splits
 from taskaware.data.corpora.tables import AudioFolder, csv_quoted, lines, plain
 from taskaware.errors import UsageError, nearest
 
 _TEXTS = ("speaker", "source_text", "target_text", "source_language", "target_language")
-"""Passed on in the order of ``Segment``'s fields."""
+"""In the order of ``Segment``'s fields."""
 _COLUMNS = ("id", "audio", "start", "duration", *_TEXTS)
 
 _Quotes = Literal["refuse", "keep", "undo"]
@@ -44,44 +44,42 @@ _Quotes = Literal["refuse", "keep", "undo"]
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a table lists; all its text is checked before any audio."""
+    """The examples that a table lists; all text is checked before any audio."""
 
     table: Path
-    """In the format above."""
+    """A table with one row per example, in the format above."""
     audio_root: Path | None = None
     """The folder in which all audio must lie, and to which its paths are relative; None: the
     table's own. A table from elsewhere cannot reach other files."""
     resample: bool = False
     """Whether audio of another rate than 16 kHz is converted instead of refused."""
     quotes: _Quotes = "refuse"
-    """What is done with a field that stands in quotes as CSV has them: refuse it; keep them, as
-    text; or undo them, of all fields, in which tabs and line ends may then stand too."""
+    """What to do with fields that are quoted as in CSV: refuse them; keep the quotes as text; or
+    undo the quoting of all fields, which may then contain tabs and line ends too."""
 
     name = "manifest"
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it; errors name file and line."""
+        """Return shards that read the corpus; errors name file and line."""
         root = self.table.parent if self.audio_root is None else self.audio_root
-        found = _segments(self.table, root, self.quotes)
-        return as_splits(found, self.table.stem, strict=strict, resample=self.resample)
+        entries = _entries(self.table, root, self.quotes)
+        return as_splits(entries, self.table.stem, strict=strict, resample=self.resample)
 
 
-def _segments(
-    table: Path, root: Path, quotes: _Quotes
-) -> dict[str, list[Segment | LeftOut | Unreadable]]:
-    """Check and keep every row, by split."""
-    splits: dict[str, list[Segment | LeftOut | Unreadable]] = {}
+def _entries(table: Path, root: Path, quotes: _Quotes) -> dict[str, list[Entry]]:
+    """Check every row, and return them by split."""
+    splits: dict[str, list[Entry]] = {}
     split = "train"
     rows = _csv_rows(table) if quotes == "undo" else _rows(table, refuse=quotes == "refuse")
     columns = _columns(*next(rows, (f"{table}:1", [])))
-    listed = functools.cache(AudioFolder.of)
+    folders = functools.cache(AudioFolder.of)
     for where, fields in rows:
         if isinstance(fields, Unreadable):
-            # Of its own split nothing is known: it counts where the row above stands.
+            # Its own split is not known: it counts in the split of the row above.
             splits.setdefault(split, []).append(fields)
             continue
         try:
-            split, segment = _segment(where, fields, columns, root, listed)
+            split, segment = _segment(where, fields, columns, root, folders)
             splits.setdefault(split, []).append(segment)
         except UsageError as error:
             splits.setdefault(split, []).append(Unreadable("row", f"{where}: {error}"))
@@ -91,11 +89,11 @@ def _segments(
 
 
 _Row = tuple[str, list[str] | Unreadable]
-"""FILE:LINE, and the fields that stand there, without white space around them."""
+"""FILE:LINE, and its fields, without white space around them."""
 
 
 def _rows(table: Path, *, refuse: bool) -> Iterator[_Row]:
-    """Yield the rows, but for empty ones; those with quoted fields are bad, if refused."""
+    """Yield the rows except empty ones; those with quoted fields are unreadable, if refused."""
     for line in lines(table):
         try:
             fields = [field.strip() for field in line.text().split("\t")]
@@ -115,8 +113,8 @@ def _rows(table: Path, *, refuse: bool) -> Iterator[_Row]:
 
 
 def _csv_rows(table: Path) -> Iterator[_Row]:
-    """Yield the rows, but for empty ones, of a table whose fields may be quoted."""
-    # A carriage return by itself would end a line for the reader, which lets quotes alone hold it.
+    """Yield the rows, except empty ones, of a table whose fields may be quoted."""
+    # The reader ends a line at a carriage return by itself, unless it is in quotes.
     texts = (line.text().replace("\r", " ") + "\n" for line in lines(table))
     reader = csv.reader(texts, delimiter="\t", strict=True)
     where = f"{table}:1"
@@ -142,12 +140,12 @@ def _columns(where: str, columns: list[str] | Unreadable) -> list[str]:
                 f"{where}: column {name!r} is missing, found {', '.join(columns) or 'nothing'}"
                 f"{nearest(name, columns)}"
             )
-    known = (*_COLUMNS, "split")
+    names = (*_COLUMNS, "split")
     for name in columns:
-        if name not in known or columns.count(name) > 1:
+        if name not in names or columns.count(name) > 1:
             raise UsageError(
-                f"{where}: expected each of the columns {', '.join(known)} once and no others,"
-                f" found {name!r}{' twice' if name in known else nearest(name, known)}"
+                f"{where}: expected each of the columns {', '.join(names)} once and no others,"
+                f" found {name!r}{' twice' if name in names else nearest(name, names)}"
             )
     return columns
 
@@ -157,7 +155,7 @@ def _segment(
     fields: list[str],
     columns: list[str],
     root: Path,
-    listed: Callable[[Path], AudioFolder],
+    folders: Callable[[Path], AudioFolder],
 ) -> tuple[str, Segment]:
     if len(fields) != len(columns):
         raise UsageError(
@@ -178,7 +176,7 @@ def _segment(
     start, duration = _seconds("start", row), _seconds("duration", row)
     audio = ""
     if row["audio"]:
-        audio = _audio(root, row["audio"], listed)
+        audio = _audio(root, row["audio"], folders)
     elif start is not None or duration is not None:
         raise UsageError("expected start and duration only beside audio, found them without")
     texts = tuple(row[name] for name in _TEXTS)
@@ -198,12 +196,12 @@ def _seconds(name: str, row: dict[str, str]) -> float | None:
     return value
 
 
-def _audio(root: Path, audio: str, listed: Callable[[Path], AudioFolder]) -> str:
-    """Return a file below ``root``; one outside, by whatever path or link, is refused."""
+def _audio(root: Path, audio: str, folders: Callable[[Path], AudioFolder]) -> str:
+    """Return the path of a file below ``root``; one outside, by any path or link, is refused."""
     path = root / audio
     _require_inside(root, path, audio)
-    if not os.path.exists(path):  # which takes names of any length
-        path = _as_spelled(root, audio, listed)
+    if not os.path.exists(path):  # accepts names of any length
+        path = _as_spelled(root, audio, folders)
         _require_inside(root, path, audio)
     if not os.path.isfile(path):
         raise UsageError(f"no audio file {audio!r} in {root}")
@@ -219,11 +217,11 @@ def _require_inside(root: Path, path: Path, audio: str) -> None:
         )
 
 
-def _as_spelled(root: Path, audio: str, listed: Callable[[Path], AudioFolder]) -> Path:
-    """Return the path with each name as the disk has it, in whichever of Unicode's forms."""
+def _as_spelled(root: Path, audio: str, folders: Callable[[Path], AudioFolder]) -> Path:
+    """Return the path with each name as it is on disk, in whichever of Unicode's forms."""
     path = root
     for name in Path(audio).parts:
         if os.path.isdir(path) and not os.path.exists(path / name):
-            name = listed(path).spelled(name) or name
+            name = folders(path).spelled(name) or name
         path = path / name
     return path

@@ -1,4 +1,4 @@
-"""A corpus that is not where it was said to be: one page on what is missing and where it is got."""
+"""Report files of a corpus that are missing, with one page on where to download it."""
 
 import textwrap
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from taskaware.errors import UsageError
 
 
 def require(page: str, *paths: Path) -> None:
-    """Make sure that files and folders of a corpus are there.
+    """Check that files and folders of a corpus exist.
 
     Args:
-        page: where the corpus is got, its license and its tree, for whoever does not have it.
+        page: where to download the corpus, its license and its layout, for users without it.
         paths: what must exist.
 
     Raises:
-        UsageError: some do not; this message alone has several lines.
+        UsageError: some do not; only this message has several lines.
     """
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
@@ -25,13 +25,13 @@ def require(page: str, *paths: Path) -> None:
         )
 
 
-def present(page: str, places: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the splits whose files or folders are there, as not everybody has all of them.
+def present(page: str, paths: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the splits whose files or folders exist, as not everybody has all of them.
 
     Raises:
         UsageError: there is none.
     """
-    there = {split: path for split, path in places.items() if path.exists()}
-    if not there:
-        require(page, *places.values())
-    return there
+    existing = {split: path for split, path in paths.items() if path.exists()}
+    if not existing:
+        require(page, *paths.values())
+    return existing

@@ -3,19 +3,18 @@
 Both list their segments in the same three files of equally many lines:
 
 ===========  ====================================================================================
-STEM.yaml    a YAML list, an entry a segment, on a line of its own in all releases
-STEM.en      what is said, cased and punctuated; "(Laughter)" and "(Applause)" are part of it
+STEM.yaml    a YAML list, one entry per segment, each on its own line in all releases
+STEM.en      the transcript, cased and punctuated, "(Laughter)" and "(Applause)" included
 STEM.de      its translation; some are empty in the IWSLT data
 ===========  ====================================================================================
 
 An entry is ``- {duration: 3.500000, offset: 16.080000, speaker_id: spk.767, wav: ted_767.wav}``:
 seconds, a speaker, and one of the 16 kHz files of whole talks. Release 2 of MuST-C has two more
-keys, ``rW`` and ``uW``, in between, so keys are found by name and not by place. YAML would read
-some values as numbers, dates or booleans; here all are text until a number is needed.
+keys, ``rW`` and ``uW``, in between, so keys are found by name, not by position. YAML would convert
+some values to numbers, dates or booleans; here all stay text until a number is needed.
 
-Segments are numbered within each talk by their offset, from 0, as ted_767_0: these are the ids
-of fairseq, and an empty line does not shift them. Some segments are shorter than a frame; they
-are left out.
+Segments are numbered within each talk by their offset, from 0, as ted_767_0: these are fairseq's
+ids, and an empty line does not shift them. Segments shorter than a frame are left out.
 """
 
 import collections
@@ -27,14 +26,14 @@ from typing import NamedTuple
 
 import yaml
 
-from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
+from taskaware.data.corpora.base import Splits, Unreadable
 from taskaware.data.corpora.missing import present, require
-from taskaware.data.corpora.segments import Segment, as_splits
+from taskaware.data.corpora.segments import Entry, Segment, as_splits
 from taskaware.data.corpora.tables import (
     AudioFolder,
     Line,
-    kept,
     lines,
+    read_each,
     require_aligned,
     seconds,
     unless_empty,
@@ -44,26 +43,26 @@ from taskaware.errors import UsageError
 _KEYS = ("wav", "offset", "duration", "speaker_id")
 
 _OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
-"""They end a line for YAML, and would shift the line numbers of its errors."""
+"""They end a line in YAML, and would shift the line numbers of its errors."""
 
 
 @dataclass(frozen=True)
 class MuSTC:
     """MuST-C, release 1 or 2: TED talks with translations, for ST, ASR and MT.
 
-    Of train, dev (validation), tst-COMMON (test) and tst-HE those are prepared that are there.
+    Those of train, dev (validation), tst-COMMON (test) and tst-HE that exist are prepared.
     """
 
     data_dir: Path
     """The folder that holds en-de."""
     target_language: str = "de"
-    """Of the translations, as in en-de."""
+    """Language of the translations, as in en-de."""
 
     name = "mustc"
     paper = "ST 229,703 and ASR 229,702 examples, 400 hours (Tables 5 and 7)"
     page = """
-        MuST-C (Di Gangi et al. 2019; Cattoni et al. 2021) is got from https://mt.fbk.eu/must-c/
-        after accepting its license, CC BY-NC-ND 4.0. Unpacked, it looks so:
+        Download MuST-C (Di Gangi et al. 2019; Cattoni et al. 2021) from https://mt.fbk.eu/must-c/
+        after accepting its license, CC BY-NC-ND 4.0. Expected layout:
 
           DATA_DIR/en-de/data/train/wav/ted_1.wav
           DATA_DIR/en-de/data/train/txt/train.yaml
@@ -73,25 +72,25 @@ class MuSTC:
         """
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it; errors name file and line."""
+        """Return shards that read the corpus; errors name file and line."""
         root = self.data_dir / f"en-{self.target_language}" / "data"
         names = {"train": "train", "validation": "dev", "test": "tst-COMMON", "tst_HE": "tst-HE"}
-        there = present(self.page, {split: root / name for split, name in names.items()})
-        found = {
+        folders = present(self.page, {split: root / name for split, name in names.items()})
+        entries = {
             split: _talks(
                 self.page, folder / "txt" / folder.name, folder / "wav", self.target_language
             )
-            for split, folder in there.items()
+            for split, folder in folders.items()
         }
-        return as_splits(found, self.name, strict=strict)
+        return as_splits(entries, self.name, strict=strict)
 
 
 @dataclass(frozen=True)
 class IWSLT:
     """The TED data of the IWSLT speech translation tasks of 2018 and 2019, English to German.
 
-    Each test set that is there, such as tst2014, is a split of that name. The paper used this
-    corpus "filtered", it does not say how; here only pairs with an empty side are left out.
+    Each existing test set, such as tst2014, is a split of that name. The paper used this corpus
+    "filtered" and does not say how; here only pairs with an empty side are left out.
     """
 
     data_dir: Path
@@ -102,9 +101,9 @@ class IWSLT:
     name = "iwslt"
     paper = "145,372 examples, 220 hours, after a filter (Table 5)"
     page = """
-        The IWSLT speech translation TED corpus (Niehues et al. 2018), 273 hours, is got as
-        iwslt-corpus.zip from the pages of the offline task at https://iwslt.org/, under
-        CC BY-NC-ND 4.0 as the talks. Unpacked, it looks so:
+        Download the IWSLT speech translation TED corpus (Niehues et al. 2018; 273 hours; license
+        CC BY-NC-ND 4.0, as the talks) as iwslt-corpus.zip from the pages of the offline task at
+        https://iwslt.org/. Expected layout:
 
           DATA_DIR/wav/ted_1.wav
           DATA_DIR/parallel/train.yaml
@@ -114,21 +113,21 @@ class IWSLT:
         """
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it; errors name file and line."""
+        """Return shards that read the corpus; errors name file and line."""
         texts = self.data_dir / "parallel"
         require(self.page, texts)
         stems = sorted(path.stem for path in texts.glob("[!.]*.yaml"))
         splits = {"validation" if stem == self.validation else stem: stem for stem in stems}
         if not splits:
             require(self.page, texts / "train.yaml")
-        found = {
+        entries = {
             split: _talks(self.page, texts / stem, self.data_dir / "wav", "de")
             for split, stem in splits.items()
         }
-        return as_splits(found, self.name, strict=strict)
+        return as_splits(entries, self.name, strict=strict)
 
 
-class _Entry(NamedTuple):
+class _Mapping(NamedTuple):
     line: Line
     wav: str
     offset: float
@@ -136,31 +135,29 @@ class _Entry(NamedTuple):
     speaker: str
 
 
-def _talks(
-    page: str, stem: Path, wav: Path, target_language: str
-) -> list[Segment | LeftOut | Unreadable]:
-    """Read a split: the three files that begin with ``stem``."""
+def _talks(page: str, stem: Path, wav: Path, target_language: str) -> list[Entry]:
+    """Return the entries of a split, from the three files that begin with ``stem``."""
     files = [stem.with_name(f"{stem.name}.{end}") for end in ("yaml", "en", target_language)]
     require(page, *files, wav)
-    entries = [*_entries(files[0])]
-    # How many lines there must be is known, so a carriage return in the only one is white space.
+    mappings = [*_mappings(files[0])]
+    # The number of lines is known, so carriage returns in a single line are white space.
     sources, targets = ([*lines(file, lone_returns=True)] for file in files[1:])
-    require_aligned(dict(zip(files, map(len, (entries, sources, targets)), strict=True)))
-    ranks, audio = _ranks(entries), AudioFolder.of(wav)
+    require_aligned(dict(zip(files, map(len, (mappings, sources, targets)), strict=True)))
+    ranks, audio = _ranks(mappings), AudioFolder.of(wav)
 
-    def segment(row: tuple[int, Line, Line]) -> Segment | LeftOut | Unreadable:
+    def segment(row: tuple[int, Line, Line]) -> Entry:
         i, source, target = row
-        entry = entries[i]
-        if isinstance(entry, Unreadable):
-            return entry
+        mapping = mappings[i]
+        if isinstance(mapping, Unreadable):
+            return mapping
         return unless_empty(
             Segment(
-                entry.line.where,
-                f"{Path(entry.wav).stem}_{ranks[i]}",
-                audio.file(entry.line, entry.wav),
-                entry.offset,
-                entry.duration,
-                entry.speaker,
+                mapping.line.where,
+                f"{Path(mapping.wav).stem}_{ranks[i]}",
+                audio.file(mapping.line, mapping.wav),
+                mapping.offset,
+                mapping.duration,
+                mapping.speaker,
                 source.text(),
                 target.text(),
                 "en",
@@ -168,48 +165,48 @@ def _talks(
             )
         )
 
-    return [*kept(zip(range(len(entries)), sources, targets, strict=True), segment)]
+    return [*read_each(zip(range(len(mappings)), sources, targets, strict=True), segment)]
 
 
-def _ranks(entries: Sequence[_Entry | Unreadable]) -> dict[int, int]:
-    """Return the place of each entry among those of its talk, in order of offset."""
+def _ranks(mappings: Sequence[_Mapping | Unreadable]) -> dict[int, int]:
+    """Return the rank of each mapping within its talk, in order of offset."""
     talks: dict[str, list[tuple[float, int]]] = collections.defaultdict(list)
-    for i, entry in enumerate(entries):
-        if isinstance(entry, _Entry):
-            talks[entry.wav].append((entry.offset, i))
+    for i, mapping in enumerate(mappings):
+        if isinstance(mapping, _Mapping):
+            talks[mapping.wav].append((mapping.offset, i))
     return {i: rank for talk in talks.values() for rank, (_, i) in enumerate(sorted(talk))}
 
 
-def _entries(file: Path) -> Iterator[_Entry | Unreadable]:
-    for line, pairs in _mappings([*lines(file)]):
+def _mappings(file: Path) -> Iterator[_Mapping | Unreadable]:
+    for line, pairs in _pairs([*lines(file)]):
         try:
-            yield _entry(line, pairs)
+            yield _mapping(line, pairs)
         except UsageError as error:
             yield Unreadable("row", str(error))
 
 
-def _entry(line: Line, pairs: Sequence[tuple[str, str]]) -> _Entry:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _mapping(line: Line, pairs: Sequence[tuple[str, str]]) -> _Mapping:
+    values = dict(pairs)
+    if len(values) < len(pairs):
         names = [key for key, _ in pairs]
         twice = next(key for key in names if names.count(key) > 1)
         raise line.error(f"expected each key once, found {twice!r} twice")
     # A decimal comma makes a key of what follows it: {offset: 0,25}.
-    odd = [key for key in found if not key.isidentifier()]
+    odd = [key for key in values if not key.isidentifier()]
     if odd:
         raise line.error(f"expected keys that are names, such as offset, found {odd[0]!r}")
-    missing = [key for key in _KEYS if key not in found]
+    missing = [key for key in _KEYS if key not in values]
     if missing:
         raise line.error(f"expected the keys {', '.join(_KEYS)}, found no {', no '.join(missing)}")
-    offset, duration = (seconds(line, key, found[key]) for key in ("offset", "duration"))
-    return _Entry(line, found["wav"], offset, duration, found["speaker_id"])
+    offset, duration = (seconds(line, key, values[key]) for key in ("offset", "duration"))
+    return _Mapping(line, values["wav"], offset, duration, values["speaker_id"])
 
 
-def _mappings(table: Sequence[Line]) -> Iterator[tuple[Line, list[tuple[str, str]]]]:
-    """Yield the keys and values of each entry, with the line on which it begins.
+def _pairs(table: Sequence[Line]) -> Iterator[tuple[Line, list[tuple[str, str]]]]:
+    """Yield the keys and values of each mapping, with the line on which it begins.
 
-    The YAML is taken as a stream of events: to build its tree takes ten times as long and more
-    memory than most have, and deep brackets would overflow the stack.
+    The YAML is read as a stream of events: building its tree takes ten times as long and more
+    memory than most machines have, and deep nesting would overflow the stack.
     """
     if not table:
         return
@@ -217,7 +214,7 @@ def _mappings(table: Sequence[Line]) -> Iterator[tuple[Line, list[tuple[str, str
     depth, scalars, at = 0, [], table[0]
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            # At the end of the text a mark lies beyond the last line.
+            # At the end of the text a mark is beyond the last line.
             line = table[min(event.start_mark.line, len(table) - 1)]
             match event:
                 case yaml.SequenceStartEvent() if depth == 0:
@@ -237,14 +234,14 @@ def _mappings(table: Sequence[Line]) -> Iterator[tuple[Line, list[tuple[str, str
                         f" {type(event).__name__.removesuffix('Event').lower()}"
                     )
     except yaml.YAMLError as error:
-        raise _named(error, text, table) from None
+        raise _located(error, text, table) from None
 
 
-def _named(error: yaml.YAMLError, text: str, table: Sequence[Line]) -> UsageError:
+def _located(error: yaml.YAMLError, text: str, table: Sequence[Line]) -> UsageError:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         number, what = error.problem_mark.line, error.problem
-    else:  # a character that YAML forbids, and its place in bytes
-        place = text.encode()[: getattr(error, "position", 0)]
-        number, what = place.count(b"\n"), getattr(error, "reason", error)
+    else:  # a character that YAML forbids, and its position in bytes
+        before = text.encode()[: getattr(error, "position", 0)]
+        number, what = before.count(b"\n"), getattr(error, "reason", error)
     line = table[min(number, len(table) - 1)]
     return line.error(f"expected YAML, {what}; was the file cut, or changed?")

@@ -1,16 +1,16 @@
 r"""Parallel text from any folder: line i of one file is the translation of line i of another.
 
-A split is found by the stem of its files' names, and its texts stand in one of two ways, either
-of them also gzipped, with ``.gz`` at the end of the name:
+A split is named by the stem of its files, and its texts are stored in one of two ways, both also
+gzipped, with ``.gz`` at the end of the name:
 
 ===============  ================================================================================
-STEM.LANGUAGE    a file a language, of equally many lines
-STEM.tsv         one table, a column a language in the order they are given in, between tabs;
-                 it has neither header nor quoting; a field that CSV quotes is refused
+STEM.LANGUAGE    one file per language, of equally many lines
+STEM.tsv         one table, one column per language in the given order, separated by tabs;
+                 without header or quoting; a field that is quoted as in CSV is refused
 ===============  ================================================================================
 
-All is UTF-8 and its lines end in ``\n``. The first language is the source: each line gives an
-example for each of the others.
+All files are UTF-8 and their lines end in ``\n``. The first language is the source: each line gives
+one example per other language.
 """
 
 import collections
@@ -37,24 +37,23 @@ from taskaware.data.corpora.tables import csv_quoted, plain
 from taskaware.errors import UsageError, nearest
 
 _MOST_UNZIPPED = 50
-"""Bytes of text for a stored one; gzip makes about 4 of text, and up to 1,032 of nothing."""
+"""Bytes of text per stored byte; gzip stores about 4 of text in one, and up to 1,032 of zeros."""
 
 
 @dataclass(frozen=True)
 class Parallel:
     """Text and its translations; all of it is checked before any is written.
 
-    A line that is no text, or of another width, is refused whatever is asked for: those after it
-    may not belong together.
+    A line that is not text, or has another number of columns, is always an error: the lines after
+    it may not belong together.
 
-    White space is made single spaces. A pair of which one side is empty, or all of it invisible,
-    is left out.
+    White space becomes single spaces. A pair with an empty or invisible side is left out.
     """
 
     folder: Path
-    """Where the files are; its name becomes the corpus's."""
+    """The folder of the files; its name becomes the corpus' name."""
     languages: tuple[str, ...]
-    """Of the source, then of one or more targets, as the files are named: en de ro."""
+    """Languages of the source, then of one or more targets, as in the files' names: en de ro."""
     train: tuple[str, ...] = ()
     """Stems of the files to train on; several are joined."""
     validation: tuple[str, ...] = ()
@@ -63,14 +62,14 @@ class Parallel:
     """Stems of the files to test on; several are joined."""
 
     columns: tuple[str, ...] = ()
-    """Languages of the columns of a .tsv, where they are not in the order of the languages."""
+    """Languages of the columns of a .tsv, if they are not in the order of the languages."""
 
     name = "parallel"
 
     def __post_init__(self):
         """Raise UsageError on languages that cannot be a source and its targets."""
-        known = [name for name in self.languages if re.fullmatch(r"[\w-]+", name)]
-        if len(known) < 2 or len(set(known)) < len(self.languages):
+        valid = [name for name in self.languages if re.fullmatch(r"[\w-]+", name)]
+        if len(valid) < 2 or len(set(valid)) < len(self.languages):
             raise UsageError(
                 "languages: expected a source and one or more targets, all different, as in en de,"
                 f" found {' '.join(self.languages) or 'none'}"
@@ -82,15 +81,15 @@ class Parallel:
             )
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it; errors name the file, and the line where there is one."""
-        given = {"train": self.train, "validation": self.validation, "test": self.test}
-        stems = {split: stems for split, stems in given.items() if stems}
+        """Return shards that read the corpus; errors name the file and, if any, the line."""
+        options = {"train": self.train, "validation": self.validation, "test": self.test}
+        stems = {split: stems for split, stems in options.items() if stems}
         for split, some in stems.items():
             if len(set(some)) < len(some):
                 raise UsageError(f"{split}: expected each stem once, found {' '.join(some)}")
         if not stems:
             raise UsageError("parallel: expected --train, --validation or --test, found none")
-        # Files are found before any is read.
+        # All files are located before any is read.
         files = {
             stem: _files(self.folder, stem, self.languages)
             for stem in itertools.chain(*stems.values())
@@ -105,7 +104,7 @@ class Parallel:
         }
 
     def _order(self) -> tuple[int, ...]:
-        """Return the column of a table in which each language stands."""
+        """Return each language's column in a table."""
         return tuple((self.columns or self.languages).index(name) for name in self.languages)
 
 
@@ -131,7 +130,7 @@ def _name(folder: Path) -> str:
 
 
 def _files(folder: Path, stem: str, languages: tuple[str, ...]) -> tuple[Path, ...]:
-    """Return the files of a split: one a language, or one table of all languages."""
+    """Return the files of a split: one per language, or one table of all languages."""
     names = [f"{stem}.{language}" for language in languages]
     files = [_file(folder, name) for name in names]
     table = _file(folder, f"{stem}.tsv")
@@ -145,29 +144,29 @@ def _files(folder: Path, stem: str, languages: tuple[str, ...]) -> tuple[Path, .
     if len(aligned) < len(names):
         missing = [name for name, file in zip(names, files, strict=True) if file is None]
         try:
-            there = sorted({name.removesuffix(".gz") for name in os.listdir(folder)})
+            present = sorted({name.removesuffix(".gz") for name in os.listdir(folder)})
         except OSError as error:
             raise UsageError(f"{folder}: cannot read the folder ({error.strerror})") from None
         raise UsageError(
             f"{folder}: expected {', '.join(names)}, or else {stem}.tsv, each as it is or with .gz,"
-            f" found no {', no '.join(missing)}{nearest(missing[0], there)}"
+            f" found no {', no '.join(missing)}{nearest(missing[0], present)}"
         )
     return aligned
 
 
 def _file(folder: Path, name: str) -> Path | None:
     """Return the file of that name, plain or gzipped, if there is one."""
-    found = [path for path in (folder / name, folder / f"{name}.gz") if os.path.isfile(path)]
-    if len(found) > 1:
+    paths = [path for path in (folder / name, folder / f"{name}.gz") if os.path.isfile(path)]
+    if len(paths) > 1:
         raise UsageError(f"{folder}: expected {name} or {name}.gz, found both; remove one of them")
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
 def _examples(
     corpus: Parallel, stem: str, files: tuple[Path, ...], start: tuple[int, ...], number: int
 ) -> Iterator[Example | LeftOut]:
-    """Read a shard, whose place among all is ``number``; its rows begin at ``start``."""
-    columns = [_Lines(*place) for place in zip(files, start, strict=True)]
+    """Read shard ``number`` of a split, whose rows begin at the positions ``start``."""
+    columns = [_Lines(*where) for where in zip(files, start, strict=True)]
     rows = itertools.islice(_rows(columns, corpus._order()), TEXTS_PER_SHARD)
     source_language, *languages = corpus.languages
     name = _name(corpus.folder)
@@ -181,7 +180,7 @@ def _examples(
 
 
 def _rows(columns: "list[_Lines]", order: tuple[int, ...]) -> Iterator[list[str]]:
-    """Yield the texts of a line in all languages, any of which may be empty."""
+    """Yield the texts of each line in all languages, any of which may be empty."""
     rows = _rows_of_table(columns[0], order) if len(columns) == 1 else _rows_of_files(columns)
     return ([plain(text) for text in row] for row in rows)
 
@@ -195,14 +194,14 @@ def _rows_of_table(lines: "_Lines", order: tuple[int, ...]) -> Iterator[Sequence
                 f" language, found {len(row)}"
             )
         for field in map(str.strip, row):
-            # A whole sentence in quotes is direct speech; with doubled ones inside it is CSV.
+            # A whole sentence in quotes is direct speech; with doubled quotes inside it is CSV.
             if '""' in field[1:-1] and csv_quoted(field):
                 raise UsageError(
                     f"{lines.file}:{lines.number}: expected texts without quoting, found"
                     f" {field!r}, quoted as in CSV; write the table without (pandas:"
                     " quoting=csv.QUOTE_NONE), or a file a language"
                 )
-        yield [row[place] for place in order]
+        yield [row[column] for column in order]
 
 
 def _rows_of_files(columns: "list[_Lines]") -> Iterator[Sequence[str]]:

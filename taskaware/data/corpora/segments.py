@@ -1,4 +1,4 @@
-"""From a line of a corpus' own tables to an example: the audio that it names is read."""
+"""Read the audio that a corpus' tables name: from an entry of a table to an example."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +23,11 @@ class Segment(NamedTuple):
     """An example whose audio has not been read."""
 
     where: str
-    """FILE:LINE of what says so."""
+    """FILE:LINE of its entry."""
     id: str
-    """Distinct within its split."""
+    """Unique within its split."""
     audio: str
-    """The file; empty where there is only text."""
+    """Path of the file; empty if there is only text."""
     start: float
     """Seconds into the file."""
     duration: float | None
@@ -39,64 +39,60 @@ class Segment(NamedTuple):
     target_language: str
 
 
-Found = Mapping[str, Sequence[Segment | LeftOut | Unreadable]]
-"""All that a corpus' tables list, by split."""
+Entry = Segment | LeftOut | Unreadable
+"""What one line of a corpus' tables stands for."""
 
 
-def as_splits(found: Found, corpus: str, *, strict: bool, resample: bool = False) -> Splits:
-    """Return the shards that read what has been found.
+def as_splits(
+    entries: Mapping[str, Sequence[Entry]], corpus: str, *, strict: bool, resample: bool = False
+) -> Splits:
+    """Return shards that read the audio of a corpus' entries.
 
     Args:
-        found: the splits.
-        corpus: its name, that of every example.
-        strict: whether what is bad, or an id that stands twice, is an error at once.
+        entries: all that the corpus' tables list, by split.
+        corpus: its name, which every example gets.
+        strict: whether an unreadable entry, or an id that occurs twice, is an error at once.
         resample: whether audio of another rate than 16 kHz is converted instead of refused.
 
     Raises:
-        UsageError: the first that is bad, and how many more there are, if strict.
+        UsageError: the first such entry, and how many more there are, if strict.
     """
-    checked = {split: [*_distinct(items)] for split, items in found.items()}
-    bad = [item for items in checked.values() for item in items if isinstance(item, Unreadable)]
-    if strict and bad:
-        more = f" (and {len(bad) - 1} more: check, in place of prepare, lists them)"
-        raise UsageError(bad[0].message + more * (len(bad) > 1))
+    distinct = {split: [*_distinct(some)] for split, some in entries.items()}
+    unreadable = [one for some in distinct.values() for one in some if isinstance(one, Unreadable)]
+    if strict and unreadable:
+        more = f" (and {len(unreadable) - 1} more: check, in place of prepare, lists them)"
+        raise UsageError(unreadable[0].message + more * (len(unreadable) > 1))
     return {
-        split: [functools.partial(_read, part, corpus, resample) for part in _parts(items)]
-        for split, items in checked.items()
+        split: [functools.partial(_read, part, corpus, resample) for part in _parts(some)]
+        for split, some in distinct.items()
     }
 
 
-def _distinct(
-    items: Sequence[Segment | LeftOut | Unreadable],
-) -> Iterator[Segment | LeftOut | Unreadable]:
-    seen: set[str] = set()
-    for item in items:
-        if isinstance(item, Segment):
-            if item.id in seen:
+def _distinct(entries: Sequence[Entry]) -> Iterator[Entry]:
+    ids: set[str] = set()
+    for entry in entries:
+        if isinstance(entry, Segment):
+            if entry.id in ids:
                 yield Unreadable(
-                    "id twice", f"{item.where}: id {item.id!r} stands twice in its split"
+                    "id twice", f"{entry.where}: id {entry.id!r} stands twice in its split"
                 )
                 continue
-            seen.add(item.id)
-        yield item
+            ids.add(entry.id)
+        yield entry
 
 
-def _parts(
-    items: Sequence[Segment | LeftOut | Unreadable],
-) -> Iterator[Sequence[Segment | LeftOut | Unreadable]]:
-    spoken = any(isinstance(item, Segment) and item.audio for item in items)
+def _parts(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    spoken = any(isinstance(entry, Segment) and entry.audio for entry in entries)
     size = UTTERANCES_PER_SHARD if spoken else TEXTS_PER_SHARD
-    return (items[first : first + size] for first in range(0, len(items), size))
+    return (entries[first : first + size] for first in range(0, len(entries), size))
 
 
-def _read(
-    items: Sequence[Segment | LeftOut | Unreadable], corpus: str, resample: bool
-) -> Iterator[Item]:
-    for item in items:
-        if not isinstance(item, Segment):
-            yield item
+def _read(entries: Sequence[Entry], corpus: str, resample: bool) -> Iterator[Item]:
+    for entry in entries:
+        if not isinstance(entry, Segment):
+            yield entry
             continue
-        where, id, audio, start, duration, *texts = item
+        where, id, audio, start, duration, *texts = entry
         samples = NO_AUDIO
         if audio:
             try:

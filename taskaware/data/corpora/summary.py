@@ -1,4 +1,4 @@
-"""What is wrong with a corpus, told without writing it; and a written one in numbers."""
+"""Check a corpus without writing it, and summarize a prepared one in numbers."""
 
 import collections
 from collections.abc import Iterator
@@ -17,43 +17,43 @@ from taskaware.data.corpora.base import (
 from taskaware.data.corpora.write import OnShard, in_processes
 
 SHOWN = 20
-"""Problems of a kind that are told one by one."""
+"""Problems per kind that are listed individually."""
 
 
 class Findings(NamedTuple):
-    """What reading a corpus found."""
+    """The result of reading a whole corpus."""
 
     good: int
     """Examples that can be used."""
     left_out: collections.Counter[str]
-    """By reason."""
+    """Entries left out, by reason."""
     noted: collections.Counter[str]
-    """Of those that can be used, by what is done to them."""
+    """Usable examples with a note, by note."""
     bad: collections.Counter[str]
-    """By kind."""
+    """Unreadable entries, by kind."""
     messages: dict[str, list[str]]
-    """Of each kind of what is bad the first SHOWN, each one line."""
+    """The first SHOWN messages on unreadable entries, each one line, by kind."""
 
 
 def check(corpus: Corpus, *, workers: int = 1, on_shard: OnShard | None = None) -> Findings:
-    """Read all of a corpus, its audio too.
+    """Read all of a corpus, audio included, without writing anything.
 
     Args:
         corpus: what to read.
         workers: processes that read it.
-        on_shard: told how far it is.
+        on_shard: called after each shard.
 
     Raises:
-        UsageError: files are missing, or so broken that nothing after them can be read.
+        UsageError: files are missing, or so damaged that nothing after them can be read.
     """
     shards = [shard for shards in corpus.splits(strict=False).values() for shard in shards]
-    all_found = _read(tuple)  # as if of an empty shard
-    for i, found in enumerate(in_processes(_read, shards, workers), 1):
-        all_found = _joined(all_found, found)
+    total = _read(tuple)  # an empty shard
+    for i, findings in enumerate(in_processes(_read, shards, workers), 1):
+        total = _sum(total, findings)
         if on_shard is not None:
-            read = all_found.good + all_found.left_out.total() + all_found.bad.total()
+            read = total.good + total.left_out.total() + total.bad.total()
             on_shard(read, i / len(shards))
-    return all_found
+    return total
 
 
 def _read(shard: Shard) -> Findings:
@@ -74,7 +74,7 @@ def _read(shard: Shard) -> Findings:
     return Findings(good, left_out, noted, bad, messages)
 
 
-def _joined(a: Findings, b: Findings) -> Findings:
+def _sum(a: Findings, b: Findings) -> Findings:
     kinds = {**a.messages, **b.messages}
     messages = {k: [*a.messages.get(k, ()), *b.messages.get(k, ())][:SHOWN] for k in kinds}
     left_out, noted, bad = a.left_out + b.left_out, a.noted + b.noted, a.bad + b.bad
@@ -86,22 +86,22 @@ class Summary(NamedTuple):
 
     examples: int
     hours: float
-    """Of speech."""
+    """Hours of speech."""
     longest: float
     """Seconds of the longest utterance."""
     words: int
-    """Of source and target, separated by white space."""
+    """Words of source and target texts, separated by white space."""
     known_words: float
-    """The share of them that the train split has too; 1.0 for train itself."""
+    """The share of these words that the train split has too; 1.0 for train itself."""
     left_out: collections.Counter[str]
-    """By reason."""
+    """What was left out, by reason."""
     noted: collections.Counter[str]
-    """Of the examples, by what was done to them."""
+    """Examples with a note, by note."""
 
 
 def summarize(corpus: PreparedCorpus) -> Iterator[tuple[str, Summary]]:
-    """Yield each split's name and its numbers: train, validation, test, then any others."""
-    known: set[str] = set()
+    """Yield the name and summary of each split: train, validation, test, then any others."""
+    vocabulary: set[str] = set()
     usual = [split for split in ("train", "validation", "test") if split in corpus.splits]
     for split in dict.fromkeys([*usual, *sorted(corpus.splits)]):
         rows = corpus.rows(split)
@@ -111,8 +111,8 @@ def summarize(corpus: PreparedCorpus) -> Iterator[tuple[str, Summary]]:
             words.update(row.source_text.split())
             words.update(row.target_text.split())
         if split == "train" or "train" not in corpus.splits:
-            known.update(words)
-        shared = sum(count for word, count in words.items() if word in known)
+            vocabulary.update(words)
+        shared = sum(count for word, count in words.items() if word in vocabulary)
         reasons = collections.Counter(item.reason for item in corpus.left_out(split))
         yield (
             split,

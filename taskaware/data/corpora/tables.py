@@ -1,4 +1,4 @@
-"""Lines of the text files in which corpora list what they hold; an error names file and line."""
+"""Read the text files in which corpora list their contents; errors name file and line."""
 
 import os
 import re
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from taskaware.data.corpora.base import LeftOut, Unreadable, decode_line, lines_of
-from taskaware.data.corpora.segments import Segment
+from taskaware.data.corpora.segments import Entry, Segment
 from taskaware.errors import UsageError, nearest
 
 _Item = TypeVar("_Item")
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
-"""A plain decimal; ``float`` takes 1_0, nan and the digits of every script too."""
+"""A plain decimal; ``float`` also accepts 1_0, nan and the digits of every script."""
 
 _CSV_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
-"""Quotes at both ends, and in between in pairs alone."""
+"""Quotes at both ends, and in between only in pairs."""
 
 
 class Line(NamedTuple):
@@ -26,7 +26,7 @@ class Line(NamedTuple):
     file: Path
     number: int
     content: bytes
-    """Without its end."""
+    """The line without its line end."""
 
     @property
     def where(self) -> str:
@@ -34,30 +34,30 @@ class Line(NamedTuple):
         return f"{self.file}:{self.number}"
 
     def text(self) -> str:
-        """Return it as text, or raise a UsageError that names it."""
+        """Return the line as text; one that is not text is a UsageError that names it."""
         try:
             return decode_line(self.content)
         except UsageError as error:
             raise self.error(str(error)) from None
 
     def error(self, what: str) -> UsageError:
-        """Return the error that says what is wrong with it."""
+        """Return an error that names the line and says what is wrong with it."""
         return UsageError(f"{self.where}: {what}")
 
 
 def lines(file: Path, *, lone_returns: bool = False) -> Iterator[Line]:
     r"""Yield the lines of a file.
 
-    They end in ``\n``, with a carriage return before it or not, and in nothing else: text may hold
-    U+2028 and its like, and where another reader broke lines there, files no longer align. A byte
-    order mark is no text.
+    Lines end in ``\n``, with or without a carriage return before it, and in nothing else: text may
+    contain U+2028 and its like, and a reader that breaks lines there would misalign files. A byte
+    order mark is not part of the text.
 
     Args:
-        file: to be read.
+        file: the file to read.
         lone_returns: whether it may be a single line with carriage returns in it.
 
     Raises:
-        UsageError: it cannot be read, or has a line, or ends of lines, that no text has.
+        UsageError: it cannot be read, has a line that is too long, or other line ends.
     """
     try:
         with open(file, "rb") as opened:
@@ -70,42 +70,39 @@ def lines(file: Path, *, lone_returns: bool = False) -> Iterator[Line]:
 
 
 def require_aligned(counts: Mapping[Path, int]) -> None:
-    """Raise a UsageError with all counts unless files have equally many lines."""
+    """Raise a UsageError, with all counts, unless all files have equally many lines."""
     if len(set(counts.values())) > 1:
-        found = ", ".join(f"{count} in {file.name}" for file, count in counts.items())
+        sizes = ", ".join(f"{count} in {file.name}" for file, count in counts.items())
         raise UsageError(
             f"{next(iter(counts))}: expected equally many lines in the files that belong together,"
-            f" found {found}; a cut file, or one changed by a program that breaks lines elsewhere:"
+            f" found {sizes}; a cut file, or one changed by a program that breaks lines elsewhere:"
             " fetch them again"
         )
 
 
-def kept(
-    items: Iterable[_Item], read: Callable[[_Item], Segment | LeftOut | Unreadable | None]
-) -> Iterator[Segment | LeftOut | Unreadable]:
-    """Yield what is read from each item; None is skipped, and a UsageError becomes ``Bad``."""
+def read_each(items: Iterable[_Item], read: Callable[[_Item], Entry | None]) -> Iterator[Entry]:
+    """Yield the entry read from each item, unless it is None; a UsageError is ``Unreadable``."""
     for item in items:
         try:
-            found = read(item)
+            entry = read(item)
         except UsageError as error:
-            found = Unreadable("row", str(error))
-        if found is not None:
-            yield found
+            entry = Unreadable("row", str(error))
+        if entry is not None:
+            yield entry
 
 
 def plain(text: str) -> str:
-    r"""Return a text as it is kept: on one line, empty if nothing of it can be seen.
+    r"""Return a text on one line, empty if nothing of it is visible.
 
-    White space becomes single spaces, and so does whatever ends a line somewhere, such as a
-    carriage return or U+2028. Besides it, format and control characters (Unicode's categories Cf
-    and Cc) are invisible.
+    White space becomes single spaces, and so does every line end, such as a carriage return or
+    U+2028. Format and control characters (Unicode's categories Cf and Cc) are invisible too.
 
     Example:
         >>> plain("one\r\n  two\u2028"), plain("\u200b \ufeff")
         ('one two', '')
     """
     words = " ".join(text.split())
-    if words[:1].isalnum():  # as most begin
+    if words[:1].isalnum():  # as in most texts
         return words
     letters = words.replace(" ", "")
     return (
@@ -114,7 +111,7 @@ def plain(text: str) -> str:
 
 
 def csv_quoted(field: str) -> bool:
-    """Return whether a field stands in quotes as CSV has them, those in it doubled.
+    """Return whether a field is quoted as in CSV, with quotes inside it doubled.
 
     Example:
         >>> csv_quoted('"Yes, ""now""."'), csv_quoted('"Yes," he said.')
@@ -124,75 +121,76 @@ def csv_quoted(field: str) -> bool:
 
 
 def unquoted(field: str) -> str:
-    """Return what stands in a field that CSV quotes; another field as it is.
+    """Return the content of a field that is quoted as in CSV; another field as it is.
 
     Example:
         >>> unquoted('"Yes, ""now""."')
         'Yes, "now".'
     """
-    found = _CSV_QUOTED.fullmatch(field)
-    return found[1].replace('""', '"') if found else field
+    match = _CSV_QUOTED.fullmatch(field)
+    return match[1].replace('""', '"') if match else field
 
 
 def unless_empty(segment: Segment) -> Segment | LeftOut:
-    """Return a segment of plain texts, left out if it lacks one, or the translation it needs."""
+    """Return a segment with plain texts, or ``LeftOut`` if one that it needs is empty."""
     source, target = plain(segment.source_text), plain(segment.target_text)
     if source and (target or not segment.target_language):
         return segment._replace(source_text=source, target_text=target)
-    one = "a side of the pair is empty" if segment.target_language else "the transcript is empty"
-    return LeftOut(one, segment.where)
+    reason = "a side of the pair is empty" if segment.target_language else "the transcript is empty"
+    return LeftOut(reason, segment.where)
 
 
 class Header(NamedTuple):
-    """Where the wanted columns of a table stand."""
+    """The positions of the columns of a table that are read."""
 
     width: int
-    places: tuple[int, ...]
+    """Number of all columns."""
+    positions: tuple[int, ...]
 
 
-def header(line: Line, wanted: Sequence[str]) -> Header:
-    """Read the first line of a tab-separated table; other columns than the wanted are free.
+def header(line: Line, names: Sequence[str]) -> Header:
+    """Find columns by name in the first line of a tab-separated table, among any others.
 
     Raises:
-        UsageError: a wanted column is missing, or stands twice.
+        UsageError: a column is missing, or occurs twice.
     """
     columns = [column.strip() for column in line.text().split("\t")]
-    for name in wanted:
+    for name in names:
         if columns.count(name) != 1:
             raise line.error(
                 f"expected a column {name!r}, found {'it twice' if name in columns else 'none'} in"
                 f" {', '.join(columns).strip() or 'an empty line'}{nearest(name, columns)}"
             )
-    return Header(len(columns), tuple(columns.index(name) for name in wanted))
+    return Header(len(columns), tuple(columns.index(name) for name in names))
 
 
 def fields(line: Line, columns: Header) -> list[str]:
-    """Return a row's fields in the wanted columns, taken as they stand: quotes are text.
+    """Return a row's fields in the columns of a header; quotes are text.
 
     Raises:
-        UsageError: the row is too short to have them, or longer than the header.
+        UsageError: the row is too short for them, or longer than the header.
     """
     row = line.text().split("\t")
-    if not max(columns.places) < len(row) <= columns.width:
+    if not max(columns.positions) < len(row) <= columns.width:
         raise line.error(
             f"expected {columns.width} fields separated by tabs, as in the header, or at least the"
-            f" first {max(columns.places) + 1}, found {len(row)}"
+            f" first {max(columns.positions) + 1}, found {len(row)}"
         )
-    return [row[place] for place in columns.places]
+    return [row[position] for position in columns.positions]
 
 
 def seconds(line: Line, what: str, text: str) -> float:
-    """Return a time, 0 or more; whatever else is a UsageError."""
+    """Return a time in seconds, 0 or more; anything else is a UsageError."""
     if not _NUMBER.fullmatch(text) or (value := float(text)) == float("inf"):
         raise line.error(f"{what}: expected seconds, 0 or more, as in 12.34, found {text!r}")
     return value
 
 
 def stretch(line: Line, start: str, end: str) -> tuple[float, float]:
-    """Return the start and the duration of what lies between two times.
+    """Return the start and the duration, in seconds, of the stretch between two times.
 
     Raises:
-        UsageError: they are no times, or in the wrong order.
+        UsageError: they are not times, or in the wrong order.
     """
     first, last = seconds(line, "start", start), seconds(line, "end", end)
     if last < first:
@@ -206,12 +204,13 @@ class AudioFolder(NamedTuple):
     path: Path
     names: frozenset[str]
     decomposed: Mapping[str, str]
-    """Those that the disk has not in Unicode's form NFC, by that form: macOS once wrote é as e and
-    an accent."""
+    """Names that are not in Unicode's form NFC on disk, by that form: macOS once wrote é as e and
+    an accent.
+    """
 
     @classmethod
     def of(cls, path: Path) -> "AudioFolder":
-        """List a folder once, instead of asking for each of a million files.
+        """List a folder once, instead of looking up each of a million files.
 
         Raises:
             UsageError: it cannot be read.
@@ -224,9 +223,9 @@ class AudioFolder(NamedTuple):
         return cls(path, names, {nfc: name for nfc, name in composed if nfc != name})
 
     def spelled(self, name: str) -> str | None:
-        """Return a file's name as the disk has it, in whichever of Unicode's forms; None if none.
+        """Return a file's name as it is on disk, in whichever of Unicode's forms; None if none is.
 
-        What looks the same is the same: a table and a disk need not agree on code points.
+        Names that look the same are the same: a table and a disk need not agree on code points.
         """
         composed = unicodedata.normalize("NFC", name)
         for same in (name, composed):
@@ -235,10 +234,10 @@ class AudioFolder(NamedTuple):
         return self.decomposed.get(composed)
 
     def file(self, line: Line, stem: str, *suffixes: str) -> str:
-        """Return the path of the file that a line names, with the first of the suffixes it has.
+        """Return the path of the file that a line names, with the first suffix that exists.
 
         Raises:
-            UsageError: the name leads elsewhere, or there is no such file.
+            UsageError: the name is not a bare file name, or there is no such file.
         """
         if "/" in stem or "\\" in stem or stem in ("", ".", ".."):
             raise line.error(f"expected the bare name of an audio file, found {stem!r}")

@@ -7,13 +7,13 @@ one channel. A line of an STM lists a segment, its fields separated by spaces::
     AlGore_2009 1 inter_segment_gap 5.00 8.00 <o,,unknown> ignore_time_segment_in_scoring
 
 talk, channel, speaker, start and end in seconds, a label, the transcript. Other STM files have no
-label. Lines that begin with ``;;`` are comments. What the speaker ``inter_segment_gap`` says, or
-whose transcript is ``ignore_time_segment_in_scoring``, is no speech; it is left out and counted
-(591 and 1,469, the sizes that other readers give for dev and test, are counted with it).
+label. Lines that begin with ``;;`` are comments. Segments of the speaker ``inter_segment_gap``, or
+with the transcript ``ignore_time_segment_in_scoring``, are not speech; they are left out and
+counted (591 and 1,469, the sizes that other readers give for dev and test, include them).
 
-Transcripts are in lower case without punctuation. ``<unk>`` stands for what was not understood,
-and stays. The release writes clitics as words of their own, "don 't", "it 's"; they are joined to
-the word before, as everywhere else in English. Segments may overlap.
+Transcripts are in lower case without punctuation. ``<unk>`` marks words that were not understood,
+and is kept. The release writes clitics as words of their own, "don 't", "it 's"; they are joined to
+the word before, as is usual in English. Segments may overlap.
 """
 
 import functools
@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from taskaware.data.corpora.base import LeftOut, Splits, Unreadable
+from taskaware.data.corpora.base import LeftOut, Splits
 from taskaware.data.corpora.missing import present, require
-from taskaware.data.corpora.segments import Segment, as_splits
-from taskaware.data.corpora.tables import AudioFolder, Line, kept, lines, stretch, unless_empty
+from taskaware.data.corpora.segments import Entry, Segment, as_splits
+from taskaware.data.corpora.tables import AudioFolder, Line, lines, read_each, stretch, unless_empty
 
 _LABEL = re.compile(r"<NA>|<[^<>\s]*,[^<>\s]*>")
 """Not ``<unk>``, which may begin the transcript where there is no label."""
@@ -39,14 +39,14 @@ class TEDLIUM:
     data_dir: Path
     """The folder TEDLIUM_release-3."""
     division: Literal["legacy", "speaker-adaptation"] = "legacy"
-    """How talks are divided into train, dev and test; the legacy way is that of release 2, and of
-    nearly all results."""
+    """How talks are divided into train, dev and test; legacy is as in release 2 and in nearly all
+    publications."""
 
     name = "tedlium"
     paper = "286,263 examples, 452 hours (Tables 5 and 7; perhaps 268,263 with digits exchanged)"
     page = """
-        TED-LIUM, release 3 (Hernandez et al. 2018), is got from https://www.openslr.org/51/ as
-        TEDLIUM_release-3.tgz, under CC BY-NC-ND 3.0. Unpacked, it looks so:
+        Download TED-LIUM, release 3 (Hernandez et al. 2018; license CC BY-NC-ND 3.0), from
+        https://www.openslr.org/51/ as TEDLIUM_release-3.tgz. Expected layout:
 
           DATA_DIR/legacy/train/stm/911Mothers_2010W.stm
           DATA_DIR/legacy/train/sph/911Mothers_2010W.sph
@@ -55,22 +55,22 @@ class TEDLIUM:
         """
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what reads it; errors name file and line."""
+        """Return shards that read the corpus; errors name file and line."""
         root = self.data_dir / self.division
         names = {"train": "train", "validation": "dev", "test": "test"}
-        there = present(self.page, {split: root / name for split, name in names.items()})
-        found = {split: _talks(self.page, folder) for split, folder in there.items()}
-        return as_splits(found, self.name, strict=strict)
+        folders = present(self.page, {split: root / name for split, name in names.items()})
+        entries = {split: _talks(self.page, folder) for split, folder in folders.items()}
+        return as_splits(entries, self.name, strict=strict)
 
 
-def _talks(page: str, folder: Path) -> list[Segment | LeftOut | Unreadable]:
+def _talks(page: str, folder: Path) -> list[Entry]:
     require(page, folder / "stm", folder / "sph")
     audio = AudioFolder.of(folder / "sph")
     tables = sorted((folder / "stm").glob("[!.]*.stm"))
     if not tables:
         require(page, folder / "stm" / "TALK.stm")
     read = functools.partial(_segment, audio=audio)
-    return [item for table in tables for item in kept(lines(table), read)]
+    return [entry for table in tables for entry in read_each(lines(table), read)]
 
 
 def _segment(line: Line, audio: AudioFolder) -> Segment | LeftOut | None:
@@ -84,13 +84,13 @@ def _segment(line: Line, audio: AudioFolder) -> Segment | LeftOut | None:
             f" {len(words)} fields"
         )
     talk, channel, speaker, *times = words[:5]
-    said = words[6:] if _LABEL.fullmatch(" ".join(words[5:6])) else words[5:]
-    if speaker == "inter_segment_gap" or said == ["ignore_time_segment_in_scoring"]:
+    tokens = words[6:] if _LABEL.fullmatch(" ".join(words[5:6])) else words[5:]
+    if speaker == "inter_segment_gap" or tokens == ["ignore_time_segment_in_scoring"]:
         return LeftOut("not speech, by its label", line.where)
     if channel not in ("1", "A"):
         raise line.error(f"expected channel 1, as the audio has one, found {channel!r}")
     start, duration = stretch(line, *times)
-    transcript = "" if {*said} == {"<unk>"} else _CLITIC.sub("", " ".join(said))
+    transcript = "" if {*tokens} == {"<unk>"} else _CLITIC.sub("", " ".join(tokens))
     return unless_empty(
         Segment(
             line.where,

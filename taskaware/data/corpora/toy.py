@@ -1,8 +1,8 @@
-"""The embedded corpus: sentences of a written grammar, spoken by a synthesizer.
+"""The embedded corpus: sentences of a grammar, spoken by a synthesizer.
 
-English speech and text with a translation, enough to see tasks being told apart, at no cost and
-without a download. Sentences are distinct, so none of validation or test occurs in train. Train
-is spoken by one set of voices, test by another, validation by both in turn.
+English speech and text with translations: enough to see a model tell tasks apart, without a
+download. Sentences are distinct, so none of validation or test occurs in train. Train is spoken by
+one set of voices, test by another, validation by both in turn.
 """
 
 import functools
@@ -22,20 +22,20 @@ _LANGUAGES = {"de": "german", "ro": "romanian", "tr": "turkish"}
 
 @dataclass(frozen=True)
 class Toy:
-    """A grammar's sentences, spoken by a synthesizer; the same options make the same corpus."""
+    """A grammar's sentences, spoken by a synthesizer; equal options make equal corpora."""
 
     train: int = 4000
     """Sentences to train on."""
     validation: int = 200
-    """Other sentences, by those voices and by others."""
+    """Sentences to validate on, by the voices of training and by others."""
     test: int = 400
-    """Other sentences again, by the other voices."""
+    """Sentences to test on, by the other voices."""
     target_language: Literal["de", "ro", "tr"] = "de"
-    """Of the translations: German, Romanian or Turkish."""
+    """Language of the translations: German, Romanian or Turkish."""
     sound: Literal["microphone", "telephone", "none"] = "microphone"
-    """What the speech went through; none writes text alone, at once."""
+    """The channel of the speech; none writes only text, which is fast."""
     seed: int = 0
-    """Which sentences, and who speaks them."""
+    """Selects the sentences and their speakers."""
 
     name = "toy"
 
@@ -50,7 +50,7 @@ class Toy:
                 raise UsageError(f"expected 1 or more sentences in split {split!r}, found {size}")
 
     def splits(self, *, strict: bool) -> Splits:
-        """Return what makes it; raises UsageError where the grammar has fewer sentences."""
+        """Return shards that make the corpus; too many sentences are a UsageError."""
         sizes = self._sizes()
         drawn = iter(sentences(sum(sizes.values()), self.seed))
         rng = random.Random(self.seed)

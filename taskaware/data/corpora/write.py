@@ -1,7 +1,7 @@
 """Write a corpus to a folder: in this process, in several, or wherever Apache Beam runs.
 
-A corpus is what returns ``Splits``. Whoever writes them, each shard becomes one file of records
-and one part of the split's index; the parts are joined at the end.
+A corpus is anything that returns ``Splits``. However they are written, each shard becomes one file
+of records and one part of the split's index; the parts are joined at the end.
 """
 
 import concurrent.futures
@@ -38,16 +38,16 @@ from taskaware.data.corpora.base import (
     Unreadable,
     digests_file,
     feature_types,
-    index,
-    left_out,
-    noted,
+    index_file,
+    left_out_file,
+    notes_file,
 )
 from taskaware.errors import RunError, UsageError
 from taskaware.files.digests import sha256
 from taskaware.files.lock import sole_user
 
 OnShard = Callable[[int, float], None]
-"""Told after each shard how many examples have been read, and what share of the shards that is."""
+"""Called after each shard with the number of examples read so far and the share of shards done."""
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -63,25 +63,25 @@ def prepare(
     workers: int = 1,
     beam: Sequence[str] | None = None,
 ) -> PreparedCorpus:
-    """Write a corpus to a folder, which appears when it is complete and not before.
+    """Write a corpus to a folder, which appears only when it is complete.
 
     Args:
-        name: of the corpus, in lower case with underscores.
-        read: called once the folder has been found free and writable.
+        name: the corpus' name, in lower case with underscores.
+        read: returns the splits; called once the folder is known to be free and writable.
         out: the folder; it must not exist yet, or be empty.
-        on_shard: told how far it is.
-        skip_bad: whether what cannot be read is left out and counted, instead of an error.
-        workers: processes that read and write shards; with more than one a script needs
-            ``if __name__ == "__main__":``, as every program that starts processes.
+        on_shard: called after each shard.
+        skip_bad: whether what cannot be read is left out and counted instead of an error.
+        workers: processes that read and write shards; with more than one, a script needs
+            ``if __name__ == "__main__":``, like every program that starts processes.
         beam: options of an Apache Beam pipeline, such as ``["--runner=FlinkRunner", …]``, that
-            reads and writes the shards instead; ``out`` lies where all of its workers see it.
+            reads and writes the shards instead; all of its workers must see ``out``.
 
     Raises:
         UsageError: the folder is taken or cannot be written, a split is empty or misnamed, or
             something cannot be read.
-        RunError: writing failed on the way, for instance because the disk is full.
+        RunError: writing failed, for instance because the disk is full.
 
-    Whatever is raised, by the reader too, nothing of the folder is left behind.
+    Whatever is raised, even by the reader, nothing of the folder is left behind.
     """
     out = Path(out).absolute()
     with claim(out):
@@ -90,9 +90,9 @@ def prepare(
         )
         config = None if beam is None else _beam(beam)
         try:
-            with tempfile.TemporaryDirectory() as downloads:  # TFDS insists on a place for them.
+            with tempfile.TemporaryDirectory() as downloads:  # TFDS insists on it
                 builder.download_and_prepare(download_dir=downloads, download_config=config)
-        except (OSError, RuntimeError) as error:  # A dead worker is a RuntimeError too.
+        except (OSError, RuntimeError) as error:  # a dead worker is a RuntimeError too
             reason = " ".join(str(error).split())
             raise RunError(f"{out}: preparing failed, nothing was kept ({reason})") from error
         return PreparedCorpus(out)
@@ -101,17 +101,17 @@ def prepare(
 def prepare_corpus(
     corpus: Corpus, out: str | Path, *, skip_bad: bool = False, **options: Any
 ) -> PreparedCorpus:
-    """Write a corpus to a folder; ``options`` and errors are those of ``prepare``."""
+    """Write a corpus to a folder; ``options`` and errors as for ``prepare``."""
     read = functools.partial(corpus.splits, strict=not skip_bad)
     return prepare(corpus.name, read, out, skip_bad=skip_bad, **options)
 
 
 @contextlib.contextmanager
 def claim(out: Path) -> Iterator[None]:
-    """Keep a free place for a new folder to this process, as a context, before any work.
+    """Reserve the path of a new folder for this process before any work, as a context manager.
 
     Raises:
-        UsageError: it is taken, in use or cannot be written.
+        UsageError: it exists, is in use or cannot be written.
     """
     with sole_user(out, out.with_name(f".{out.name}.lock")):
         try:
@@ -122,7 +122,7 @@ def claim(out: Path) -> Iterator[None]:
                         "another folder or delete this one"
                     )
                 out.rmdir()
-            # What a killed run left; TFDS names it with six random characters.
+            # Left by a killed run; TFDS adds six random characters to the name.
             for stale in out.parent.glob(f"incomplete.??????_{glob.escape(out.name)}"):
                 shutil.rmtree(stale)
         except OSError as error:
@@ -146,11 +146,11 @@ class _Info(tfds.core.DatasetInfo):
     """The description of a dataset."""
 
     def initialize_from_bucket(self) -> None:
-        """Do not look for it on the network, and leave no temporary folder behind."""
+        """Skip TFDS's search on the network, which would leave a temporary folder behind."""
 
 
 class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """Writes the splits and, beside each, an index of its rows."""
+    """Writes the records of splits and, beside each, an index of its rows."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -169,7 +169,7 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         super().__init__(data_dir=out, file_format="array_record")
 
     def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
-        """Write to the given folder itself, not to name/version below it."""
+        """Return the given folder itself, instead of name/version below it."""
         out = Path(given_data_dir or ".")
         return str(out.parent), str(out)
 
@@ -186,7 +186,7 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
                     f"{self.name}: expected splits named by letters, digits and underscores, other"
                     f" than 'all', found {split!r}"
                 )
-        # data_path is a temporary folder meanwhile, so that the index appears with all the rest.
+        # data_path is a temporary folder for now, so the index appears together with all the rest.
         folder = Path(self.data_path)
         return {
             split: [
@@ -199,7 +199,7 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         if download_config is not None and download_config.beam_runner is not None:
             super()._download_and_prepare(dl_manager, download_config)
-            for note in Path(self.data_path).glob("*.shard_infos.json"):  # TFDS's own, now read
+            for note in Path(self.data_path).glob("*.shard_infos.json"):  # TFDS has read them
                 note.unlink()
         else:
             splits = self._shard_iterators_per_split(dl_manager)
@@ -214,7 +214,7 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         digests_file(folder).write_text(json.dumps({path.name: sha256(path) for path in files}))
 
     def _write(self, splits: Mapping[str, Sequence[Any]]) -> list[tfds.core.SplitInfo]:
-        """Write all shards of all splits, and describe the splits."""
+        """Write all shards of all splits, and return descriptions of the splits."""
         templates = {split: self._get_filename_template(split_name=split) for split in splits}
         jobs = [
             (templates[split].sharded_filepath(shard_index=i, num_shards=len(shards)), shard)
@@ -241,33 +241,33 @@ class _Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         ]
 
     def _log_download_bytes(self) -> None:
-        """Print nothing; the command line has its own progress."""
+        """Print nothing: the command line shows its own progress."""
 
     def _log_download_done(self) -> None:
-        """Print nothing."""
+        """Print nothing, as above."""
 
 
-_KINDS = (index, left_out, noted)
-"""The parts that are written beside a shard's records."""
+_KINDS = (index_file, left_out_file, notes_file)
+"""The files that are written beside a shard's records."""
 
 
 class _Records(NamedTuple):
-    """Hands a shard's examples to TFDS, and lists each, or why it is left out."""
+    """Passes a shard's examples to TFDS, and lists each of them, or why it is left out."""
 
     folder: Path
     part: str
-    """SPLIT.NUMBER, for the names of its notes."""
+    """SPLIT.NUMBER, for the names of its lists."""
     shard: Shard
     skip_bad: bool
 
     def __call__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        # Beam may read a shard twice, at the same time: what is whole takes the other's place.
+        # Beam may read a shard twice, at the same time: each whole attempt replaces the other's.
         attempt = f"{os.getpid()}-{threading.get_ident()}"
-        places = [kind(self.folder, self.part) for kind in _KINDS]
-        attempts = [Path(f"{place}.{attempt}") for place in places]
+        files = [kind(self.folder, self.part) for kind in _KINDS]
+        attempts = [Path(f"{file}.{attempt}") for file in files]
         with (
             open(attempts[0], "w", encoding="utf-8") as rows,
-            # A name that is not UTF-8 stands escaped, as JSON has it too.
+            # A name that is not UTF-8 is escaped, as JSON does too.
             open(attempts[1], "w", encoding="utf-8", errors="backslashreplace") as gone,
             open(attempts[2], "w", encoding="utf-8", errors="backslashreplace") as notes,
         ):
@@ -285,12 +285,12 @@ class _Records(NamedTuple):
                         if not self.skip_bad:
                             raise UsageError(f"{message} (or leave such examples out: --skip-bad)")
                         gone.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
-        for whole, place in zip(attempts, places, strict=True):
-            os.replace(whole, place)
+        for whole, file in zip(attempts, files, strict=True):
+            os.replace(whole, file)
 
 
 class _Done(NamedTuple):
-    """How many examples of a shard were written, and how many left out."""
+    """How many examples of a shard were written, and how many were left out."""
 
     written: int
     left_out: int
@@ -298,23 +298,23 @@ class _Done(NamedTuple):
 
 def _write_shard(job: tuple[epath.Path, _Records]) -> _Done:
     path, records = job
-    described = feature_types()
+    features = feature_types()
     serializer = example_serializer.ExampleSerializer(
-        described.get_serialized_info()  # pyright: ignore[reportArgumentType]
+        features.get_serialized_info()  # pyright: ignore[reportArgumentType]
     )
     file = writer.ExampleWriter(file_adapters.FileFormat.ARRAY_RECORD)
     examples: Iterator[Any] = records()
-    written = writer.ShardWriter(described, serializer, file).write(examples, path)
-    with open(left_out(records.folder, records.part), "rb") as gone:
+    written = writer.ShardWriter(features, serializer, file).write(examples, path)
+    with open(left_out_file(records.folder, records.part), "rb") as gone:
         return _Done(written, sum(1 for _ in gone))
 
 
 def in_processes(
     do: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: int
 ) -> Iterator[_Result]:
-    """Yield what each job returns, in order; with one worker they are done in this process.
+    """Yield the result of each job, in order; with one worker they run in this process.
 
-    A process ends with the one that started it, however that ended.
+    Worker processes end with this one, however it ends.
     """
     if workers < 1:
         raise UsageError(f"workers: expected at least one, found {workers}")
@@ -331,15 +331,15 @@ def in_processes(
 
 
 def _leave_with_parent() -> None:
-    """End this process when the one that started it has ended, however it did."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told too, and stops its workers
+    """End this process when the one that started it ends, however that happens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and stops its workers
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _join(parts: Sequence[Path]) -> None:
-    """Put files NAME.0.jsonl, NAME.1.jsonl, … together as NAME.jsonl."""
+    """Concatenate files NAME.0.jsonl, NAME.1.jsonl, … to NAME.jsonl."""
     whole = parts[0].with_name(parts[0].name.replace(".0.jsonl", ".jsonl"))
     with open(whole, "wb") as joined:
         for part in parts:

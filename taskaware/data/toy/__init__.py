@@ -1,4 +1,4 @@
-"""The built-in corpus: sentences of a small grammar, read aloud by a synthesizer.
+"""The embedded corpus: sentences of a small grammar, read aloud by a synthesizer.
 
 It replaces real corpora wherever something must be tried within minutes.
 

@@ -1,4 +1,4 @@
-"""The language of the built-in corpus: which sentences there are, and how to sample them.
+"""The language of the embedded corpus: which sentences there are, and how to sample them.
 
 A pattern is a sequence of slots, each a list of alternatives, such as all subjects. Its sentences
 are counted by multiplication and indexed like numbers in a mixed radix, so the language can be far

@@ -1,4 +1,4 @@
-"""The words of the built-in corpus in four languages, and how a single word is inflected."""
+"""The words of the embedded corpus in four languages, and how a single word is inflected."""
 
 from typing import NamedTuple
 

@@ -8,7 +8,7 @@ from support.command_line import fresh, refused, taskaware
 from taskaware.errors import UsageError
 
 tfds = pytest.importorskip("tensorflow_datasets")
-from taskaware.data.audio.recording import augment  # noqa: E402
+from taskaware.data.audio import augment  # noqa: E402
 from taskaware.data.corpora import augmented  # noqa: E402
 from taskaware.data.corpora.augmented import Augmented  # noqa: E402
 from taskaware.data.corpora.base import NO_AUDIO, Example, PreparedCorpus  # noqa: E402
