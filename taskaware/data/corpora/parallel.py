@@ -190,8 +190,8 @@ def _rows_of_table(lines: "_Lines", order: tuple[int, ...]) -> Iterator[Sequence
         row = line.split("\t")
         if len(row) != len(order):
             raise UsageError(
-                f"{lines.file}:{lines.number}: expected {len(order)} texts separated by tabs, one a"
-                f" language, found {len(row)}"
+                f"{lines.file}:{lines.number}: expected {len(order)} texts separated by tabs, one"
+                f" per language, found {len(row)}"
             )
         for field in map(str.strip, row):
             # A whole sentence in quotes is direct speech; with doubled quotes inside it is CSV.
@@ -199,7 +199,7 @@ def _rows_of_table(lines: "_Lines", order: tuple[int, ...]) -> Iterator[Sequence
                 raise UsageError(
                     f"{lines.file}:{lines.number}: expected texts without quoting, found"
                     f" {field!r}, quoted as in CSV; write the table without (pandas:"
-                    " quoting=csv.QUOTE_NONE), or a file a language"
+                    " quoting=csv.QUOTE_NONE), or one file per language"
                 )
         yield [row[column] for column in order]
 

@@ -285,7 +285,7 @@ def test_files_of_unequally_many_lines_are_refused(folder, english, german, roma
 def test_a_row_of_another_width_is_refused_with_its_line(folder, line, found):
     message = refusal(write(folder, tsv=f"good day\tguten Tag\n{line}\n"))
     assert message == (
-        f"{folder}/train.tsv:2: expected 2 texts separated by tabs, one a language, found {found}"
+        f"{folder}/train.tsv:2: expected 2 texts separated by tabs, one per language, found {found}"
     )
 
 
