@@ -27,7 +27,7 @@ from peers import SIZES, own_config
 from taskaware.config.file import load_experiment
 from taskaware.data.batches import training_batches
 from taskaware.dims import Batch
-from taskaware.runs.folder import start
+from taskaware.runs.folder import Run
 from taskaware.training.compiling import jit_step
 from taskaware.training.joint import joint_step
 from taskaware.training.optimizer import make_optimizer
@@ -45,7 +45,7 @@ def main() -> None:
     model = own_config(SIZES[options.size], conditioning="implicit")
     experiment = dataclasses.replace(load_experiment(options.experiment), model=model)
     with tempfile.TemporaryDirectory() as folder:
-        run = start(experiment, Path(folder) / "run")
+        run = Run.start(experiment, Path(folder) / "run")
     examples, net = run.examples("train"), run.fresh_model()
     optimizer = make_optimizer(experiment.optimizer, model.d_model)
     step = jit_step(joint_step(nnx.graphdef(net), optimizer, 0.1))

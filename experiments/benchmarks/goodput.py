@@ -29,7 +29,7 @@ from taskaware.config import Experiment
 from taskaware.config.file import load_experiment
 from taskaware.files.strict_json import to_json
 from taskaware.files.whole import write_json
-from taskaware.runs.folder import environment, start
+from taskaware.runs.folder import Run, environment
 from taskaware.runs.trainer import train
 from taskaware.training.checkpoint import Checkpoints
 
@@ -115,7 +115,7 @@ def saving(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
     Checkpoints.save = timed
     try:
-        train(start(dataclasses.replace(experiment, steps=SAVED_STEPS), folder))
+        train(Run.start(dataclasses.replace(experiment, steps=SAVED_STEPS), folder))
     finally:
         Checkpoints.save = save
     step = step_seconds(folder)

@@ -27,10 +27,10 @@ def share(
         push: owner/name on the Hugging Face hub, where it is uploaded too; a new one is private.
     """
     set_up_jax()
-    from taskaware.runs.folder import open_run
+    from taskaware.runs.folder import Run
     from taskaware.workflows.sharing import shareable
 
-    shared = shareable(open_run(run), select, task)
+    shared = shareable(Run.open(run), select, task)
     shared.save_pretrained(out)
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     if push is not None:
@@ -91,10 +91,10 @@ def pseudo_label(
     from taskaware.data.corpora.summary import summarize
     from taskaware.evaluation.tables import corpus_table
     from taskaware.runs.console import console, shard_counter
-    from taskaware.runs.folder import open_run
+    from taskaware.runs.folder import Run
     from taskaware.workflows.pseudo_labels import pseudo_label as label
 
-    opened = [(open_run(Path(run)), task) for run, task in pairs]
+    opened = [(Run.open(Path(run)), task) for run, task in pairs]
     with shard_counter("writing translations") as tell:
         corpus = label(data, opened, out, top=top, split=split, workers=cpu_count(), on_shard=tell)
     console.print(corpus_table(summarize(corpus)))

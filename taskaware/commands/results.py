@@ -28,9 +28,9 @@ def evaluate(
     from taskaware.evaluation.scoring import evaluate as evaluate_run
     from taskaware.evaluation.tables import results_table
     from taskaware.runs.console import console, say
-    from taskaware.runs.folder import devices_line, open_run
+    from taskaware.runs.folder import Run, devices_line
 
-    opened = open_run(run)
+    opened = Run.open(run)
     say(devices_line(opened.experiment))
     console.print(results_table([evaluate_run(opened, split, select)], opened.experiment.tasks))
     say(f"{run}: results.json, {split}.*.hyp.txt, {split}.*.ref.txt")
@@ -54,9 +54,9 @@ def decode(
     """
     set_up_jax()
     from taskaware.evaluation.outputs import hypotheses
-    from taskaware.runs.folder import open_run, write_text
+    from taskaware.runs.folder import Run, write_text
 
-    opened = open_run(run)
+    opened = Run.open(run)
     opened.experiment.task(task)
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"{out}: not a file in a folder that exists; choose another --out")
@@ -89,12 +89,12 @@ def embed(
     set_up_jax()
     from taskaware.evaluation.vector_map import draw_task_vectors
     from taskaware.runs.checkpoints import VECTORS, restore, vectors_of
-    from taskaware.runs.folder import open_run
+    from taskaware.runs.folder import Run
     from taskaware.runs.inference import task_vectors
 
     if examples is not None and examples < 1:
         raise UsageError(f"examples: expected 1 or more, found {examples}")
-    opened = open_run(run)
+    opened = Run.open(run)
     if opened.experiment.model.conditioning == "vanilla":
         raise UsageError(f"{run}: a vanilla model has no task vectors")
     model, _ = restore(opened)
@@ -130,9 +130,9 @@ def forgetting(
     from taskaware.evaluation import transfer
     from taskaware.evaluation.tables import forgetting_table
     from taskaware.runs.console import console
-    from taskaware.runs.folder import open_run
+    from taskaware.runs.folder import Run
 
     out.mkdir(parents=True, exist_ok=True)
     console.print(
-        forgetting_table(transfer.forgetting(open_run(base), [open_run(t) for t in tuned], out))
+        forgetting_table(transfer.forgetting(Run.open(base), [Run.open(t) for t in tuned], out))
     )

@@ -120,13 +120,13 @@ def add_task(
         learning_rate: factor of the schedule; by default that of the run.
         replay: tune the whole model instead, on the new task and so many examples of each old one.
     """
-    from taskaware.runs.folder import open_run
+    from taskaware.runs.folder import Run
     from taskaware.workflows.addition import add_task as added
 
     if replay < 0:
         raise UsageError(f"replay: expected 0 or more, found {replay}")
     options = {"steps": steps, "learning_rate": learning_rate, "replay": replay}
-    experiment = added(open_run(run).experiment, str(run), task, **options)
+    experiment = added(Run.open(run).experiment, str(run), task, **options)
     experiment = dataclasses.replace(experiment, tokenizer=str(run / "tokenizer.model"))
     _train(experiment, run, out)
 
@@ -190,7 +190,7 @@ def _train(
         processes.join()
         console.quiet = not processes.is_first()
     say(folder.devices_line(experiment, folder.mesh_of(experiment)))
-    started = folder.start(experiment, out, accept_changes=accept_changes)
+    started = folder.Run.start(experiment, out, accept_changes=accept_changes)
     steps = trainer.train(started, accept_changes=accept_changes)
     more = f", more than the {experiment.steps} asked for" * (steps > experiment.steps)
     say(f"{out}: {steps} steps{more}; taskaware evaluate {out}")

@@ -3,8 +3,6 @@ from .checkpoints import restore as restore
 from .checkpoints import saved_steps as saved_steps
 from .folder import Run as Run
 from .folder import environment as environment
-from .folder import open_run as open_run
-from .folder import start as start
 from .inference import decode_tasks as decode_tasks
 from .inference import example_vectors as example_vectors
 from .inference import n_best as n_best

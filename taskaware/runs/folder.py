@@ -49,6 +49,32 @@ class Run(NamedTuple):
     experiment: Experiment
     tokenizer: Tokenizer
 
+    @classmethod
+    def start(
+        cls, experiment: Experiment, folder: str | Path, *, accept_changes: bool = False
+    ) -> "Run":
+        """Make a run folder, or open the one that the same experiment has begun.
+
+        A folder in which nothing has been saved yet is free for a changed experiment; another one
+        only if the changes are accepted. Of several processes, the first makes it.
+
+        Raises:
+            UsageError: the folder belongs to another experiment, is in use or cannot be written,
+                or the tokenizer is missing.
+        """
+        folder, tokenizer = Path(folder), Tokenizer.load(Path(experiment.tokenizer))
+        on_first_process(lambda: _make_folder(experiment, folder, tokenizer, accept_changes))
+        return cls(folder, experiment, tokenizer)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Open a run folder that training has written; another folder is a UsageError."""
+        folder = Path(folder)
+        if not (folder / "experiment.json").exists():
+            raise UsageError(f"{folder}: no experiment.json; expected a folder of taskaware train")
+        experiment = load(Experiment, folder / "experiment.json")
+        return cls(folder, experiment, Tokenizer.load(folder / "tokenizer.model"))
+
     def examples(self, split: str, only: str | None = None) -> list[TaskExamples]:
         """Load every task's examples of a split, or one task's; training leaves long ones out."""
         tasks = [task for task in self.experiment.tasks if only in (None, task.name)]
@@ -78,21 +104,6 @@ class Run(NamedTuple):
     def checkpoints(self) -> Checkpoints:
         """Open the run's checkpoints."""
         return Checkpoints(self.folder / "checkpoints", self.experiment.keep)
-
-
-def start(experiment: Experiment, folder: Path, *, accept_changes: bool = False) -> Run:
-    """Make a run folder, or open the one that the same experiment has begun.
-
-    A folder in which nothing has been saved yet is free for a changed experiment; another one only
-    if the changes are accepted. Of several processes, the first makes it.
-
-    Raises:
-        UsageError: the folder belongs to another experiment, is in use or cannot be written, or
-            the tokenizer is missing.
-    """
-    tokenizer = Tokenizer.load(Path(experiment.tokenizer))
-    on_first_process(lambda: _make_folder(experiment, folder, tokenizer, accept_changes))
-    return Run(folder, experiment, tokenizer)
 
 
 def _make_folder(
@@ -133,14 +144,6 @@ def has_begun(experiment: Experiment, folder: Path, tokenizer: Tokenizer | None)
     if folder.exists() and not known.exists() and not _is_empty(folder):
         raise UsageError(f"{folder}: not empty and not a run folder; choose another --out")
     return False
-
-
-def open_run(folder: Path) -> Run:
-    """Open a run folder that ``taskaware train`` has written."""
-    if not (folder / "experiment.json").exists():
-        raise UsageError(f"{folder}: no experiment.json; expected a folder of taskaware train")
-    experiment = load(Experiment, folder / "experiment.json")
-    return Run(folder, experiment, Tokenizer.load(folder / "tokenizer.model"))
 
 
 def environment() -> dict[str, Any]:

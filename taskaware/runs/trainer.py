@@ -1,7 +1,7 @@
 """Training a run, from its data to its last checkpoint."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.processes import AgreedStop, fetch, is_first, on_first_process
 from taskaware.devices.sharding import own_rows, place_batch, row_parts, state_sharding
 from taskaware.devices.signals import StopSignals
+from taskaware.dims import Batch
 from taskaware.errors import StoppedError
 from taskaware.runs.checkpoints import VECTORS, about, computed_vectors, restore
 from taskaware.runs.console import say
-from taskaware.runs.folder import Run, mesh_of, open_run
+from taskaware.runs.folder import Run, mesh_of
 from taskaware.runs.listener import RunListener
 from taskaware.runs.warm_start import refuse_other_parameters, taken_over
 from taskaware.training import loop
 from taskaware.training.compiling import compiled_first
-from taskaware.training.strategy import batching_over, first_state, schedule_of, step_on
+from taskaware.training.strategy import batching_over, first_state, schedule_of, shapes_of, step_on
 
 
 def train(run: Run, *, accept_changes: bool = False) -> int:
@@ -50,19 +51,9 @@ def train(run: Run, *, accept_changes: bool = False) -> int:
         on_first_process(lambda: alone.enter_context(run.alone()))
 
         # Load: every task's examples, and how they become batches on these devices.
-        examples = run.examples("train")
-        _warn_of_examples(examples, run.tokenizer)
         mesh = mesh_of(experiment)
-        batching, multiple = batching_over(experiment, row_parts(mesh))
-        how: dict[str, Any] = {
-            "stride": experiment.model.stride,
-            "multiple": multiple,
-            "only": experiment.trained,
-            "masks": experiment.spec_augment,
-        }
-        identity = about(run) | {
-            "data": fingerprint(examples, batching, experiment.seed, run.tokenizer.sha256, **how)
-        }
+        examples, data, batches_from = _data(run, mesh)
+        identity = about(run) | {"data": data}
 
         # Build: a fresh model, whose parameters may be those of the run that this one starts from.
         model = run.fresh_model()
@@ -88,22 +79,16 @@ def train(run: Run, *, accept_changes: bool = False) -> int:
         stack.enter_context(listener)
         if saved is None and not experiment.steps:
             listener.save(state, {})  # there is nothing to learn
-        how |= {"seed": experiment.seed, "first": first, "local": LocalRows(*own_rows(mesh))}
-        batches = training_batches(examples, batching, **how)
-        kinds = len(experiment.trained) if batching.mixing == "one_task" else 1
-        step = compiled_first(
-            step_on(experiment, model, mesh, where), kinds * batching.buckets, say
-        )
+        step = step_on(experiment, model, mesh, where)
         with jax.set_mesh(mesh):
             state = loop.train(
                 state,
-                step,
-                (place_batch(mesh, batch) for batch in batches),
+                compiled_first(step, shapes_of(experiment), say),
+                (place_batch(mesh, batch) for batch in batches_from(first)),
                 listener,
                 schedule,
                 tasks=[task.name for task in experiment.tasks],
             )
-
         stack.close()
 
         # Store what decoding needs besides the parameters, unless the run is to go on.
@@ -119,6 +104,32 @@ def train(run: Run, *, accept_changes: bool = False) -> int:
             if vectors is not None:
                 vectors.save(run.folder / VECTORS)
     return int(state.step) // experiment.optimizer.accumulate
+
+
+def _data(
+    run: Run, mesh: jax.sharding.Mesh
+) -> tuple[list[TaskExamples], str, Callable[[int], Iterator[Batch]]]:
+    """Return the tasks' examples, their batches' fingerprint, and the batches from a number on."""
+    experiment, examples = run.experiment, run.examples("train")
+    _warn_of_examples(examples, run.tokenizer)
+    batching, multiple = batching_over(experiment, row_parts(mesh))
+    how: dict[str, Any] = {
+        "stride": experiment.model.stride,
+        "multiple": multiple,
+        "only": experiment.trained,
+        "masks": experiment.spec_augment,
+    }
+
+    def batches_from(first: int) -> Iterator[Batch]:
+        local, seed = LocalRows(*own_rows(mesh)), experiment.seed
+        return training_batches(examples, batching, seed=seed, first=first, local=local, **how)
+
+    tokenizer = run.tokenizer.sha256
+    return (
+        examples,
+        fingerprint(examples, batching, experiment.seed, tokenizer, **how),
+        batches_from,
+    )
 
 
 def _warn_of_examples(examples: Sequence[TaskExamples], tokenizer: Tokenizer) -> None:
@@ -137,7 +148,7 @@ def _warn_of_examples(examples: Sequence[TaskExamples], tokenizer: Tokenizer) ->
 
 def _parameters_to_start_from(run: Run, start_from: str, fresh: nnx.State) -> nnx.State:
     """Return the newest parameters of the run that this one begins with, and fresh ones besides."""
-    base = open_run(Path(start_from))
+    base = Run.open(Path(start_from))
     refuse_other_parameters(base, run.experiment, run.tokenizer, fresh)
     trained = jax.device_get(nnx.state(restore(base)[0]))
     return taken_over(trained, fresh, len(base.experiment.tasks))

@@ -72,6 +72,12 @@ def schedule_of(experiment: Experiment) -> Schedule:
     )
 
 
+def shapes_of(experiment: Experiment) -> int:
+    """Return how many shapes of batches an experiment may have."""
+    batching = experiment.batching
+    return batching.buckets * (len(experiment.trained) if batching.mixing == "one_task" else 1)
+
+
 def step_on(
     experiment: Experiment, model: Seq2Seq, mesh: jax.sharding.Mesh, where: TrainState
 ) -> Any:

@@ -17,7 +17,7 @@ from taskaware.evaluation.vector_map import draw_task_vectors
 from taskaware.files.strict_json import to_json
 from taskaware.files.whole import write_text
 from taskaware.runs.console import console, say, shard_counter
-from taskaware.runs.folder import devices_line, mesh_of, start
+from taskaware.runs.folder import Run, devices_line, mesh_of
 from taskaware.runs.trainer import train
 
 CORPUS = Toy(train=6000, validation=100, test=400)
@@ -47,7 +47,7 @@ def quickstart(out: Path, steps: int, seed: int) -> list[Result]:
     for conditioning in ("vanilla", "explicit", "implicit"):
         model_config = dataclasses.replace(base.model, conditioning=conditioning)
         experiment = dataclasses.replace(base, model=model_config)
-        run = start(experiment, out / "runs" / conditioning)
+        run = Run.start(experiment, out / "runs" / conditioning)
         train(run)
         rows.append(evaluate(run))
         say(_line(rows[-1], base.tasks))

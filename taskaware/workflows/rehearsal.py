@@ -22,7 +22,7 @@ from taskaware.evaluation.metrics.by_name import metric
 from taskaware.models.building import abstract_for
 from taskaware.modulation.affine import TCNParam
 from taskaware.runs.console import say
-from taskaware.runs.folder import devices_line, has_begun, mesh_of, open_run
+from taskaware.runs.folder import Run, devices_line, has_begun, mesh_of
 from taskaware.runs.warm_start import refuse_other_parameters
 from taskaware.training.checkpoint import anything_saved
 from taskaware.training.state import count_parameters
@@ -150,7 +150,7 @@ def _start(
     what = f"start_from {path}"
     command = f"taskaware train EXPERIMENT --out {path}"
     try:
-        base = open_run(path)
+        base = Run.open(path)
         if not anything_saved(path / "checkpoints"):
             return Finding(what, "no checkpoint; train it first", False, command)
     except UsageError as error:

@@ -17,7 +17,7 @@ from support.forks import serving
 
 from taskaware.config.file import load_experiment
 from taskaware.files.strict_json import to_json
-from taskaware.runs.folder import start
+from taskaware.runs.folder import Run
 from taskaware.runs.trainer import train
 
 PATIENCE = (
@@ -100,7 +100,7 @@ def test_two_processes_train_what_one_trains_and_live_and_die_together(
 ):
     experiment, run = given / f"{strategy}.json", tmp_path / "two"
     alone = load_experiment(experiment)
-    train(start(replace(alone, mesh_data=4 // alone.mesh_fsdp), tmp_path / "one"))
+    train(Run.start(replace(alone, mesh_data=4 // alone.mesh_fsdp), tmp_path / "one"))
 
     # A polite end of one is the end of both, after the same step, which is saved.
     _, second = begin(both, experiment, run)

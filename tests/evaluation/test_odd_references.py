@@ -16,7 +16,7 @@ from taskaware.evaluation.metrics.normalizers import normalize_transcript
 from taskaware.files.strict_json import to_json
 from taskaware.runs import inference
 from taskaware.runs.checkpoints import restore, vectors_of
-from taskaware.runs.folder import open_run
+from taskaware.runs.folder import Run
 
 ODD = [
     ("one two", "eins zwei"),
@@ -145,7 +145,7 @@ def test_a_split_without_anything_to_score_has_no_score(odd, evaluated):
 
 
 def test_forgetting_is_told_of_the_tasks_that_have_a_score(odd, tmp_path):
-    run = open_run(odd / "run")
+    run = Run.open(odd / "run")
     matrix = transfer.forgetting(run, [run], tmp_path, "silent")
     assert matrix["tasks"] == ["st BLEU", "mt BLEU"]
     assert matrix["change"] == [[0, 0], [0, 0]]
@@ -164,7 +164,7 @@ def test_the_dry_run_says_so_before(odd, tmp_path):
 
 
 def test_long_examples_are_decoded_to_the_same_texts_as_in_batches_without_a_bound(odd):
-    run = open_run(odd / "run")
+    run = Run.open(odd / "run")
     model, _ = restore(run)
     vectors = vectors_of(run, model)
     unbounded = load_tasks(run.experiment.tasks, "test", run.tokenizer)

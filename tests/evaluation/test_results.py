@@ -22,7 +22,7 @@ from taskaware.evaluation.scoring import other_references
 from taskaware.evaluation.selection import choose, regrets
 from taskaware.files.strict_json import to_json
 from taskaware.runs.checkpoints import restore, saved_steps
-from taskaware.runs.folder import open_run, start
+from taskaware.runs.folder import Run
 from taskaware.runs.listener import validation_losses
 from taskaware.runs.trainer import train
 from taskaware.training.state import initial_state
@@ -40,14 +40,14 @@ def runs(tmp_path_factory):
         save_every=1,
         keep=3,
     )
-    train(start(vanilla, folder / "base"))
+    train(Run.start(vanilla, folder / "base"))
     tuned = dataclasses.replace(vanilla, start_from=str(folder / "base"), train_on=("asr",))
-    train(start(tuned, folder / "tuned"))
+    train(Run.start(tuned, folder / "tuned"))
     return folder
 
 
 def params(run, steps=()):
-    return nnx.state(restore(open_run(run), steps)[0])
+    return nnx.state(restore(Run.open(run), steps)[0])
 
 
 def equal(a, b):
@@ -55,7 +55,7 @@ def equal(a, b):
 
 
 def test_averaged_parameters_are_the_mean_of_the_checkpoints(runs):
-    assert saved_steps(open_run(runs / "base")) == (2, 3, 4)
+    assert saved_steps(Run.open(runs / "base")) == (2, 3, 4)
     found = params(runs / "base", (2, 3, 4))
     each = [params(runs / "base", (step,)) for step in (2, 3, 4)]
     assert not equal(each[0], each[2])
@@ -66,7 +66,7 @@ def test_averaged_parameters_are_the_mean_of_the_checkpoints(runs):
 
 
 def test_the_newest_checkpoint_is_restored_by_default(runs):
-    assert restore(open_run(runs / "base"))[1] == (4,)
+    assert restore(Run.open(runs / "base"))[1] == (4,)
     assert equal(params(runs / "base"), params(runs / "base", (4,)))
 
 
@@ -81,7 +81,7 @@ def scored(speech="wer", **values):
 
 
 def test_regret_is_how_far_a_checkpoint_is_from_each_task_s_best(runs):
-    run = open_run(runs / "base")
+    run = Run.open(runs / "base")
     scores = {
         2: scored(st=10.0, asr=50.0, mt=30.0),
         3: scored(st=14.0, asr=40.0, mt=20.0),
@@ -91,7 +91,7 @@ def test_regret_is_how_far_a_checkpoint_is_from_each_task_s_best(runs):
 
 
 def test_less_is_better_of_errors_and_a_task_without_a_score_has_no_regret(runs):
-    run = open_run(runs / "base")
+    run = Run.open(runs / "base")
     st, asr, mt = run.experiment.tasks
     tasks = (st, dataclasses.replace(asr, metric="cer"), mt)
     run = run._replace(experiment=dataclasses.replace(run.experiment, tasks=tasks))
@@ -119,7 +119,7 @@ SCORES = {
     ],
 )
 def test_each_selection_takes_its_checkpoints(runs, selection, expected):
-    run = open_run(runs / "base")
+    run = Run.open(runs / "base")
     path = run.folder / "validation_scores.json"
     path.write_text(to_json(SCORES))
     assert choose(run, selection) == expected
@@ -148,7 +148,7 @@ def test_validation_scores_are_those_of_the_decoded_validation_split(runs):
 
 
 def test_the_validation_loss_is_the_mean_of_each_token_s(runs):
-    run = open_run(runs / "base")
+    run = Run.open(runs / "base")
     model, smoothing = restore(run)[0], run.experiment.optimizer.label_smoothing
     given = initial_state(nnx.state(model), optax.identity(), 0)
     examples = run.examples("validation")
@@ -176,7 +176,7 @@ def test_the_step_of_least_validation_loss_is_kept_and_scored(runs, tmp_path, mo
         "taskaware.runs.listener.validation_losses",
         lambda *given: zip(names, by_step[int(given[3].step)], strict=True),
     )
-    known = open_run(runs / "base").experiment
+    known = Run.open(runs / "base").experiment
     changed = {"steps": 4, "keep": 1, "save_every": 1, "validate_every": 1}
     (tmp_path / "e.json").write_text(to_json(dataclasses.replace(known, **changed)))
     assert taskaware("train", tmp_path / "e.json", "--out", tmp_path / "run").code == 0
@@ -185,7 +185,7 @@ def test_the_step_of_least_validation_loss_is_kept_and_scored(runs, tmp_path, mo
         line["step"]: tuple(line[name] for name in names) for line in lines if names[0] in line
     }
     assert losses == by_step
-    assert saved_steps(open_run(tmp_path / "run")) == (best, 4)
+    assert saved_steps(Run.open(tmp_path / "run")) == (best, 4)
     assert taskaware("evaluate", tmp_path / "run", "--select", "best").code == 0
     (row,) = json.loads((tmp_path / "run" / "results.json").read_text())
     assert row["checkpoints"] == {"st": [best], "asr": [best], "mt": [best]}
@@ -208,11 +208,11 @@ def test_results_keep_a_row_for_each_split_and_selection(runs):
 
 def test_fine_tuning_begins_with_the_other_run_s_parameters(runs, tmp_path):
     """Known by a step of size zero."""
-    tuned = open_run(runs / "tuned").experiment
+    tuned = Run.open(runs / "tuned").experiment
     still = dataclasses.replace(
         tuned, steps=1, optimizer=dataclasses.replace(tuned.optimizer, learning_rate=1e-30)
     )
-    train(start(still, tmp_path / "run"))
+    train(Run.start(still, tmp_path / "run"))
     assert equal(params(tmp_path / "run"), params(runs / "base"))
     assert not equal(params(runs / "tuned"), params(runs / "base"))
 
@@ -227,7 +227,7 @@ def test_only_the_tasks_of_train_on_are_trained_and_all_are_scored(runs):
 
 
 def test_going_on_from_another_shape_is_refused(runs, tmp_path):
-    tuned = open_run(runs / "tuned").experiment
+    tuned = Run.open(runs / "tuned").experiment
     wider = dataclasses.replace(tuned, model=dataclasses.replace(tuned.model, d_ff=24))
     path = tmp_path / "wider.json"
     path.write_text(to_json(wider))
@@ -240,7 +240,7 @@ def test_going_on_with_task_vectors_of_other_tasks_is_refused(runs, tmp_path):
     explicit = dataclasses.replace(
         explicit, model=dataclasses.replace(explicit.model, conditioning="explicit")
     )
-    train(start(explicit, tmp_path / "base"))
+    train(Run.start(explicit, tmp_path / "base"))
     path = tmp_path / "turned.json"
     transposed = dataclasses.replace(
         explicit, tasks=explicit.tasks[::-1], start_from=str(tmp_path / "base")
@@ -254,7 +254,7 @@ def test_going_on_from_another_tokenizer_is_refused(runs, tmp_path):
     out = tmp_path / "other.model"
     taskaware("vocab", "--data", runs / "corpus", "--out", out, "--size", 39)
     path = tmp_path / "other.json"
-    tuned = open_run(runs / "tuned").experiment
+    tuned = Run.open(runs / "tuned").experiment
     path.write_text(to_json(dataclasses.replace(tuned, tokenizer=str(out))))
     message = refused(taskaware("train", path, "--out", tmp_path / "run"))
     assert message.startswith(f"{runs / 'base'}: trained with another tokenizer")
@@ -299,9 +299,9 @@ def test_other_ways_to_tell_the_task_go_the_whole_way(runs, changes, tmp_path):
 @pytest.mark.long  # resuming is also tried in test_durability
 def test_meta_learning_goes_the_whole_way_and_resumes_bit_for_bit(runs, tmp_path):
     whole = dataclasses.replace(tiny(runs), strategy="maml")
-    train(start(whole, tmp_path / "straight"))
+    train(Run.start(whole, tmp_path / "straight"))
     for steps in (2, 4):
-        train(start(dataclasses.replace(whole, steps=steps), tmp_path / "paused"))
+        train(Run.start(dataclasses.replace(whole, steps=steps), tmp_path / "paused"))
     assert equal(params(tmp_path / "straight"), params(tmp_path / "paused"))
     assert taskaware("evaluate", tmp_path / "straight").code == 0
     (row,) = json.loads((tmp_path / "straight" / "results.json").read_text())

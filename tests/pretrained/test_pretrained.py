@@ -25,7 +25,7 @@ from taskaware.models.building import build_for
 from taskaware.pretrained.model import FILES, Pretrained, digest, from_pretrained, vector_width
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
 from taskaware.runs.checkpoints import restore
-from taskaware.runs.folder import open_run
+from taskaware.runs.folder import Run
 from taskaware.search.model import make_search
 
 TASKS = (
@@ -362,7 +362,7 @@ TRAINING = (
 
 def test_who_has_only_the_extra_hub_gets_the_same_text(story, tmp_path):
     run, out, _ = story
-    opened = open_run(run)
+    opened = Run.open(run)
     examples = opened.examples("test", only="st")[0]
     model, _ = restore(opened)
     ((chosen, rows),) = evaluation_batches(examples, size=4, buckets=1)
@@ -424,7 +424,7 @@ def test_a_task_shared_alone_writes_the_same_without_a_vector(story, tmp_path):
     assert said.code == 0, said.err
     assert "task_vectors.json" not in said.out
     alone, whole = from_pretrained(tmp_path / "st"), from_pretrained(out)
-    examples = open_run(run).examples("test", only="st")[0]
+    examples = Run.open(run).examples("test", only="st")[0]
     corpus = examples._place[0][0]._corpus
     samples = [corpus.audio("test", i) for i in range(4)]
     written = whole(samples, task="st")

@@ -12,7 +12,7 @@ from taskaware.errors import UsageError
 from taskaware.pretrained.model import from_pretrained
 from taskaware.pretrained.vectors import Nearest, TaskVector, TaskVectors
 from taskaware.runs.checkpoints import restore
-from taskaware.runs.folder import open_run
+from taskaware.runs.folder import Run
 from taskaware.runs.inference import decode_tasks, example_vectors, task_vectors
 
 
@@ -117,8 +117,8 @@ def test_embed_stores_the_mean_over_examples_that_it_names(run, tmp_path):
     out = tmp_path / "vectors.json"
     said = taskaware("embed", run, "--examples", 3, "--seed", 5, "--out", out)
     assert said.out.startswith(f"{out}: st, asr, mt, 32 numbers each\n")
-    found, (model, _) = TaskVectors.load(out), restore(open_run(run))
-    for task, vector in zip(open_run(run).examples("train"), found.vectors, strict=True):
+    found, (model, _) = TaskVectors.load(out), restore(Run.open(run))
+    for task, vector in zip(Run.open(run).examples("train"), found.vectors, strict=True):
         ids = [row.id for row in task.rows]
         assert len(set(vector.examples)) == 3 and vector.seed == 5
         each = [example_vectors(model, task, [ids.index(id)])[0] for id in vector.examples]
@@ -134,7 +134,7 @@ def test_embed_stores_by_default_what_decoding_uses(run):
     before = (run / "task_vectors.json").read_bytes()
     assert taskaware("embed", run).code == 0
     assert (run / "task_vectors.json").read_bytes() == before
-    found, opened = TaskVectors.load(run / "task_vectors.json"), open_run(run)
+    found, opened = TaskVectors.load(run / "task_vectors.json"), Run.open(run)
     counts = [opened.experiment.decoding.examples] * 3
     assert found == task_vectors(restore(opened)[0], opened.examples("train"), counts, 0)
     assert found == from_pretrained(run.with_name("shared")).vectors
@@ -144,7 +144,7 @@ def test_a_vector_decides_what_is_decoded(run, tmp_path):
     taskaware("embed", run)
     every, own = run / "task_vectors.json", taskaware("decode", run, "--task", "st")
     assert taskaware("decode", run, "--task", "st", "--vectors", every) == own
-    found, opened = TaskVectors.load(every), open_run(run)
+    found, opened = TaskVectors.load(every), Run.open(run)
     examples, decoding = opened.examples("test", only="st"), opened.experiment.decoding
     model, _ = restore(opened)
     st_Z, _, mt_Z = found.array.astype(np.float64)  # in float32 such large parts would cancel

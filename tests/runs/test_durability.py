@@ -22,7 +22,7 @@ from taskaware.config import Task
 from taskaware.files.strict_json import to_json
 from taskaware.runs import checkpoints as restoring
 from taskaware.runs import trainer
-from taskaware.runs.folder import open_run
+from taskaware.runs.folder import Run
 from taskaware.training.checkpoint import Checkpoints
 
 
@@ -68,7 +68,7 @@ def curve(run):
 
 def final_state(run):
     """The digest of all that the newest checkpoint holds."""
-    opened = open_run(run)
+    opened = Run.open(run)
     kept = {}
 
     def keep(checkpoints, step, like, *rest):

@@ -11,7 +11,7 @@ from taskaware.data.batches import training_batches
 from taskaware.data.blanks import blank_batches
 from taskaware.devices.sharding import make_mesh, place_batch, row_parts, state_sharding
 from taskaware.files.strict_json import to_json
-from taskaware.runs.folder import open_run, start
+from taskaware.runs.folder import Run
 from taskaware.runs.memory import fit
 from taskaware.training.compiling import jit_step
 from taskaware.training.optimizer import make_optimizer
@@ -47,7 +47,7 @@ def test_blank_batches_have_the_shapes_tasks_and_types_of_those_that_train(folde
     given = experiment(
         folder, batching={"mixing": mixing, "unit": unit, "size": size, "buckets": 2}
     )
-    run = start(given, folder / f"{mixing}{unit}")
+    run = Run.start(given, folder / f"{mixing}{unit}")
     tasks = run.examples("train")
     options = {"stride": given.model.stride, "multiple": 2, "only": (0, 2)}
     blank = blank_batches(tasks, given.batching, **options)
@@ -89,7 +89,7 @@ def needed(given, run, mesh, size):
 @pytest.mark.long  # compiles a size after another
 def test_the_size_that_is_found_fits_and_the_next_does_not(folder, devices, strategy):
     given = experiment(folder, mesh_data=devices, strategy=strategy, batching={"buckets": 2})
-    run = start(given, folder / f"{devices}{strategy}")
+    run = Run.start(given, folder / f"{devices}{strategy}")
     mesh = make_mesh(devices)
     limit = needed(given, run, mesh, 6 * devices) + 1000
     found = fit(given, run.tokenizer, limit)
@@ -118,5 +118,5 @@ def test_the_command_prints_what_to_set(folder):
     assert size >= 1
     trained = taskaware("train", folder / "e.json", "--out", folder / "r", "--batching.size", size)
     assert trained.code == 0
-    assert open_run(folder / "r").experiment.batching.size == size
+    assert Run.open(folder / "r").experiment.batching.size == size
     assert "expected a positive" in refused(taskaware("fit", folder / "e.json", "--memory-gib", -1))

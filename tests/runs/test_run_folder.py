@@ -17,7 +17,7 @@ from taskaware.files.strict_json import load
 from taskaware.pretrained.model import digest
 from taskaware.pretrained.vectors import TaskVectors
 from taskaware.runs.checkpoints import restore, saved_steps, vectors_of
-from taskaware.runs.folder import open_run
+from taskaware.runs.folder import Run
 
 
 class Story(NamedTuple):
@@ -458,7 +458,7 @@ def test_data_and_runs_may_be_moved(given, story, tmp_path):
 
 
 def test_stored_vectors_are_decoded_with_if_they_are_of_that_model_alone(story, tmp_path):
-    run = open_run(shutil.copytree(story.run, tmp_path / "run"))
+    run = Run.open(shutil.copytree(story.run, tmp_path / "run"))
     path = run.folder / "task_vectors.json"
     (model, _), stored = restore(run), TaskVectors.load(path)
     other = replace(stored, vectors=stored.vectors[::-1])
@@ -498,9 +498,9 @@ def test_decoded_text_can_be_written(story, evaluated, tmp_path):
 
 
 def test_a_run_without_a_checkpoint_cannot_be_evaluated(given, tmp_path):
-    from taskaware.runs.folder import start
+    from taskaware.runs.folder import Run
 
-    start(tiny(given.folder), tmp_path / "run")
+    Run.start(tiny(given.folder), tmp_path / "run")
     message = refused(taskaware("evaluate", tmp_path / "run"))
     assert message.endswith("no checkpoint; run taskaware train first")
 
@@ -510,7 +510,7 @@ def test_a_model_without_task_vectors_cannot_draw_them(given, tmp_path):
 
     whole = tiny(given.folder)
     vanilla = replace(whole, model=replace(whole.model, conditioning="vanilla"))
-    folder.start(vanilla, tmp_path / "run")
+    folder.Run.start(vanilla, tmp_path / "run")
     assert "vanilla" in refused(taskaware("embed", tmp_path / "run"))
 
 

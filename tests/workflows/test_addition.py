@@ -14,7 +14,7 @@ from taskaware.files.strict_json import to_json
 from taskaware.modulation.tcn import ExplicitTCN, TaskTokens
 from taskaware.pretrained.vectors import TaskVectors
 from taskaware.runs.checkpoints import restore
-from taskaware.runs.folder import open_run, start
+from taskaware.runs.folder import Run
 from taskaware.runs.trainer import train
 from taskaware.training.state import TASK_ROWS
 
@@ -52,19 +52,19 @@ def known(folder, kind):
     if not run.exists():
         whole, (conditioning, film) = tiny(folder), KINDS[kind]
         model = dataclasses.replace(whole.model, conditioning=conditioning, film=film)
-        train(start(dataclasses.replace(whole, model=model), run))
+        train(Run.start(dataclasses.replace(whole, model=model), run))
         assert taskaware("evaluate", run).code == 0
     return run
 
 
 def add(base, out, *options):
-    data = open_run(base).experiment.tasks[0].data
+    data = Run.open(base).experiment.tasks[0].data
     return taskaware("add-task", base, "--out", out, *NEW, "--data", *data, *options)
 
 
 def parameters(run):
     """A run's parameters by their paths."""
-    state = nnx.state(restore(open_run(run))[0])
+    state = nnx.state(restore(Run.open(run))[0])
     return {
         path: np.asarray(leaf) for path, leaf in nnx.to_flat_state(jax.tree.map(np.asarray, state))
     }
@@ -92,7 +92,7 @@ def test_the_other_tasks_keep_their_parameters_vectors_and_outputs_bit_for_bit(
         assert np.array_equal(before[path], kept), path
     if kind != "implicit":
         assert after[rows].shape[0] == 4
-        fresh = nnx.state(open_run(new).fresh_model())["tcn"]["kernel_NZ"][...]
+        fresh = nnx.state(Run.open(new).fresh_model())["tcn"]["kernel_NZ"][...]
         assert not np.array_equal(after[rows][3], fresh[3])  # it has learned
     theirs, own = (TaskVectors.load(run / "task_vectors.json") for run in (old, new))
     assert theirs.vectors == own.vectors[:3]
@@ -110,10 +110,10 @@ def test_it_goes_on_where_it_stopped(folder, tmp_path):
     old = known(folder, "explicit")
     outcomes = [add(old, tmp_path / name, "--steps", "2") for name in ("a", "b")]
     assert [outcome.code for outcome in outcomes] == [0, 0]
-    longer = dataclasses.replace(open_run(tmp_path / "a").experiment, steps=4)
-    whole = dataclasses.replace(open_run(tmp_path / "b").experiment, steps=4)
-    train(start(longer, tmp_path / "a"))
-    train(start(whole, tmp_path / "c"))
+    longer = dataclasses.replace(Run.open(tmp_path / "a").experiment, steps=4)
+    whole = dataclasses.replace(Run.open(tmp_path / "b").experiment, steps=4)
+    train(Run.start(longer, tmp_path / "a"))
+    train(Run.start(whole, tmp_path / "c"))
     one, other = parameters(tmp_path / "a"), parameters(tmp_path / "c")
     assert all(np.array_equal(one[path], other[path]) for path in one)
 
@@ -122,7 +122,7 @@ def test_replay_tunes_the_whole_model_on_a_few_examples_of_each_old_task(folder,
     old = known(folder, "implicit")
     outcome = add(old, tmp_path / "new", "--replay", "5", "--steps", "2")
     assert outcome.code == 0, outcome.err
-    run = open_run(tmp_path / "new")
+    run = Run.open(tmp_path / "new")
     assert [task.max_examples for task in run.experiment.tasks] == [5, 5, 5, None]
     assert [task.vector_examples for task in run.experiment.tasks] == [5, 5, 5, None]
     kept = [len(task) for task in run.examples("train")]
@@ -132,7 +132,7 @@ def test_replay_tunes_the_whole_model_on_a_few_examples_of_each_old_task(folder,
 
 
 def test_fewer_examples_are_among_more_and_another_seed_draws_others(folder):
-    run = open_run(known(folder, "implicit"))
+    run = Run.open(known(folder, "implicit"))
 
     def drawn(count, seed=0):
         tasks = tuple(dataclasses.replace(t, max_examples=count) for t in run.experiment.tasks)
@@ -177,7 +177,7 @@ def test_what_cannot_be_added_is_refused_in_one_line(folder, tmp_path, base, opt
 
 def test_a_task_may_only_stand_behind_those_that_are_known(folder, tmp_path):
     old = known(folder, "explicit")
-    whole = open_run(old).experiment
+    whole = Run.open(old).experiment
     new = Task(
         name="mt2", source="text", target="translation", metric="bleu", data=whole.tasks[0].data
     )
@@ -192,7 +192,7 @@ def test_a_task_may_only_stand_behind_those_that_are_known(folder, tmp_path):
 @pytest.mark.parametrize("kind", ["film", pytest.param("adapter", marks=pytest.mark.long)])
 def test_a_vanilla_model_becomes_task_aware_and_stays_what_it_was_below(folder, tmp_path, kind):
     old = known(folder, "vanilla")
-    vanilla = open_run(old).experiment
+    vanilla = Run.open(old).experiment
     film = FiLMConfig(kind=kind, init="zero", sharing="per_block", adapter_width=3)
     (tmp_path / "e.json").write_text(
         to_json(

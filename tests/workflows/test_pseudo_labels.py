@@ -12,7 +12,7 @@ from taskaware.data.corpora.write import prepare
 from taskaware.errors import UsageError
 from taskaware.runs import inference
 from taskaware.runs.checkpoints import restore, vectors_of
-from taskaware.runs.folder import open_run, start
+from taskaware.runs.folder import Run
 from taskaware.runs.trainer import train
 from taskaware.workflows.pseudo_labels import pseudo_label
 
@@ -25,13 +25,13 @@ def folder(tmp_path_factory):
     for seed in (0, 1):
         decoding = Decoding(beam_size=3, extra_length=2, examples=2)
         experiment = dataclasses.replace(tiny(folder), seed=seed, decoding=decoding)
-        train(start(experiment, folder / f"run{seed}"))
+        train(Run.start(experiment, folder / f"run{seed}"))
     return folder
 
 
 def best(folder, seed, count):
     """What a run makes of the training split's English texts, one at a time."""
-    run = open_run(folder / f"run{seed}")
+    run = Run.open(folder / f"run{seed}")
     model, _ = restore(run)
     examples = run.examples("train")[2]
     found = inference.n_best(
@@ -46,7 +46,7 @@ def best(folder, seed, count):
 
 
 def test_the_best_of_several_is_what_decoding_gives(folder):
-    run = open_run(folder / "run0")
+    run = Run.open(folder / "run0")
     model, _ = restore(run)
     tasks = dict(enumerate(run.examples("train")))
     settings = (run.tokenizer, vectors_of(run, model), run.experiment.decoding)
@@ -58,7 +58,7 @@ def test_the_best_of_several_is_what_decoding_gives(folder):
 
 
 def test_every_utterance_stands_once_for_each_translation(folder, tmp_path):
-    teachers = [(open_run(folder / f"run{seed}"), "mt") for seed in (0, 1)]
+    teachers = [(Run.open(folder / f"run{seed}"), "mt") for seed in (0, 1)]
     corpus = pseudo_label(folder / "corpus", teachers, tmp_path / "out", top=2)
     original = PreparedCorpus(folder / "corpus")
     given = [best(folder, seed, 2) for seed in (0, 1)]
@@ -80,7 +80,7 @@ def test_the_command_writes_the_same(folder, tmp_path):
     argv = ["pseudo-label", folder / "corpus", "--out", tmp_path / "out", "--top", "3"]
     outcome = taskaware(*argv, "--teachers", f"{folder}/run0:mt", f"{folder}/run1:mt")
     assert (outcome.code, outcome.err) == (0, "")
-    teachers = [(open_run(folder / f"run{seed}"), "mt") for seed in (0, 1)]
+    teachers = [(Run.open(folder / f"run{seed}"), "mt") for seed in (0, 1)]
     expected = pseudo_label(folder / "corpus", teachers, tmp_path / "same", top=3)
     assert PreparedCorpus(tmp_path / "out").rows("train") == expected.rows("train")
 
@@ -89,7 +89,7 @@ def test_a_teacher_s_metric_may_be_one_that_its_source_language_does_not_have(fo
     texts = [f"zero {word}" for word in ENGLISH]
     rows = [Example(text, np.ones(800, np.int16), "", text, "", "zh", "", "c") for text in texts]
     prepare("c", lambda: {"train": [lambda: rows]}, tmp_path / "chinese")
-    run = open_run(folder / "run0")
+    run = Run.open(folder / "run0")
     mt = dataclasses.replace(run.experiment.tasks[2], metric="wer", source_language="zh")
     tasks = (*run.experiment.tasks[:2], mt)
     run = run._replace(experiment=dataclasses.replace(run.experiment, tasks=tasks))
@@ -102,14 +102,14 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_translated(folder,
 
     monkeypatch.setattr(module, "n_best", lambda *args: 1 / 0)
     with pytest.raises(UsageError, match="found something there already"):
-        pseudo_label(folder / "corpus", [(open_run(folder / "run0"), "mt")], folder / "corpus")
+        pseudo_label(folder / "corpus", [(Run.open(folder / "run0"), "mt")], folder / "corpus")
 
 
 def test_speech_in_another_language_than_the_teacher_s_is_refused(folder, tmp_path):
     audio = np.ones(800, np.int16)
     rows = [Example("1", audio, "", "bonjour", "", "fr", "", "c")]
     prepare("c", lambda: {"train": [lambda: rows]}, tmp_path / "french")
-    teachers = [(open_run(folder / "run0"), "mt")]
+    teachers = [(Run.open(folder / "run0"), "mt")]
     with pytest.raises(UsageError, match=r"en to en\) in split 'train' of .*french"):
         pseudo_label(tmp_path / "french", teachers, tmp_path / "out")
 

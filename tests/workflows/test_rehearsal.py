@@ -74,9 +74,9 @@ def test_the_page_counts_parameters_and_the_bytes_of_training_them(given, traine
     from flax import nnx
 
     from taskaware.runs.checkpoints import restore
-    from taskaware.runs.trainer import open_run
+    from taskaware.runs.folder import Run
 
-    params = jax.tree.leaves(nnx.state(restore(open_run(trained))[0]))
+    params = jax.tree.leaves(nnx.state(restore(Run.open(trained))[0]))
     count = sum(leaf.size for leaf in params)
     said = told(dry(given.experiment, tmp_path / "run"), "model")[1]
     assert "1 + 1 layers, d_model 16, vocabulary 40: " in said
@@ -207,9 +207,9 @@ def test_a_damaged_tokenizer_is_missing(given, tmp_path):
 
 
 def test_a_run_to_start_from_that_is_not_there_or_has_saved_nothing_is_missing(given, tmp_path):
-    from taskaware.runs.folder import start
+    from taskaware.runs.folder import Run
 
-    start(tiny(given.folder), tmp_path / "base")
+    Run.start(tiny(given.folder), tmp_path / "base")
     for name, said in (("nowhere", "no experiment.json"), ("base", "no checkpoint")):
         base = tmp_path / name
         outcome = dry(given.experiment, tmp_path / "run", "--start-from", base)
