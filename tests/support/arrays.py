@@ -5,4 +5,4 @@ import numpy as np
 
 
 def normal(*shape):
-    return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape), jnp.float32)
+    return jnp.asarray(np.random.default_rng(shape).normal(size=shape), jnp.float32)
