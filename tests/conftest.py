@@ -22,8 +22,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tests compile more than they compute: XLA need not make their programs fast.
 cheap = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 if jax.__version_info__ < (0, 11):  # a later XLA has no other emitters
-    cheap += " --xla_cpu_use_fusion_emitters=false"
-cheap += " --xla_force_host_platform_device_count=8"
+    cheap += " --xla_cpu_use_fusion_emitters=false --xla_llvm_force_inline_before_split=false"
+# A program of LLVM in one piece: there are no processors left to compile its parts.
+cheap += " --xla_cpu_parallel_codegen_split_count=1 --xla_force_host_platform_device_count=8"
 given = os.environ.get("XLA_FLAGS", "")
 if cheap not in given:  # as what a process of xdist is given
     # What a shell asks for, as --xla_cpu_max_isa=AVX2, stands last and so wins.
