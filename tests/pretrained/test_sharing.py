@@ -7,9 +7,8 @@ import sys
 
 import jax
 import numpy as np
-import pytest
 from flax import nnx
-from support.command_line import ROOT, get_ready, refused, taskaware
+from support.command_line import ROOT, refused, taskaware
 
 from taskaware.data.passes import evaluation_batches
 from taskaware.pretrained.model import FILES, from_pretrained
@@ -17,22 +16,6 @@ from taskaware.pretrained.vectors import TaskVectors
 from taskaware.runs.checkpoints import restore
 from taskaware.runs.folder import Run
 from taskaware.search.model import make_search
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory):
-    """A trained and evaluated run, and what sharing it said."""
-    given = get_ready(tmp_path_factory.mktemp("given"))
-    run, out = given.folder / "run", given.folder / "shared"
-    train = ["train", given.experiment, "--out", run, "--decoding.beam-size", 1]
-    train += ["--model.norm", "post"]  # so that a task can be folded
-    train += ["--optimizer.warmup-steps", 50]
-    train += ["--steps", 200, "--save-every", 200, "--log-every", 200]  # then it writes words
-    for argv in (train, ["evaluate", run]):
-        outcome = taskaware(*argv)
-        assert outcome.code == 0, outcome.err
-    return run, out, taskaware("share", run, out)
-
 
 STRANGER = """
 import sys

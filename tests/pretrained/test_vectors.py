@@ -3,10 +3,11 @@
 import dataclasses
 import hashlib
 import resource
+import shutil
 
 import numpy as np
 import pytest
-from support.command_line import get_ready, refused, taskaware
+from support.command_line import refused, taskaware
 
 from taskaware.errors import UsageError
 from taskaware.pretrained.model import from_pretrained
@@ -94,15 +95,11 @@ def test_vectors_that_cannot_be_are_refused():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    given = get_ready(tmp_path_factory.mktemp("given"))
-    out = given.folder / "run"
-    train = ["train", given.experiment, "--out", out, "--decoding.beam-size", 1]
-    train += ["--steps", 60, "--save-every", 60, "--log-every", 60]
-    for argv in (train, ["share", out, out.with_name("shared")]):
-        outcome = taskaware(*argv)
-        assert outcome.code == 0, outcome.err
-    return out
+def run(story, tmp_path_factory):
+    """A copy of the trained run, which tests write vectors to, beside the shared model."""
+    folder = tmp_path_factory.mktemp("vectors")
+    shutil.copytree(story[1], folder / "shared")
+    return shutil.copytree(story[0], folder / "run")
 
 
 def test_vectors_as_long_as_adapters_of_every_block_come_back(tmp_path):
