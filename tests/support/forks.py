@@ -78,9 +78,11 @@ class Server:
         return Outcome(code, *(Path(f"{self._log}.{name}").read_text() for name in ("out", "err")))
 
     def wait_until(self, true):
-        """Wait until something is true that the command brings about."""
+        """Wait at most five minutes until something is true that the command brings about."""
+        until = time.monotonic() + 300
         while not true():
-            assert not self.ended(), self.end()
+            assert not self.ended() or true(), self.end()
+            assert time.monotonic() < until, self._said()
             time.sleep(0.01)
 
     def ended(self) -> bool:
@@ -94,11 +96,18 @@ class Server:
             return int(words[-1].split()[0]) if len(words) > 1 else 0
         return 0
 
+    def _said(self):
+        """What the command has said so far, told where it does not come as far as expected."""
+        logs = [Path(f"{self._log}.{name}") for name in ("out", "err")]
+        said = " | ".join(log.read_text() for log in logs if log.exists())
+        return f"within 5 minutes the command came no further than: {said}"
+
     def wait_for(self, step):
         """Return once a step is committed."""
         until = time.monotonic() + 300
         while self.committed() < step:
-            assert time.monotonic() < until, Path(f"{self._log}.err").read_text()
+            assert not self.ended() or self.committed() >= step, self.end()
+            assert time.monotonic() < until, self._said()
             time.sleep(0.005)
 
 
