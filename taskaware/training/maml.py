@@ -96,6 +96,8 @@ def maml_loss(
         together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[batch[n] for n in group])
         tasks = jnp.array([model.tasks.index(name) for name in group])
         alphas = jnp.stack([jnp.asarray(rates[name]) for name in group])
+        # As constants XLA would move them through the products of the second order.
+        tasks, alphas = jax.lax.optimization_barrier((tasks, alphas))
         keys = jnp.stack([jax.random.fold_in(key, names.index(name)) for name in group])
         # Not one backward pass with a cotangent per task: jaxlib 0.10.2 compiles that wrongly for
         # CPUs (jax-ml/jax#39103).

@@ -67,7 +67,7 @@ def test_transposed_kernels_give_the_same_scores(dtype):
 @pytest.mark.parametrize("way", ["explicit", "tokens"])
 def test_beams_keep_their_own_history_in_the_cache(way):
     """What a beam search says of each hypothesis is what teacher forcing says of it."""
-    m, b = model(way), batch()
+    m, b = model(way), batch(names=("st", "mt"))
     embedding = vectors(m, b)
     memory = m.encode(*m.embed(b)[:2], embedding)
     next_logits, cache = m.start_decoding(memory, embedding, 4, 7)
@@ -75,7 +75,7 @@ def test_beams_keep_their_own_history_in_the_cache(way):
     compared = 0
     for beam in range(4):
         tokens_BT = found.tokens_BWT[:, beam]
-        said = {"asr": Tokens(tokens_BT[:2]), "mt": Tokens(tokens_BT[2:])}
+        said = {"st": Tokens(tokens_BT[:2]), "mt": Tokens(tokens_BT[2:])}
         written = {name: rows._replace(target=said[name]) for name, rows in b.items()}
         log_p = jax.nn.log_softmax(logits(m, written, embedding))
         picked = jnp.take_along_axis(log_p, tokens_BT[..., None], -1)[..., 0]
