@@ -73,11 +73,11 @@ def test_every_device_searches_a_part_of_a_call(model):
     assert jax.local_device_count() == 8
     given = Inputs(model.tasks[1], WORDS, model.tokenizer)
     vectors = np.tile(model.vectors.named("mt").array, (len(WORDS), 1))
-    tokens = model._searches(given.batch([0, 1, 2, 3]), vectors)
+    tokens = model._searches(given.source([0, 1, 2, 3]), vectors)
     alone = search.make_search(model.model, model.decoding, split=False)
-    np.testing.assert_array_equal(tokens, alone(given.batch([0, 1, 2, 3]), vectors))
+    np.testing.assert_array_equal(tokens, alone(given.source([0, 1, 2, 3]), vectors))
     (made,) = {*model._searches._made.values()}
-    filled = given.batch([0, 1, 2, 3, 0, 1, 2, 3])
+    filled = given.source([0, 1, 2, 3, 0, 1, 2, 3])
     spread = made(filled, np.concatenate([vectors, vectors]))
     assert {shard.data.shape[0] for shard in spread.addressable_shards} == {1}
 
