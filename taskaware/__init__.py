@@ -6,7 +6,7 @@ Four ways in, each without the others:
   one that somebody else wrote: ``from taskaware import graft, bind``, or ``taskaware.linen``
   (``taskaware.modulation``; needs JAX and Flax alone).
 * A shared model: ``from taskaware import from_pretrained`` (extra ``hub``).
-* Results: the command line, ``taskaware quickstart | prepare | tokenizer | train | evaluate``
+* Results: the command line, ``taskaware quickstart | prepare | vocab | train | evaluate``
   (extra ``train``); from Python ``Run``, ``train``, ``restore`` and ``evaluate``.
 * A look inside: ``taskaware.evaluation``.
 

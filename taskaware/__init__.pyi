@@ -1,7 +1,16 @@
+from .config import Batching as Batching
+from .config import Decoding as Decoding
 from .config import Experiment as Experiment
+from .config import FiLMConfig as FiLMConfig
+from .config import Meta as Meta
 from .config import ModelConfig as ModelConfig
+from .config import OptimizerConfig as OptimizerConfig
+from .config import SpecAugment as SpecAugment
 from .config import Task as Task
+from .config import TCNConfig as TCNConfig
 from .config import paper_model as paper_model
+from .config import small_model as small_model
+from .data import train_tokenizer as train_tokenizer
 from .evaluation.scoring import evaluate as evaluate
 from .models import Seq2Seq as Seq2Seq
 from .models import load_whisper as load_whisper

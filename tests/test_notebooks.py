@@ -59,3 +59,12 @@ def test_the_notebook_about_film_needs_no_more_than_it_says():
         )
     }
     assert found == {"jax", "flax", "optax", "matplotlib", "taskaware"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_imports_from_at_most_three_places_of_the_package(path):
+    nodes = ast.walk(ast.parse(source(path)))
+    places = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    ours = {place for place in places if place and place.partition(".")[0] == "taskaware"}
+    assert 1 <= len(ours) <= 3
+    assert all(place.count(".") <= 1 for place in ours)  # a room's public names, no file's

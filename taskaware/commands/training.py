@@ -43,10 +43,11 @@ def vocab(
     from taskaware.data.corpora.base import PreparedCorpus
     from taskaware.data.tokenizer import train_tokenizer
 
-    rows = [row for folder in data for row in PreparedCorpus(folder).rows("train")]
-    texts = (text for row in rows for text in (row.source_text, row.target_text))
+    corpora = [PreparedCorpus(folder) for folder in data]
+    texts = itertools.chain.from_iterable(corpus.texts("train") for corpus in corpora)
     train_tokenizer(itertools.chain(texts, also), size, out)
-    print(f"{out}: {size} tokens from {len(rows)} examples")
+    examples = sum(len(corpus.rows("train")) for corpus in corpora)
+    print(f"{out}: {size} tokens from {examples} examples")
 
 
 def train(

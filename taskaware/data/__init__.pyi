@@ -5,6 +5,7 @@ from .batches import training_batches as training_batches
 from .corpora import Corpus as Corpus
 from .corpora import Example as Example
 from .corpora import PreparedCorpus as PreparedCorpus
+from .corpora import Toy as Toy
 from .corpora import prepare_corpus as prepare_corpus
 from .passes import evaluation_batches as evaluation_batches
 from .tasks import TaskExamples as TaskExamples

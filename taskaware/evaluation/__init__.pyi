@@ -13,4 +13,5 @@ from .scoring import evaluate as evaluate
 from .selection import choose as choose
 from .tables import results_table as results_table
 from .transfer import forgetting as forgetting
+from .vector_map import count_nearest as count_nearest
 from .vector_map import draw_task_vectors as draw_task_vectors

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from taskaware.evaluation.figures import plot_map, separation, tsne
+from taskaware.errors import UsageError
+from taskaware.evaluation.figures import nearest_task, plot_map, separation, tsne
 from taskaware.files.whole import write_json
-from taskaware.runs.checkpoints import (
-    restore,
-)
+from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.folder import Run, write_text
 from taskaware.runs.inference import (
     example_vectors,
@@ -76,3 +75,30 @@ def draw_task_vectors(run: Run, out: Path, split: str = "test", limit: int = 400
     write_text(out / "task_embeddings.csv", "task,corpus,id,x,y\n" + "".join(lines))
     write_json(out / "task_embeddings.json", found._asdict())
     return found
+
+
+def count_nearest(run: Run, split: str = "test") -> dict[str, dict[str, int]]:
+    """Count to which task's vector the vectors of each task's examples are nearest.
+
+    Args:
+        run: of an implicit model.
+        split: whose examples.
+
+    Returns:
+        Of each task, by the name of the nearest one; off the diagonal are examples whose task
+        cannot be told from their vector.
+
+    Raises:
+        UsageError: the model has no task vectors.
+    """
+    model, _ = restore(run)
+    vectors = vectors_of(run, model)
+    if vectors is None:
+        raise UsageError(f"{run.folder}: a vanilla model has no task vectors")
+    names = [vector.name for vector in vectors.vectors]
+    counts = {}
+    for examples in run.examples(split):
+        nearest_B = nearest_task(example_vectors(model, examples), vectors.array)
+        numbers = np.bincount(nearest_B, minlength=len(names)).tolist()
+        counts[examples.task.name] = dict(zip(names, numbers, strict=True))
+    return counts

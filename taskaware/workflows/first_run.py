@@ -40,9 +40,7 @@ def quickstart(out: Path, steps: int, seed: int) -> list[Result]:
     say(devices_line(base, mesh_of(base)))
     corpus = _corpus(out / "data", seed)
     if not Path(base.tokenizer).exists():
-        rows = corpus.rows("train")
-        texts = [text for row in rows for text in (row.source_text, row.target_text)]
-        train_tokenizer(texts, VOCABULARY, Path(base.tokenizer))
+        train_tokenizer(corpus.texts("train"), VOCABULARY, Path(base.tokenizer))
     rows = []
     for conditioning in ("vanilla", "explicit", "implicit"):
         model_config = dataclasses.replace(base.model, conditioning=conditioning)

@@ -11,8 +11,12 @@ from support.story import checkpoint_files
 
 from taskaware.config import Experiment
 from taskaware.errors import UsageError
+from taskaware.evaluation.vector_map import count_nearest
 from taskaware.files.strict_json import load
 from taskaware.pretrained.vectors import TaskVectors
+from taskaware.runs.checkpoints import restore, vectors_of
+from taskaware.runs.folder import Run
+from taskaware.runs.inference import example_vectors
 
 
 def test_no_command_of_the_story_complains(given, story, evaluated):
@@ -218,22 +222,26 @@ def test_embedding_draws_a_point_per_example(story):
     assert "silhouette by task" in embedded.out
 
 
+def test_each_example_is_counted_at_the_task_whose_vector_is_nearest(story):
+    run = Run.open(story.run)
+    model, _ = restore(run)
+    centers = {vector.name: vector.array for vector in vectors_of(run, model).vectors}
+    expected = {}
+    for task in run.examples("test"):
+        counts = dict.fromkeys(centers, 0)
+        for index in range(len(task.rows)):
+            (vector_Z,) = example_vectors(model, task, [index])
+            counts[min(centers, key=lambda name: ((centers[name] - vector_Z) ** 2).sum())] += 1
+        expected[task.task.name] = counts
+    assert count_nearest(run) == expected
+    assert [sum(counts.values()) for counts in expected.values()] == [4, 4, 4]
+
+
 # Masks over training's frames.
 
 
 def last_line(run):
     return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-
-
-def test_a_run_begun_before_masks_could_be_chosen_goes_on(given, story, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(story.run, run)
-    experiment = json.loads((run / "experiment.json").read_text())
-    del experiment["spec_augment"]
-    (run / "experiment.json").write_text(json.dumps(experiment))
-    outcome = taskaware("train", given.experiment, "--out", run, "--steps", 4)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert "going on from step 4" in outcome.out
 
 
 def test_masks_change_training_and_a_run_that_paused_ends_where_one_without_does(
