@@ -74,7 +74,8 @@ def test_a_report_averages_the_steps_since_the_last():
     _, told, _ = run(total=3)
     expected = dict(zip(["st", "asr", "mt"], np.mean(losses, 0), strict=True))
     assert told[0].loss == pytest.approx(expected, rel=1e-4)
-    tokens = int((toy_run.batch().target_BT != 0).sum())
+    targets = [rows.target.tokens_BT for rows in toy_run.batch().values()]
+    tokens = sum(int((tokens_BT != 0).sum()) for tokens_BT in targets)
     assert told[0].tokens_per_second * told[0].seconds == pytest.approx(3 * tokens, rel=0.05)
 
 
@@ -119,8 +120,9 @@ def test_told_to_stop_while_it_evaluates_it_saves_no_half_scores():
 def batches(bad):
     """Seven batches, of which some have a frame that is not a number."""
     good = toy_run.batch()
-    frames = good.speech.frames_BAC.at[0, 0, 0].set(jnp.nan)
-    worse = good._replace(speech=good.speech._replace(frames_BAC=frames))
+    speech = good["st"].source
+    speech = speech._replace(frames_BAC=speech.frames_BAC.at[0, 0, 0].set(jnp.nan))
+    worse = good | {"st": good["st"]._replace(source=speech)}
     return [worse if number in bad else good for number in range(1, 8)]
 
 
