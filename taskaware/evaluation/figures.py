@@ -1,4 +1,4 @@
-"""Task vectors made visible: a map, a figure, a number, and the nearest task."""
+"""Figures of task vectors and of forgetting, and how well task vectors are separated."""
 
 import contextlib
 import io
@@ -28,12 +28,12 @@ def tsne(vector_BZ: Float[np.ndarray, "B Z"], seed: int) -> Float[np.ndarray, "B
     between far clusters of such a map mean nothing; ``separation`` of the vectors does.
 
     Args:
-        vector_BZ: one task vector a row; at least 4 rows, not all alike.
+        vector_BZ: one task vector per row; at least 4 rows, not all alike.
         seed: of both steps' randomized algebra; starting from principal components leaves little
             to chance, so another seed gives nearly or exactly the same map.
 
     Returns:
-        One point a row, without a unit.
+        One point per row, without a unit.
 
     Raises:
         UsageError: too few rows, a value that is not finite, or rows all alike.
@@ -62,7 +62,7 @@ def tsne(vector_BZ: Float[np.ndarray, "B Z"], seed: int) -> Float[np.ndarray, "B
 
 
 def separation(vector_BZ: Float[np.ndarray, "B Z"], labels: Sequence[str]) -> float:
-    """Tell how well the vectors of different labels lie apart: the mean silhouette.
+    """Return how well vectors of different labels are separated: the mean silhouette.
 
     (b - a) / max(a, b) of each row, with a its mean Euclidean distance to its own label's other
     rows and b that to the rows of the nearest other label. 1: tight and far apart; 0:
@@ -76,7 +76,7 @@ def separation(vector_BZ: Float[np.ndarray, "B Z"], labels: Sequence[str]) -> fl
         Between -1 and 1.
 
     Raises:
-        UsageError: fewer than 2 labels, no label twice, or not one label a row.
+        UsageError: fewer than 2 labels, no label twice, or not one label per row.
 
     Source:
         Rousseeuw 1987, "Silhouettes"; the paper shows Fig. 2 and gives no number.
@@ -102,8 +102,8 @@ def nearest_task(
     as much as its direction.
 
     Args:
-        vector_BZ: one task vector a row.
-        centers_NZ: one mean task vector a task.
+        vector_BZ: one task vector per row.
+        centers_NZ: one mean task vector per task.
 
     Raises:
         UsageError: a value that is not finite.
@@ -131,14 +131,14 @@ def plot_map(
     backend nor an open figure of the caller is touched.
 
     Args:
-        points_B2: from ``tsne``, or any two coordinates a row.
+        points_B2: from ``tsne``, or any two coordinates per row.
         labels: a task, or a task's corpus, for each row; at most 32 different ones. Colors follow
             their alphabetical order, so they are the same in every figure of the same tasks.
-        path_without_suffix: where to; missing folders are made, a file there is replaced whole.
-        title: stands above the map.
+        path_without_suffix: of both files, which are replaced whole; missing folders are made.
+        title: shown above the map.
 
     Raises:
-        UsageError: not one label a row, too many labels, a point that is not finite, or a place
+        UsageError: not one label per row, too many labels, a point that is not finite, or a file
             that cannot be written.
     """
     _require_labels("plot", len(points_B2), labels)
@@ -170,18 +170,18 @@ def plot_forgetting(
     path_without_suffix: Path,
     title: str,
 ) -> None:
-    """Draw every model's score on every task as .png and .svg; red has got worse, blue better.
+    """Draw every model's score on every task as .png and .svg; red is worse, blue better.
 
     Args:
-        score_MN: what is written into the fields.
-        change_MN: what colors them: points gained since before the tuning, lost ones below zero.
-        models: one label a row.
-        tasks: one label a column.
-        path_without_suffix: where to; missing folders are made, a file there is replaced whole.
-        title: stands above.
+        score_MN: written into the cells.
+        change_MN: colors the cells: points gained since before the tuning, negative where lost.
+        models: one label per row.
+        tasks: one label per column.
+        path_without_suffix: of both files, which are replaced whole; missing folders are made.
+        title: shown above the figure.
 
     Raises:
-        UsageError: labels that do not fit, a value that is not finite, or a place that cannot be
+        UsageError: labels that do not fit, a value that is not finite, or a file that cannot be
             written.
     """
     for values in (score_MN, change_MN):
@@ -222,7 +222,7 @@ def _save(figure: Any, path_without_suffix: Path) -> None:
 
 
 def _replace(path: Path, image: io.BytesIO) -> None:
-    """Write a file whole or not at all."""
+    """Write an image whole or not at all, and raise UsageError where it cannot be written."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,7 @@ def _replace(path: Path, image: io.BytesIO) -> None:
 
 def _require_labels(what: str, rows: int, labels: Sequence[str]) -> None:
     if len(labels) != rows:
-        raise UsageError(f"{what}: expected one label a row, found {len(labels)} for {rows} rows")
+        raise UsageError(f"{what}: expected one label per row, found {len(labels)} for {rows} rows")
 
 
 def _require_finite(what: str, values: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""What a run makes of a split."""
+"""A run's outputs on a split."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from taskaware.runs.inference import decode_tasks, tell_long
 
 
 def scores(examples: Sequence[TaskExamples], decoded: Sequence[list[str]]) -> Scores:
-    """Return what each task's outputs are worth, in its metric."""
+    """Score each task's outputs in its metric."""
     measured: Scores = {}
     for task, texts in zip(examples, decoded, strict=True):
         name, language = task.task.metric_name, task.task.output_language
@@ -26,18 +26,20 @@ def scores(examples: Sequence[TaskExamples], decoded: Sequence[list[str]]) -> Sc
 
 
 def _write_lines(path: Path, texts: Sequence[str]) -> None:
-    """Write a line per text, whatever line ends it holds."""
+    """Write one line per text; line ends inside a text become spaces."""
     write_text(path, "".join(" ".join(text.splitlines()) + "\n" for text in texts))
 
 
 def _decode(
     run: Run, examples: Sequence[TaskExamples], chosen: Sequence[tuple[int, ...]]
 ) -> tuple[list[list[str]], nnx.State]:
-    """Return what each task's chosen checkpoint makes of its examples, and one's parameters."""
+    """Return each task's outputs from its chosen checkpoints, and the last model's parameters."""
     decoded: dict[int, list[str]] = {}
     params = nnx.State({})
     for steps in dict.fromkeys(chosen):
-        tasks = {index: examples[index] for index, own in enumerate(chosen) if own == steps}
+        tasks = {
+            index: examples[index] for index, task_steps in enumerate(chosen) if task_steps == steps
+        }
         model, _ = restore(run, steps)
         params = nnx.state(model)
         vectors = vectors_of(run, model)
@@ -52,28 +54,35 @@ def hypotheses(
     vectors: Path | None = None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
-    """Return what the newest model makes of every example that a task has in a split.
+    """Return the newest model's output for every example that a task has in a split.
 
     Args:
-        run: trained.
+        run: a trained run.
         task: its name.
         split: of the prepared data.
-        vectors: a file of task vectors, of which the task's, or the only one, is used.
-        warn: called with a line where that vector lies far from all that the run knows, and where
-            examples are longer than what training takes.
+        vectors: a file of task vectors; the task's, or the only one, is used.
+        warn: called with a line where that vector lies far from all task vectors of the run, and
+            where examples are longer than training takes.
+
+    Raises:
+        UsageError: the vectors are of another model, or none of them is the task's.
     """
-    index = [known.name for known in run.experiment.tasks].index(task)
+    index = [other.name for other in run.experiment.tasks].index(task)
     examples = {index: run.examples(split, only=task)[0]}
     tell_long(list(examples.values()), warn)
     model, _ = restore(run)
-    known = vectors_of(run, model)
+    task_vectors = vectors_of(run, model)
     if vectors is not None:
-        if known is None:
+        if task_vectors is None:
             raise UsageError(f"{run.folder}: a vanilla model takes no task vector")
-        given = TaskVectors.load(vectors)
-        given.require_model(known.model, str(vectors))
-        vector = given.vectors[0] if len(given.vectors) == 1 else given.named(task)
-        if line := known.why_doubted(vector):
+        stored = TaskVectors.load(vectors)
+        stored.require_model(task_vectors.model, str(vectors))
+        vector = stored.vectors[0] if len(stored.vectors) == 1 else stored.named(task)
+        if line := task_vectors.why_doubted(vector):
             warn(f"{vectors}: {line}")
-        known = TaskVectors(model=known.model, vectors=(dataclasses.replace(vector, name=task),))
-    return decode_tasks(model, examples, run.tokenizer, known, run.experiment.decoding)[index]
+        task_vectors = TaskVectors(
+            model=task_vectors.model, vectors=(dataclasses.replace(vector, name=task),)
+        )
+    return decode_tasks(model, examples, run.tokenizer, task_vectors, run.experiment.decoding)[
+        index
+    ]

@@ -1,4 +1,4 @@
-"""What evaluation stores of a run: ``results.json``, a row per split and selection."""
+"""Stored results of a run: ``results.json``, one row per split and selection."""
 
 import statistics
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ Scores = dict[str, dict[MetricName, Measured]]
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a run's outputs are worth on one split: a row of the results table."""
+    """A run's scores on one split: a row of the results table."""
 
     conditioning: str
     strategy: str
     split: str
     selection: Selection
     checkpoints: dict[str, tuple[int, ...]]
-    """By task, the steps of those whose mean has decoded it."""
+    """By task, the steps of the checkpoints whose mean decoded it."""
     scores: Scores
     confusion: dict[str, float | None]
-    """By task, in percent; None where nothing can be confused."""
+    """By task, in percent; None where no other task has a reference for the same input."""
     other_language_words: dict[str, float | None]
     train_steps: int
     seconds: float
@@ -52,12 +52,16 @@ class Result:
 
 
 def stored_results(folder: Path) -> tuple[Result, ...]:
-    """Return what has been evaluated in a run folder; a damaged file is a UsageError."""
+    """Return the rows of ``results.json`` in a run folder, none if there is no such file.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
     return load_stored(tuple[Result, ...], folder / "results.json", ())
 
 
 def store_result(folder: Path, result: Result) -> None:
-    """Add a row to ``results.json``, in place of the one of its split and selection."""
+    """Add a row to ``results.json``, replacing that of the same split and selection."""
     key = (result.split, result.selection)
-    kept = [old for old in stored_results(folder) if (old.split, old.selection) != key]
-    write_text(folder / "results.json", to_json([*kept, result]))
+    others = [old for old in stored_results(folder) if (old.split, old.selection) != key]
+    write_text(folder / "results.json", to_json([*others, result]))

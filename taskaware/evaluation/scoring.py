@@ -21,7 +21,7 @@ def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> 
     """Decode every task of a split, write hypotheses and references, then score them.
 
     An example whose reference holds nothing to score is left out of the score and counted in
-    ``left_out``; a score, confusion or language share that nothing is left for is None.
+    ``left_out``; a score, confusion or language share without any such example is None.
 
     Returns:
         One row of the results table, as it stands in ``results.json`` of the run folder.
@@ -64,11 +64,11 @@ def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> 
 
 
 def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tuple[str, ...]]:
-    """Return, for each example, what tasks of another kind would have to make of the same input.
+    """Return, for each example, the references that tasks of another kind have for the same input.
 
-    Another kind is another output language, or a transcript where this is a translation. What a
-    task of this kind, itself too, has for that input is right, and not among them. Inputs are the
-    same if their texts are, where they have any: another translation may stand in another row.
+    Another kind is another output language, or a transcript where this is a translation. What this
+    task, or another of its kind, has as a reference for that input is right and left out. Inputs
+    are the same if their source texts are: the other reference may stand in another row.
     """
 
     def kind(of: TaskExamples) -> tuple[str, str]:

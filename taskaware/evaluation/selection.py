@@ -1,4 +1,4 @@
-"""Which checkpoint of a run is used."""
+"""Choice of the checkpoints that decode each task."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -20,7 +20,11 @@ from taskaware.runs.inference import (
 
 
 def choose(run: Run, selection: Selection) -> list[tuple[int, ...]]:
-    """Return, for each task, the steps of the checkpoints whose mean decodes it."""
+    """Return, for each task, the steps of the checkpoints whose mean decodes it.
+
+    Raises:
+        UsageError: there is no checkpoint, or for ``best`` none with a validation loss.
+    """
     steps = saved_steps(run)
     tasks = run.experiment.tasks
     match selection:

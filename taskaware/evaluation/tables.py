@@ -16,7 +16,7 @@ if not console.is_terminal:
 
 
 def number(value: float | None) -> str:
-    """Return a score or a share as tables show it."""
+    """Format a score or a share for a table: one decimal, or a dash for None."""
     return "–" if value is None else f"{value:.1f}"
 
 

@@ -1,4 +1,4 @@
-"""What tuning on one task does to the others."""
+"""Forgetting: how fine-tuning on one task changes the scores of the others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,36 +12,38 @@ from taskaware.evaluation.metrics.by_name import metric
 from taskaware.evaluation.results import Result, stored_results
 from taskaware.evaluation.scoring import evaluate
 from taskaware.files.whole import write_json
-from taskaware.runs.checkpoints import (
-    saved_steps,
-)
+from taskaware.runs.checkpoints import saved_steps
 from taskaware.runs.folder import Run
 
 
 def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") -> dict[str, Any]:
-    """Tell what a model that was tuned on one task has lost on the others.
+    """Measure what a model that was fine-tuned on one task has lost on the others.
 
     Writes ``forgetting`` as .json, .png and .svg into ``out``. Scores are of the newest
-    checkpoints, and are computed where the run has none of this split yet.
+    checkpoints, and are computed where the run has none for this split yet.
 
     Args:
-        base: before the tuning.
-        tuned: runs that began with it, each trained on some of its tasks.
-        out: a folder.
-        split: that is scored.
+        base: the run before fine-tuning.
+        tuned: runs that started from it, each trained on some of its tasks.
+        out: folder for the files.
+        split: the one that is scored.
 
     Returns:
-        tasks, models ("before" and what each was tuned on), score and change of each by each:
-        points gained in the task's metric since before, so that lost ones are below zero. A task
-        without a score is left out.
+        A matrix as stored: tasks, models ("before" and what each was tuned on), score of each
+        model on each task, and change: points of the task's metric gained since before, negative
+        where lost. A task without a score is left out.
 
-    Source: backward transfer of Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory", here of
-    one step; the paper's title promises it and no table of it has it.
+    Raises:
+        UsageError: a run has other tasks than ``base``, or no reference can be scored.
+
+    Source:
+        Backward transfer of Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory", here of one
+        step; the paper's title promises it and none of its tables has it.
     """
     tasks = base.experiment.tasks
     for run in tuned:
-        known = run.experiment.tasks[: len(tasks)]  # others may have been added
-        if [task.name for task in known] != [task.name for task in tasks]:
+        shared = run.experiment.tasks[: len(tasks)]  # others may have been added
+        if [task.name for task in shared] != [task.name for task in tasks]:
             raise UsageError(f"{run.folder}: its tasks are not those of {base.folder}")
     rows = [_scored(run, split) for run in (base, *tuned)]
     tasks = [task for task in tasks if all(row.score(task) is not None for row in rows)]
@@ -66,7 +68,7 @@ def forgetting(base: Run, tuned: Sequence[Run], out: Path, split: str = "test") 
 
 
 def _scored(run: Run, split: str) -> Result:
-    """Return the row of the newest checkpoint, from results.json if it stands there."""
+    """Return the result of the newest checkpoint, from results.json if it is there."""
     newest = saved_steps(run)[-1]
     for row in stored_results(run.folder):
         used = {step for steps in row.checkpoints.values() for step in steps}

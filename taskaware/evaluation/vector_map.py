@@ -1,4 +1,4 @@
-"""Task vectors of single examples, drawn."""
+"""A t-SNE map of the task vectors of single examples."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,17 +10,15 @@ from taskaware.evaluation.figures import nearest_task, plot_map, separation, tsn
 from taskaware.files.whole import write_json
 from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.folder import Run, write_text
-from taskaware.runs.inference import (
-    example_vectors,
-)
+from taskaware.runs.inference import example_vectors
 
 
 class Silhouettes(NamedTuple):
-    """How well task vectors lie apart."""
+    """Mean silhouettes of task vectors, between -1 and 1."""
 
     task: float
     corpus_within_task: dict[str, float]
-    """Of the tasks whose examples come from several corpora."""
+    """For tasks whose examples come from several corpora."""
 
 
 def draw_task_vectors(run: Run, out: Path, split: str = "test", limit: int = 400) -> Silhouettes:
@@ -30,10 +28,13 @@ def draw_task_vectors(run: Run, out: Path, split: str = "test", limit: int = 400
     ``task_embeddings_by_corpus`` as .png and .svg where a task has several corpora.
 
     Args:
-        run: of an implicit model.
-        out: a folder.
-        split: whose examples.
-        limit: at most so many examples per task and corpus, drawn at random.
+        run: a trained run of an implicit model.
+        out: folder for the files.
+        split: the examples are of this one.
+        limit: most examples per task and corpus; more are sampled at random.
+
+    Raises:
+        UsageError: too few examples to map, or only one task.
     """
     examples = run.examples(split)
     model, _ = restore(run)
@@ -54,17 +55,17 @@ def draw_task_vectors(run: Run, out: Path, split: str = "test", limit: int = 400
     points_B2 = tsne(vector_BZ, run.experiment.seed)
     tasks = [name for name, _ in rows]
     corpora = [f"{name} {row.corpus}" for name, row in rows]
-    found = Silhouettes(separation(vector_BZ, tasks), {})
+    silhouettes = Silhouettes(separation(vector_BZ, tasks), {})
     for name in dict.fromkeys(tasks):
-        own = [n for n, task in enumerate(tasks) if task == name]
-        labels = [corpora[n] for n in own]
+        members = [n for n, task in enumerate(tasks) if task == name]
+        labels = [corpora[n] for n in members]
         if len(set(labels)) > 1:
-            found.corpus_within_task[name] = separation(vector_BZ[own], labels)
-    title = f"task vectors of held-out examples (silhouette {found.task:.2f})"
+            silhouettes.corpus_within_task[name] = separation(vector_BZ[members], labels)
+    title = f"task vectors of held-out examples (silhouette {silhouettes.task:.2f})"
     plot_map(points_B2, tasks, out / "task_embeddings", title)
-    if found.corpus_within_task:
+    if silhouettes.corpus_within_task:
         within = ", ".join(
-            f"{name} {value:.2f}" for name, value in found.corpus_within_task.items()
+            f"{name} {value:.2f}" for name, value in silhouettes.corpus_within_task.items()
         )
         title = f"by corpus (silhouette within task: {within})"
         plot_map(points_B2, corpora, out / "task_embeddings_by_corpus", title)
@@ -73,8 +74,8 @@ def draw_task_vectors(run: Run, out: Path, split: str = "test", limit: int = 400
         for (name, row), (x, y) in zip(rows, points_B2, strict=True)
     ]
     write_text(out / "task_embeddings.csv", "task,corpus,id,x,y\n" + "".join(lines))
-    write_json(out / "task_embeddings.json", found._asdict())
-    return found
+    write_json(out / "task_embeddings.json", silhouettes._asdict())
+    return silhouettes
 
 
 def count_nearest(run: Run, split: str = "test") -> dict[str, dict[str, int]]:

@@ -164,7 +164,7 @@ def test_a_figure_that_cannot_be_drawn_or_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match=r"map\.png: cannot write the figure"):
         plot_map(points_B2, ["a", "b"], tmp_path / "file" / "map", "")
-    with pytest.raises(UsageError, match="one label a row, found 1 for 2 rows"):
+    with pytest.raises(UsageError, match="one label per row, found 1 for 2 rows"):
         plot_map(points_B2, ["a"], tmp_path / "map", "")
     with pytest.raises(UsageError, match="first in row 1"):
         plot_map(np.array([[0, 0], [0, np.inf]]), ["a", "b"], tmp_path / "map", "")

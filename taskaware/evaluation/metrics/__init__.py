@@ -1,4 +1,4 @@
-"""Metrics: what outputs are worth.
+"""Metrics of outputs against references.
 
 Reading order: base ← normalizers ← texts ← by_name ← task_confusion.
 """

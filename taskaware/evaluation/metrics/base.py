@@ -1,4 +1,4 @@
-"""What a metric is, and what a score says."""
+"""Definition of a metric, and of a score."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 from taskaware.config import MetricName
 
 Output = TypeVar("Output")
-"""What a task writes and a metric compares: a text; of other tasks a label, a number."""
+"""A task's output, as a metric compares it: a text; of other tasks a label or a number."""
 
 
 class Score(NamedTuple):
@@ -20,26 +20,26 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric(Generic[Output]):
-    """All that is known of a metric; nothing else asks for its name."""
+    """A metric; code outside the metrics room reads these fields and never compares names."""
 
     name: MetricName
     title: str
     """Its name in tables."""
     higher_is_better: bool
     normalize: Callable[[Output], Output]
-    """Applied to both sides. A reference of which it leaves the empty text cannot be scored."""
+    """Applied to both sides. A reference that it reduces to the empty text cannot be scored."""
     score: Callable[[list[Output], list[Output], str], Score]
-    """(hypotheses, references, their language) → score, of what ``normalize`` left of both."""
+    """(hypotheses, references, their language) → score, both after ``normalize``."""
 
     @property
     def gain(self) -> int:
-        """What a point more is worth: 1, or -1 where less is better."""
+        """The sign of an improvement: 1, or -1 where lower is better."""
         return 1 if self.higher_is_better else -1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a run's outputs are worth in one metric, as it is stored."""
+    """A run's score in one metric, as it is stored."""
 
     value: float | None
     """None where no reference holds anything to score."""

@@ -28,7 +28,7 @@ def metric(name: MetricName) -> Metric[Any]:
 def evaluated(
     name: MetricName, hypotheses: Sequence[Any], references: Sequence[Any], language: str
 ) -> Measured:
-    """Score what a run has decoded, whatever stands in the texts: ▁ and @@ are text there.
+    """Score a run's outputs, whatever they contain: ▁ and @@ count as text there.
 
     References that hold nothing to score are left out, on both sides, and counted.
     """

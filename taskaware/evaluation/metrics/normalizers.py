@@ -1,4 +1,4 @@
-"""What of a text is scored: visible text, or the words and characters that were said."""
+"""Normalization before scoring: visible text, or spoken words and characters."""
 
 import re
 import unicodedata
@@ -83,7 +83,8 @@ def require_texts(name: str, texts: Any) -> None:
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise UsageError(
-                f"{name}: expected one string a segment, found a {type(text).__name__} at index {i}"
+                f"{name}: expected one string per segment, found a {type(text).__name__} at index "
+                f"{i}"
             )
 
 

@@ -1,4 +1,4 @@
-"""How much of what a model writes belongs to another of its tasks."""
+"""How much of a model's output belongs to another of its tasks."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from taskaware.evaluation.metrics.normalizers import require_texts, words_of
 def confusion(
     hypotheses: Sequence[str], references: Sequence[str], others: Sequence[Sequence[str]]
 ) -> float | None:
-    """Tell how often the model did another task than it was asked to.
+    """Return how often the model did another task than it was asked to, in percent.
 
     An output is confused when another task's reference for the same input holds more of its
     words, in order, than its own reference does (longest common subsequence of words under
@@ -18,7 +18,7 @@ def confusion(
     shares with both references only a name, ties, and a tie is not confusion.
 
     Args:
-        hypotheses: what the model wrote, one string a segment.
+        hypotheses: what the model wrote, one string per segment.
         references: what its task asked for, in the same order.
         others: for each segment what the other tasks ask for the same input; an empty tuple
             where no other task has a reference. One that says the same as the segment's own
@@ -40,11 +40,11 @@ def confusion(
     """
     require_texts("confusion: hypotheses", hypotheses)
     require_texts("confusion: references", references)
-    found = len(others) if isinstance(others, list | tuple) else f"one {type(others).__name__}"
-    if not len(hypotheses) == len(references) == found:
+    count = len(others) if isinstance(others, list | tuple) else f"one {type(others).__name__}"
+    if not len(hypotheses) == len(references) == count:
         raise UsageError(
             f"confusion: expected a reference and a tuple of other tasks' references for each of "
-            f"{len(hypotheses)} outputs, found {found} tuples and {len(references)} references"
+            f"{len(hypotheses)} outputs, found {count} tuples and {len(references)} references"
         )
     from rapidfuzz.distance import LCSseq  # jiwer's own dependency
 
@@ -52,13 +52,13 @@ def confusion(
     for i, texts in enumerate(others):
         require_texts(f"confusion: other references of segment {i}", texts)
     for hypothesis, reference, texts in zip(hypotheses, references, others, strict=True):
-        own = words_of(reference)
-        rivals = [rival for rival in map(words_of, texts) if rival and rival != own]
-        if own and rivals:
+        expected = words_of(reference)
+        rivals = [rival for rival in map(words_of, texts) if rival and rival != expected]
+        if expected and rivals:
             words = words_of(hypothesis)
             comparable += 1
             hits = max(LCSseq.similarity(words, rival) for rival in rivals)
-            confused += hits > LCSseq.similarity(words, own)
+            confused += hits > LCSseq.similarity(words, expected)
     return 100.0 * confused / comparable if comparable else None
 
 
@@ -71,7 +71,7 @@ def vocabulary(texts: Sequence[str]) -> frozenset[str]:
 def other_language_share(
     hypotheses: Sequence[str], own_words: frozenset[str], other_words: frozenset[str]
 ) -> float | None:
-    """Tell how much of the output is in the language of another task, mixed outputs included.
+    """Return how much of the output is in the language of another task, in percent of words.
 
     Args:
         hypotheses: what the model wrote.

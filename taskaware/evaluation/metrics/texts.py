@@ -34,8 +34,8 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "
     written: curly and straight ones differ.
 
     Args:
-        hypotheses: what the model wrote, one detokenized string a segment.
-        references: what it should have written, one string a segment, in the same order.
+        hypotheses: what the model wrote, one detokenized string per segment.
+        references: what it should have written, one string per segment, in the same order.
         language: of both, which decides the tokenizer (see ``bleu_tokenizer``); 13a without one.
 
     Returns:
@@ -62,7 +62,7 @@ def bleu_tokenizer(language: str) -> str:
 
     ``zh`` for Chinese; ``ja-mecab`` and ``ko-mecab`` for Japanese and Korean where sacrebleu's
     extras ``ja`` and ``ko`` are installed, else ``char``; ``char`` for any other language without
-    spaces between words; ``13a`` for all others. The signature tells which it was. A language is
+    spaces between words; ``13a`` for all others. The signature names it. A language is
     an ISO 639 code, with or without what may follow: ``zh``, ``zh-CN``, ``cmn_hans_cn``.
 
     Example:
@@ -87,8 +87,8 @@ def wer(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     corpus; it exceeds 100 when many words are inserted.
 
     Args:
-        hypotheses: what the model wrote, one string an utterance; may be empty strings.
-        references: what was said, one string an utterance, in the same order.
+        hypotheses: what the model wrote, one string per utterance; may be empty strings.
+        references: what was said, one string per utterance, in the same order.
 
     Returns:
         WER in percent and the normalizer's name and version.
@@ -144,14 +144,14 @@ def _cer(hypotheses: list[str], references: list[str], language: str) -> Score:
 def _of_lists(
     metric: Metric[str], hypotheses: Any, references: Any, language: str = "", advice: str = ""
 ) -> Score:
-    """Score somebody's own lists, or refuse them; the one gate of all scores."""
+    """Validate lists and score them; the common part of ``bleu``, ``wer`` and ``cer``."""
     for side, texts in (("hypotheses", hypotheses), ("references", references)):
         require_texts(f"{metric.title}: {side}", texts)
         _refuse_pieces(f"{metric.title}: {side}", texts)
     if len(hypotheses) != len(references) or not references:
         raise UsageError(
-            f"{metric.title}: expected one reference a hypothesis and at least one of each, found "
-            f"{len(hypotheses)} hypotheses and {len(references)} references"
+            f"{metric.title}: expected one reference per hypothesis and at least one of each, "
+            f"found {len(hypotheses)} hypotheses and {len(references)} references"
         )
     normalized = [metric.normalize(text) for text in references]
     empty = [i for i, text in enumerate(normalized) if not text]
