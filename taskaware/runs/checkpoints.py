@@ -18,11 +18,15 @@ from taskaware.training.state import average
 from taskaware.training.strategy import first_state
 
 VECTORS = "task_vectors.json"
-"""In a run folder: the vectors of its newest model, which decoding uses."""
+"""File in a run folder: the task vectors of its newest model, which decoding uses."""
 
 
 def best_step(run: Run) -> int:
-    """Return the step of least validation loss, the mean of trained tasks; none is a UsageError."""
+    """Return the step of least validation loss, averaged over the trained tasks.
+
+    Raises:
+        UsageError: no checkpoint has a validation loss.
+    """
     with contextlib.closing(run.checkpoints()) as checkpoints:
         step = checkpoints.best()
     if step is None:
@@ -34,7 +38,11 @@ def best_step(run: Run) -> int:
 
 
 def saved_steps(run: Run) -> tuple[int, ...]:
-    """Return the steps of the run's checkpoints, the newest last; none is a UsageError."""
+    """Return the steps of the run's checkpoints, the newest last.
+
+    Raises:
+        UsageError: there is no checkpoint.
+    """
     with contextlib.closing(run.checkpoints()) as checkpoints:
         steps = checkpoints.steps()
     if not steps:
@@ -43,11 +51,14 @@ def saved_steps(run: Run) -> tuple[int, ...]:
 
 
 def restore(run: Run, steps: Sequence[int] = ()) -> tuple[Seq2Seq, tuple[int, ...]]:
-    """Return a model on this process's first device, and the steps that it comes from.
+    """Return a model on this process's first device, and the steps of its checkpoints.
 
     Args:
-        run: trained.
-        steps: of checkpoints; of several, the parameters are averaged. The newest by default.
+        run: a trained run.
+        steps: of checkpoints, whose parameters are averaged if several; by default the newest.
+
+    Raises:
+        UsageError: there is no such checkpoint, or it is damaged or of another tokenizer.
     """
     steps = tuple(steps) or saved_steps(run)[-1:]
     graphdef, params = nnx.split(run.abstract_model())
@@ -78,10 +89,10 @@ def computed_vectors(run: Run, model: Seq2Seq, training: list[TaskExamples]) -> 
 
 
 def about(run: Run) -> dict[str, str]:
-    """Return what a checkpoint of the run is stored with, whatever its data."""
+    """Return the part of a checkpoint's identity that does not depend on the data."""
     return {"tokenizer": run.tokenizer.sha256}
 
 
 def training_seconds(run: Run) -> float:
-    """Return how long the run's training has taken so far, over all its sittings."""
+    """Return the seconds that the run's training has taken so far, over all its processes."""
     return float(read_json(run.folder / "seconds.json", 0.0))

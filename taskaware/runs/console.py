@@ -1,4 +1,4 @@
-"""What commands print: lines, bars on a terminal, counts elsewhere."""
+"""Output of commands: lines, and progress as a bar on a terminal or as lines elsewhere."""
 
 import contextlib
 import time
@@ -19,7 +19,7 @@ def say(line: str) -> None:
 
 
 class Counter:
-    """A bar on a terminal, and every tenth of the way a line elsewhere; use as a context."""
+    """A progress bar on a terminal, a line per tenth elsewhere; use as a context."""
 
     def __init__(self, what: str, total: int):
         self._what, self._total = what, total
@@ -42,12 +42,12 @@ class Counter:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
     def __call__(self, done: int, text: str = "", *, line: bool | None = None) -> None:
-        """Say how far it is; off a terminal a line is printed when ``line``, or at each tenth."""
+        """Show progress; off a terminal, print a line if ``line``, by default at each tenth."""
         if self._bar is not None:
             self._bar.update(self._id, completed=done, text=text or f"{done}/{self._total}")
             return
@@ -59,7 +59,10 @@ class Counter:
 
 @contextlib.contextmanager
 def shard_counter(what: str) -> Iterator[Callable[[int, float], None]]:
-    """Show how far a corpus has been read: told of what was read and of the share of all shards."""
+    """Show how far a corpus has been read.
+
+    Yields a function to call with the number of examples read and the share of shards done.
+    """
     start = time.monotonic()
     with Counter(what, 100) as counter:
 
@@ -72,6 +75,6 @@ def shard_counter(what: str) -> Iterator[Callable[[int, float], None]]:
 
 
 def eta(at: Progress) -> str:
-    """Return the time left as minutes:seconds, at this stretch's speed."""
+    """Return the time left as minutes:seconds, at the current speed."""
     left = int(at.seconds_left)
     return f"{left // 60}:{left % 60:02d}"

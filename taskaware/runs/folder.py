@@ -37,7 +37,7 @@ _MAY_CHANGE = (
     *("steps", "log_every", "save_every", "keep", "max_skipped", "validate_every"),
     *("mesh_data", "mesh_fsdp", "mesh_tensor"),
 )
-"""Fields that a resumed run may set anew: they decide how long and where, not what."""
+"""Fields that a resumed run may change: they decide how long and where it trains, not what."""
 
 _LOCK = "lock"
 
@@ -87,12 +87,16 @@ class Run(NamedTuple):
         return build_for(tasks, self.experiment.model, self.tokenizer.size, seed=seed)
 
     def abstract_model(self) -> Seq2Seq:
-        """Build the experiment's model of shapes alone."""
+        """Build the experiment's model with shapes in place of arrays."""
         return abstract_for(self.experiment.tasks, self.experiment.model, self.tokenizer.size)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep the folder to this process, or raise UsageError."""
+        """Lock the folder for this process.
+
+        Raises:
+            UsageError: another process uses it, or another experiment has begun in it.
+        """
         with sole_user(self.folder, self.folder / _LOCK):
             if load(Experiment, self.folder / "experiment.json") != self.experiment:
                 raise UsageError(
@@ -129,25 +133,25 @@ def has_begun(experiment: Experiment, folder: Path, tokenizer: Tokenizer | None)
 
     Raises:
         UsageError: the folder belongs to something else, or to an experiment that has saved and
-            differs, in its tokenizer too where one is given.
+            differs, or its tokenizer differs from ``tokenizer``.
     """
-    known = folder / "experiment.json"
-    if known.exists() and anything_saved(folder / "checkpoints"):
-        _refuse_changes(load(Experiment, known), experiment, folder)
-        own = Tokenizer.load(folder / "tokenizer.model")
-        if tokenizer is not None and own.sha256 != tokenizer.sha256:
+    path = folder / "experiment.json"
+    if path.exists() and anything_saved(folder / "checkpoints"):
+        _refuse_changes(load(Experiment, path), experiment, folder)
+        begun_with = Tokenizer.load(folder / "tokenizer.model")
+        if tokenizer is not None and begun_with.sha256 != tokenizer.sha256:
             raise UsageError(
                 f"{experiment.tokenizer}: not the tokenizer that {folder} was begun with; use "
                 f"{folder / 'tokenizer.model'} or another --out, or say --accept-changes"
             )
         return True
-    if folder.exists() and not known.exists() and not _is_empty(folder):
+    if folder.exists() and not path.exists() and not _is_empty(folder):
         raise UsageError(f"{folder}: not empty and not a run folder; choose another --out")
     return False
 
 
 def environment() -> dict[str, Any]:
-    """Return what a result depends on besides the experiment: versions, devices, commit."""
+    """Return what a result depends on besides the experiment: versions, machine, commit."""
     packages = ("taskaware", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
     packages += ("tensorflow-datasets", "sentencepiece", "sacrebleu", "jiwer", "numpy")
     return {
@@ -167,7 +171,7 @@ def mesh_of(experiment: Experiment) -> jax.sharding.Mesh:
 
 
 def devices_line(experiment: Experiment, mesh: jax.sharding.Mesh | None = None) -> str:
-    """Return a command's first line: what it computes on, and how; a mesh if it trains on one."""
+    """Return a command's first line: backend, devices, mesh if any, and data type."""
     shape = " × ".join(f"{axis} {size}" for axis, size in mesh.shape.items()) if mesh else ""
     return (
         f"backend {jax.default_backend()}, {jax.device_count()} device(s) "
@@ -218,11 +222,11 @@ def _short(value: Any) -> str:
 
 
 def _commit() -> str | None:
-    found = subprocess.run(
+    process = subprocess.run(
         ["git", "rev-parse", "HEAD"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    return found.stdout.strip() or None
+    return process.stdout.strip() or None

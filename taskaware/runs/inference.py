@@ -1,4 +1,4 @@
-"""A trained model at work: task vectors, and the text of every example of a split."""
+"""Inference with a trained model: task vectors, and the text of every example."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ _ROWS = 32
 
 
 def tell_long(tasks: Sequence[TaskExamples], tell: Callable[[str], None]) -> None:
-    """Tell how many of each task's examples are longer than what training takes, if any are."""
+    """Report how many of each task's examples are longer than training takes, if any are."""
     for examples in tasks:
         if count := int((examples.relative_length > 1).sum()):
             tell(
@@ -35,7 +35,7 @@ def tell_long(tasks: Sequence[TaskExamples], tell: Callable[[str], None]) -> Non
 def example_vectors(
     model: Seq2Seq, examples: TaskExamples, indices: Sequence[int] | None = None
 ) -> Float[np.ndarray, "B Z"]:
-    """Return the task vector that the TCN computes from each example, all or some."""
+    """Return the task vector of each example, or of those at ``indices`` in ascending order."""
     graphdef, params = nnx.split(model)
     parts, order = [], []
     for chosen, rows in evaluation_batches(examples, size=_ROWS, only=indices):
@@ -53,7 +53,7 @@ def task_vectors(
     Args:
         model: implicit conditioning takes the mean over examples; any other has a row per task.
         training: every task's training examples, in order.
-        counts: how many of each task's, drawn at random.
+        counts: how many of each task's examples, drawn at random.
         seed: of the draw.
     """
     if model.config.conditioning == "vanilla":
@@ -80,10 +80,10 @@ def decode_tasks(
 ) -> dict[int, list[str]]:
     """Return the text that the model makes of every example, in their order.
 
-    Args and what is compiled are those of ``n_best``.
+    The arguments are those of ``n_best``.
     """
-    found = n_best(model, tasks, tokenizer, vectors, config, 1)
-    return {index: [best for (best,) in texts] for index, texts in found.items()}
+    hypotheses = n_best(model, tasks, tokenizer, vectors, config, 1)
+    return {index: [best for (best,) in texts] for index, texts in hypotheses.items()}
 
 
 def n_best(
@@ -96,19 +96,19 @@ def n_best(
 ) -> dict[int, list[list[str]]]:
     """Return the ``count`` best texts of every example, the best first; some may be the same.
 
-    The task vectors are given, not computed: no TCN runs. Tasks whose sources have the same
-    shapes share one compiled search.
+    The task vectors are an argument: no TCN runs here. Tasks whose sources have the same shapes
+    share one compiled search.
 
     Args:
         model: trained.
         tasks: examples by the task's index in the experiment.
-        tokenizer: of the model.
-        vectors: of ``task_vectors``; None for a model without conditioning.
+        tokenizer: the model's.
+        vectors: from ``task_vectors``; None for a model without conditioning.
         config: beam, length penalty, lengths.
-        count: no more than the beam is wide.
+        count: texts per example, at most the beam size.
     """
     search = make_search(model, config, config.batch_size)
-    found: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
+    texts: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
     for index, examples in tasks.items():
         for chosen, rows in evaluation_batches(examples, size=config.batch_size):
             vector_BZ = None
@@ -117,8 +117,8 @@ def n_best(
                 vector_BZ = np.tile(vector_Z, (len(rows.counts_B), 1))
             tokens_BWT = np.asarray(search(rows.source, vector_BZ))
             for row, tokens_WT in zip(chosen, tokens_BWT[:, :count].tolist(), strict=False):
-                found[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
-    return found
+                texts[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
+    return texts
 
 
 # Compiled once per shape and task, for all checkpoints of a model.

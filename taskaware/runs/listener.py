@@ -1,4 +1,4 @@
-"""What hears of a run's training: its log, its checkpoints, its validation."""
+"""Logging, saving and validation of a run while it is trained."""
 
 import functools
 import time
@@ -28,13 +28,13 @@ class RunListener:
     """Logs, saves and validates a run while it is trained; use as a context.
 
     Args:
-        run: that is trained.
-        checkpoints: of it, open.
-        identity: what every checkpoint is stored with, to be compared when one is restored.
-        model: of the run; its parameters are not used.
+        run: the one that is trained.
+        checkpoints: the run's, open.
+        identity: stored with every checkpoint, and compared when one is restored.
+        model: the run's; its parameters are not used.
         stop: returns whether training is to end.
-        first: the batch that training goes on from.
-        total: the last one's number.
+        first: number of the batch that training goes on from.
+        total: number of the last batch.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RunListener:
             self._log.progress(progress)
 
     def scores(self, state: TrainState) -> dict[str, float]:
-        """Measure and log the validation losses; nothing, if training is stopped meanwhile."""
+        """Measure and log the validation losses; return none if training is stopped meanwhile."""
         settings = (self._examples, self._graphdef, self._smoothing, state)
         losses = dict(validation_losses(*settings, self.stopped))
         if self.stopped():
@@ -100,13 +100,13 @@ def validation_losses(
     state: TrainState,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[str, float]]:
-    """Yield each task's loss per token, without dropout; no more of them once it is stopped.
+    """Yield each task's loss per token, without dropout; and end early when stopped.
 
     Args:
         examples: of every task, in order.
         graphdef: of the model.
         smoothing: of the labels.
-        state: whose parameters are measured.
+        state: its parameters are measured.
         stopped: asked before each batch.
     """
     for index, task in enumerate(examples):

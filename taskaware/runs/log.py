@@ -10,12 +10,12 @@ from taskaware.training.loop import Progress
 
 
 class RunLog:
-    """A training run's ears: the bar, ``metrics.jsonl`` and TensorBoard's events.
+    """A progress bar, ``metrics.jsonl`` and TensorBoard events of a training run.
 
     Args:
         folder: of the run.
-        name: what the bar says.
-        first: the step that the run goes on from; later lines of an interrupted run are dropped.
+        name: shown on the bar.
+        first: the step that the run goes on from; log lines of later steps are dropped.
         total: the last step.
     """
 
@@ -40,7 +40,7 @@ class RunLog:
         self._board.close()
 
     def progress(self, at: Progress) -> None:
-        """Tell how training goes."""
+        """Log the averages since the last report."""
         self._write(at.step, at._asdict())
         for task, loss in at.loss.items():
             self._board.add_scalar(f"loss/{task}", loss, at.step)
@@ -58,7 +58,7 @@ class RunLog:
             self._counter(at.step, f"{losses} {speed} ETA {eta(at)}", line=True)
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
-        """Tell what evaluators found."""
+        """Log validation losses by name."""
         self._write(step, {"step": step, **scores})
         for name, value in scores.items():
             self._board.add_scalar(name, value, step)
@@ -70,11 +70,10 @@ class RunLog:
 
 
 def _keep_until(path: Path, step: int) -> None:
-    """Drop what an interrupted run wrote after the step it goes on from."""
+    """Drop lines that an interrupted run wrote after the step it goes on from."""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _step_of(line) <= step]
-        write_text(path, "".join(line + "\n" for line in kept))
+        write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
 
 def _step_of(line: str) -> float:

@@ -1,6 +1,6 @@
-"""The largest batch that fits into a device's memory, foretold from compiled programs.
+"""The largest batch that fits into a device's memory, predicted from compiled programs.
 
-Nothing is tried and nothing crashes: XLA says what a compiled step will need before it runs.
+No step runs, so none can run out of memory: XLA reports what a compiled step will need.
 """
 
 import dataclasses
@@ -23,17 +23,18 @@ from taskaware.runs.folder import mesh_of
 from taskaware.training.strategy import batching_over, first_state, step_on
 
 _PRECISION = 0.02
-"""The next larger batch that is known not to fit is at most this part larger."""
+"""The search ends when a batch larger by this share does not fit."""
 
 
 class Fit(NamedTuple):
-    """What fits."""
+    """The largest batch that fits, and what its shapes need."""
 
     size: int
     """For ``batching.size``."""
     bytes_by_shape: dict[str, int]
-    """Of each shape of batch, what a device needs for a step, state included."""
+    """Of each shape of batch, the bytes a device needs for a step, state included."""
     limit: int
+    """Bytes that a device may use."""
 
 
 def fit(
@@ -45,10 +46,10 @@ def fit(
     """Return the largest ``batching.size`` whose every shape fits into a device's memory.
 
     Args:
-        experiment: whose data are there; its own size is where the search begins.
-        tokenizer: of it.
-        limit: bytes that a device may use; None takes what it has, and 5 % less.
-        tell: called with a line for each size that is looked at.
+        experiment: its data must be prepared; the search begins at its ``batching.size``.
+        tokenizer: the experiment's.
+        limit: bytes that a device may use; None for 95 % of its memory.
+        tell: called with one line per size that is compiled.
 
     Raises:
         UsageError: not even one example per task fits.
@@ -58,55 +59,55 @@ def fit(
     needs = _Needs(experiment, tokenizer.size, tasks)
     size = experiment.batching.size
     work = [_work(batch, experiment.model.stride) for batch in needs.batches(size)]
-    watched = {work.index(max(work))}  # shapes, by their places
-    good, bad, known = 0, size, {}
+    watched = {work.index(max(work))}  # indices of shapes
+    good, bad, needed = 0, size, {}
 
     def fits(size: int) -> bool:
         batches = needs.batches(size)
-        known[size] = max(needs.bytes(batches[i]) for i in watched)
-        tell(f"batching.size {size}: {known[size] / 2**30:.2f} GiB")
-        return known[size] <= limit
+        needed[size] = max(needs.bytes(batches[i]) for i in watched)
+        tell(f"batching.size {size}: {needed[size] / 2**30:.2f} GiB")
+        return needed[size] <= limit
 
     while fits(bad):
         good, bad = bad, 2 * bad
     while True:
         while bad - good > max(1, _PRECISION * good):
-            middle = _between(good, bad, known, limit)
+            middle = _between(good, bad, needed, limit)
             good, bad = (middle, bad) if fits(middle) else (good, middle)
         if not good:
             raise UsageError(
                 f"batching.size: not even 1 fits into {limit / 2**30:.2f} GiB (it takes "
-                f"{known[bad] / 2**30:.2f}); lower batching.max_seconds or batching.max_tokens, "
+                f"{needed[bad] / 2**30:.2f}); lower batching.max_seconds or batching.max_tokens, "
                 "set model.remat full with model.scan, or split the model over more devices"
             )
         batches = needs.batches(good)
-        found = [needs.bytes(batch) for batch in batches]
-        if max(found) <= limit:
-            return Fit(good, dict(zip(map(_name, batches), found, strict=True)), limit)
-        watched.add(found.index(max(found)))
-        known[good] = max(found)
+        by_shape = [needs.bytes(batch) for batch in batches]
+        if max(by_shape) <= limit:
+            return Fit(good, dict(zip(map(_name, batches), by_shape, strict=True)), limit)
+        watched.add(by_shape.index(max(by_shape)))
+        needed[good] = max(by_shape)
         good, bad = 0, good
 
 
 def device_memory() -> int:
-    """Return the bytes of memory of a device; of CPUs, of the machine."""
+    """Return a device's memory in bytes; of a CPU device, its share of the machine's."""
     stats = jax.local_devices()[0].memory_stats() or {}
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return int(stats.get("bytes_limit", machine / jax.local_device_count()))
 
 
-def _between(good: int, bad: int, known: dict[int, int], limit: int) -> int:
-    """Return where a straight line through two sizes reaches the limit, or the middle."""
+def _between(good: int, bad: int, needed: dict[int, int], limit: int) -> int:
+    """Return the next size to try: where a line through both reaches the limit, or the middle."""
     if good:
-        slope = (known[bad] - known[good]) / (bad - good)
-        guess = good + int((limit - known[good]) / slope) if slope > 0 else 0
+        slope = (needed[bad] - needed[good]) / (bad - good)
+        guess = good + int((limit - needed[good]) / slope) if slope > 0 else 0
         margin = max(1, int(_PRECISION * good) // 2)
         return min(max(guess, good + margin), bad - 1)
     return (good + bad) // 2
 
 
 class _Needs:
-    """What a step needs on a device for batches of any size."""
+    """The device memory of a training step, compiled once per shape of batch."""
 
     def __init__(self, experiment: Experiment, vocab_size: int, tasks: list[TaskExamples]):
         model = abstract_for(experiment.tasks, experiment.model, vocab_size)
@@ -116,10 +117,10 @@ class _Needs:
         where = state_sharding(self._mesh, state)
         self._state = _placed(state, where)
         self._step = step_on(experiment, model, self._mesh, where)
-        self._found: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
 
     def batches(self, size: int) -> list[Batch]:
-        """Return a batch of each shape, of that size."""
+        """Return a blank batch of each shape, at a ``batching.size``."""
         sized = dataclasses.replace(self._experiment.batching, size=size)
         experiment = dataclasses.replace(self._experiment, batching=sized)
         batching, multiple = batching_over(experiment, row_parts(self._mesh))
@@ -132,32 +133,32 @@ class _Needs:
         )
 
     def bytes(self, batch: Batch) -> int:
-        """Return what a device needs for a step on a batch, state included."""
+        """Return the bytes that a device needs for a step on a batch, state included."""
         name = _name(batch)
-        if name not in self._found:
+        if name not in self._bytes:
             split = batch_sharding(self._mesh)
-            given = _placed(batch, jax.tree.map(lambda _: split, batch))
+            shapes = _placed(batch, jax.tree.map(lambda _: split, batch))
             with jax.set_mesh(self._mesh):
-                memory = self._step.lower(self._state, given).compile().memory_analysis()
+                memory = self._step.lower(self._state, shapes).compile().memory_analysis()
             assert memory is not None, "every backend that JAX has can tell"
-            self._found[name] = (
+            self._bytes[name] = (
                 memory.argument_size_in_bytes
                 + memory.output_size_in_bytes
                 + memory.temp_size_in_bytes
                 - memory.alias_size_in_bytes
             )
-        return self._found[name]
+        return self._bytes[name]
 
 
 def _placed(tree: Any, where: Any) -> Any:
-    """Return the shapes of arrays that lie where it is said."""
+    """Return a tree's shapes, each with its sharding."""
     return jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), tree, where
     )
 
 
 def _name(batch: Batch) -> str:
-    """Return what a batch is, tasks of the same shape together: "8 × 96 frames → 12 tokens"."""
+    """Return a batch's shape in words, equal ones counted: "8 × 96 frames → 12 tokens"."""
     counts: dict[str, int] = {}
     for rows in batch.values():
         kind = "frames" if isinstance(rows.source, Speech) else "tokens"
@@ -168,7 +169,7 @@ def _name(batch: Batch) -> str:
 
 
 def _work(batch: Batch, stride: int) -> int:
-    """Return about how much work a batch is, in positions: the most of it needs the most memory."""
+    """Return a batch's positions, on which its memory mostly depends."""
     work = 0
     for rows in batch.values():
         spoken = isinstance(rows.source, Speech)

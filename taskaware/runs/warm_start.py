@@ -1,4 +1,4 @@
-"""What a run takes over from the run that it starts from, and what it may have besides."""
+"""Starting from another run's parameters: what must agree, and what is taken over."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,15 +10,18 @@ from taskaware.runs.folder import Run
 from taskaware.training.state import TASK_ROWS
 
 _TASK_SIDE = ("tcn", "modulator")
-"""Parts of a model that one without conditioning does not have."""
+"""Parts that only a model with conditioning has."""
 
 
 def refuse_other_parameters(
-    base: Run, experiment: Experiment, tokenizer: Tokenizer, own: nnx.State
+    base: Run, experiment: Experiment, tokenizer: Tokenizer, params: nnx.State
 ) -> None:
-    """Raise UsageError if a run's parameters mean something else than one's own, or differ.
+    """Refuse to start from a run whose parameters mean something else, or have other shapes.
 
-    Tasks may stand behind those of ``base``, and a model may have a TCN that its base has not.
+    Tasks may be added after those of ``base``, and a TCN to a base without conditioning.
+
+    Raises:
+        UsageError: another tokenizer, other tasks or another model.
     """
     if base.tokenizer.sha256 != tokenizer.sha256:
         raise UsageError(
@@ -36,28 +39,30 @@ def refuse_other_parameters(
             f"{', '.join(names)}; keep its tasks, put others behind them, and name in train_on "
             "those to be trained"
         )
-    known, wanted = _shapes(nnx.state(base.abstract_model())), _shapes(own)
+    base_shapes, shapes = _shapes(nnx.state(base.abstract_model())), _shapes(params)
     if not conditioned:
-        wanted = {
-            path: s for path, s in wanted.items() if path in known or path[0] not in _TASK_SIDE
+        shapes = {
+            path: s
+            for path, s in shapes.items()
+            if path in base_shapes or path[0] not in _TASK_SIDE
         }
-    if known != wanted:
+    if base_shapes != shapes:
         raise UsageError(
             f"{base.folder}: its model has other parameters than this experiment's; use the same "
             "model and tasks, and name in train_on those to be trained"
         )
 
 
-def taken_over(known: nnx.State, own: nnx.State, tasks: int) -> nnx.State:
-    """Return one's own parameters, those that are known in place of them.
+def taken_over(base: nnx.State, fresh: nnx.State, tasks: int) -> nnx.State:
+    """Return fresh parameters, overwritten by the base run's where it has them.
 
     Args:
-        known: of the run that is started from.
-        own: fresh ones.
-        tasks: how many the run knows; the rows of others in an explicit TCN stay fresh.
+        base: parameters of the run that is started from.
+        fresh: parameters of the new model.
+        tasks: how many the base run has; rows of later tasks in an explicit TCN stay fresh.
     """
-    flat = dict(nnx.to_flat_state(own))
-    for path, leaf in nnx.to_flat_state(known):
+    flat = dict(nnx.to_flat_state(fresh))
+    for path, leaf in nnx.to_flat_state(base):
         if TASK_ROWS(path, leaf):
             leaf = leaf.replace(jnp.concatenate([leaf[...], flat[path][...][tasks:]]))
         flat[path] = leaf
@@ -65,7 +70,7 @@ def taken_over(known: nnx.State, own: nnx.State, tasks: int) -> nnx.State:
 
 
 def _shapes(state: nnx.State) -> dict[tuple, tuple[int, ...]]:
-    """Return every parameter's shape by its path; of rows per task, without how many there are."""
+    """Return every parameter's shape by its path, without the number of tasks where it has one."""
     return {
         path: leaf.shape[1:] if TASK_ROWS(path, leaf) else leaf.shape
         for path, leaf in nnx.to_flat_state(state)
