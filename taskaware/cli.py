@@ -7,31 +7,31 @@ import sys
 import traceback
 from typing import Any
 
+from taskaware.commands import COMMANDS
 from taskaware.devices.machine import cpu_count
 from taskaware.errors import RunError, StoppedError, UsageError
-
-_DECODES = ("evaluate", "decode", "forgetting", "pseudo-label")
-_COMPUTES = ("quickstart", "train", "add-task", "embed", *_DECODES)
 
 _PLAINER = str.maketrans({"–": "-", "…": "...", "×": "x", "→": "->"})
 
 
 def start() -> None:
-    """Run the command line in a process of the right environment: this one, started anew.
+    """Run the command line with the environment variables that suit its command.
 
-    What is said there is read when a process begins. Whatever the user has said stays.
+    They are read when a process begins, so this one is started anew. Variables that the user has
+    set are kept.
     """
-    command, wanted = next((word for word in sys.argv[1:] if word != "--debug"), ""), {}
-    if sys.platform == "linux" and command in _COMPUTES:
+    name, variables = next((word for word in sys.argv[1:] if word != "--debug"), ""), {}
+    kind = COMMANDS[name].kind if name in COMMANDS else "brief"
+    if sys.platform == "linux" and kind != "brief":
         # Large pages: without them the kernel hands out, and clears, every array in pieces of
         # 4 KiB. Worth a fifth of a training step on a CPU.
-        wanted["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-    if command in _DECODES:
-        # A token's products are too small for several threads: on a CPU each core is a device,
-        # as long as every one has some rows of a batch.
-        wanted["JAX_NUM_CPU_DEVICES"] = str(2 ** (min(cpu_count(), 8).bit_length() - 1))
-    if wanted.keys() - os.environ.keys():
-        os.execve(sys.executable, sys.orig_argv, wanted | os.environ)
+        variables["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    if kind == "decodes":
+        # The products of one token are too small for several threads: on a CPU each core becomes
+        # a device, as long as each has some rows of a batch.
+        variables["JAX_NUM_CPU_DEVICES"] = str(2 ** (min(cpu_count(), 8).bit_length() - 1))
+    if variables.keys() - os.environ.keys():
+        os.execve(sys.executable, sys.orig_argv, variables | os.environ)
     main()
 
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _otherwise(error: UnicodeError) -> tuple[str, int]:
-    """Write what a stream's encoding lacks in ASCII: what is done does not fail for saying so."""
+    """Replace characters that a stream's encoding lacks, so that printing never fails a command."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end].translate(_PLAINER)
@@ -90,13 +90,16 @@ def run(argv: list[str]) -> int:
         return _fail(f"{type(error).__name__}: {reason}; --debug shows where", 1)
 
 
-def _tell_unraisable(told: Any) -> None:
-    """Tell what nobody could catch, but for what our line has said already.
+def _tell_unraisable(unraisable: Any) -> None:
+    """Print exceptions that nobody could catch, except those that repeat an error of ours.
 
-    After a write that failed, callbacks of Orbax's find its event loop closed.
+    After a failed write, callbacks of Orbax find their event loop closed.
     """
-    if not (isinstance(told.exc_value, RuntimeError) and "loop is closed" in str(told.exc_value)):
-        sys.__unraisablehook__(told)
+    if not (
+        isinstance(unraisable.exc_value, RuntimeError)
+        and "loop is closed" in str(unraisable.exc_value)
+    ):
+        sys.__unraisablehook__(unraisable)
 
 
 def _fail(message: str, code: int) -> int:

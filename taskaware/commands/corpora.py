@@ -1,4 +1,4 @@
-"""The commands about corpora: prepare, check."""
+"""Commands about corpora: prepare, check."""
 
 import dataclasses
 import importlib
@@ -34,10 +34,10 @@ _NAMES = f"{{{', '.join(CORPORA)}}}"
 def prepare(
     corpus: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar=_NAMES)],
 ) -> None:
-    """Turn a corpus into what training reads.
+    """Prepare a corpus for training.
 
     Args:
-        corpus: which; taskaware prepare CORPUS --help tells its options.
+        corpus: its name; taskaware prepare CORPUS --help lists its options.
     """
     require_known(corpus, CORPORA, "corpus")
 
@@ -46,7 +46,7 @@ def check(folder: tyro.conf.Positional[Path]) -> None:
     """Read every file of a prepared folder; or, as check CORPUS with its options, a raw corpus.
 
     Args:
-        folder: of taskaware prepare; taskaware check CORPUS --help tells the options of a corpus.
+        folder: of taskaware prepare; taskaware check CORPUS --help lists the options of a corpus.
     """
     from taskaware.data.corpora.base import PreparedCorpus
 
@@ -61,7 +61,7 @@ def check(folder: tyro.conf.Positional[Path]) -> None:
 
 
 def is_raw(name: str) -> bool:
-    """Return whether a word names a corpus and not a prepared folder, which may bear its name."""
+    """Return whether a word names a corpus, and not a prepared folder of the same name."""
     return name in CORPORA and not Path(name, "dataset_info.json").is_file()
 
 
@@ -105,7 +105,7 @@ def _preparing(kind: Any) -> Callable[..., None]:
         corpus: what to read.
         out: the new folder.
         skip_bad: leave out what cannot be read, and count it, instead of stopping there.
-        workers: processes that read and write; 0 for one a core.
+        workers: processes that read and write; 0 for one per core.
         beam: prepare on Apache Beam with these pipeline options, such as runner=FlinkRunner
             flink_master=HOST:8081; out must lie where all its workers see it.
     """
@@ -122,32 +122,32 @@ def _checking(kind: Any) -> Callable[..., None]:
         from taskaware.runs.console import say, shard_counter
 
         with shard_counter(f"checking {corpus.name}") as tell:
-            found = read(corpus, workers=workers or cpu_count(), on_shard=tell)
-        for kind, messages in found.messages.items():
+            report = read(corpus, workers=workers or cpu_count(), on_shard=tell)
+        for kind, messages in report.messages.items():
             for message in messages:
                 say(one_line(message))
-            if found.bad[kind] > SHOWN:
-                say(f"… and {found.bad[kind] - SHOWN:,} more of this kind ({kind})")
-        for reason, count in found.left_out.most_common():
+            if report.bad[kind] > SHOWN:
+                say(f"… and {report.bad[kind] - SHOWN:,} more of this kind ({kind})")
+        for reason, count in report.left_out.most_common():
             say(f"{count:,} would be left out: {reason}")
-        say(f"{found.good:,} examples can be used")
-        for what, count in found.noted.most_common():
+        say(f"{report.good:,} examples can be used")
+        for what, count in report.noted.most_common():
             say(f"{count:,} of them: {what}")
-        if not found.good and not found.bad:
+        if not report.good and not report.bad:
             raise UsageError(f"{corpus.name}: expected examples, found none")
-        if found.bad:
+        if report.bad:
             raise UsageError(
-                f"{found.bad.total():,} examples cannot be read; mend them, or prepare with"
+                f"{report.bad.total():,} examples cannot be read; mend them, or prepare with"
                 " --skip-bad"
             )
 
-    check.__doc__ = f"""Read all of a corpus, write nothing, and tell what is wrong with it.
+    check.__doc__ = f"""Read all of a corpus, write nothing, and report what is wrong with it.
 
     {kind.__doc__}
 
     Args:
         corpus: what to read.
-        workers: processes that read; 0 for one a core.
+        workers: processes that read; 0 for one per core.
     """
     return check
 

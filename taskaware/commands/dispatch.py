@@ -1,12 +1,11 @@
-"""The commands by name. Nothing heavy is imported before it is needed."""
+"""From the words of a command line to the command that they name."""
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
-from typing import Any
 
 import tyro
 
-from taskaware.commands import corpora, models, results, training
+from taskaware.commands import COMMANDS, corpora, training
 from taskaware.config.file import load_experiment
 from taskaware.errors import require_known
 
@@ -24,17 +23,15 @@ def dispatch(argv: list[str]) -> None:
             train_this = training.options_of(load_experiment(Path(path)), Path(path))
             tyro.cli(train_this, prog=f"taskaware train {path}", args=rest)
         case _:
-            commands = (
-                *(training.quickstart, corpora.prepare, corpora.check, training.vocab),
-                *(training.fit, training.train, training.add_task, results.evaluate),
-                *(results.decode, results.embed, results.forgetting, models.share),
-                *(models.export, models.pseudo_label, training.env),
-            )
-            named: dict[str, Callable[..., Any]] = {
-                command.__name__.replace("_", "-"): command for command in commands
-            }
             if argv and not argv[0].startswith("-"):
-                require_known(argv[0], named, "command")
+                require_known(argv[0], COMMANDS, "command")
+            functions = {
+                name: getattr(
+                    importlib.import_module(f"taskaware.commands.{command.module}"),
+                    name.replace("-", "_"),
+                )
+                for name, command in COMMANDS.items()
+            }
             tyro.extras.subcommand_cli_from_dict(
-                named, prog="taskaware", description=_ABOUT, args=argv
+                functions, prog="taskaware", description=_ABOUT, args=argv
             )

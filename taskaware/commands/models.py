@@ -21,10 +21,10 @@ def share(
     Args:
         run: folder of taskaware train.
         out: the new folder; taskaware.from_pretrained reads it.
-        select: which checkpoint, as in taskaware evaluate; the same one for every task.
-        task: share this one alone, its vector folded into the weights: as small and as fast as a
+        select: which checkpoint, as in taskaware evaluate; it must be the same for every task.
+        task: share this task alone, its vector folded into the weights: as small and as fast as a
             model without FiLM. Exact in post-norm models; others are refused.
-        push: owner/name on the Hugging Face hub, where it is uploaded too; a new one is private.
+        push: owner/name on the Hugging Face hub, to upload it there too; a new one is private.
     """
     set_up_jax()
     from taskaware.runs.folder import Run
@@ -52,7 +52,7 @@ def export(
         out: folder for encode.stablehlo, step.stablehlo, export.json and tokenizer.model.
         task: its name.
         source_length: frames of 10 ms, or tokens, that a source may have.
-        max_length: tokens that may be written.
+        max_length: tokens that an output may have.
         rows: sources that are encoded together.
     """
     set_up_jax()
@@ -79,9 +79,9 @@ def pseudo_label(
     Args:
         data: folder of taskaware prepare, with speech and transcripts.
         teachers: a run folder and the name of its text task, as in runs/mt:en_de; one or more.
-        out: the new folder; every utterance stands in it once for each translation.
-        top: how many of the beam's best each model gives; equal ones are kept once.
-        split: what is translated.
+        out: the new folder; it has each utterance once per translation.
+        top: how many of the beam's best translations each model gives; equal ones are kept once.
+        split: the one that is translated.
     """
     pairs = [teacher.rpartition(":")[::2] for teacher in teachers]
     for run, task in pairs:

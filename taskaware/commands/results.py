@@ -1,4 +1,4 @@
-"""What each command about a trained run does."""
+"""Commands about a trained run: evaluate, decode, embed, forgetting."""
 
 import sys
 from pathlib import Path
@@ -43,7 +43,7 @@ def decode(
     vectors: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Print or write what a trained run makes of a split, one line an example.
+    """Print or write a trained run's outputs for a split, one line per example.
 
     Args:
         run: folder of taskaware train.
@@ -60,8 +60,8 @@ def decode(
     opened.experiment.task(task)
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"{out}: not a file in a folder that exists; choose another --out")
-    found = hypotheses(opened, task, split, vectors, lambda line: print(line, file=sys.stderr))
-    lines = "".join(line + "\n" for line in found)
+    texts = hypotheses(opened, task, split, vectors, lambda line: print(line, file=sys.stderr))
+    lines = "".join(line + "\n" for line in texts)
     if out is None:
         sys.stdout.write(lines)
     else:
@@ -79,10 +79,10 @@ def embed(
 
     Args:
         run: folder of taskaware train.
-        split: of the prepared data, whose examples are drawn.
+        split: of the prepared data, whose examples are drawn in the map.
         examples: training examples of each task whose mean is stored; without it, the vectors that
             decoding uses.
-        seed: of the draw of those examples.
+        seed: of the choice of those examples.
         out: the file of vectors, for taskaware decode --vectors; by default RUN/task_vectors.json,
             and with --examples 8 RUN/task_vectors.8_examples.seed_0.json.
     """
@@ -110,9 +110,9 @@ def embed(
         print(f"{out or path}: {names}, {vectors.array.shape[1]} numbers each")
     if opened.experiment.model.conditioning != "implicit":
         return  # all examples of a task have the same one: there is nothing to draw
-    found = draw_task_vectors(opened, run, split)
-    print(f"{run}: task_embeddings.png, .svg, .csv; silhouette by task {found.task:.3f}")
-    for task, value in found.corpus_within_task.items():
+    silhouettes = draw_task_vectors(opened, run, split)
+    print(f"{run}: task_embeddings.png, .svg, .csv; silhouette by task {silhouettes.task:.3f}")
+    for task, value in silhouettes.corpus_within_task.items():
         print(f"{run}: silhouette by corpus within {task} {value:.3f}")
 
 

@@ -1,9 +1,9 @@
 """Commands that train."""
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +15,27 @@ from taskaware.devices.machine import set_up_jax
 from taskaware.errors import UsageError
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The options of ``taskaware train`` besides the experiment."""
+
+    out: Path
+    """the run folder."""
+    dry_run: bool = False
+    """write nothing; only say how large it is, and what is there and what is missing."""
+    distributed: bool = False
+    """this is one of several processes, started by the same command on each machine."""
+    accept_changes: bool = False
+    """go on in a folder that was begun with another experiment, data or tokenizer."""
+
+
 def quickstart(out: Path = Path("quickstart"), steps: int | None = None, seed: int = 0) -> None:
     """Build the embedded corpus, train three models on three tasks, score and draw.
 
     Args:
         out: folder for everything; an interrupted quickstart goes on in it.
         steps: training steps of each model; by default as many as the printed table needs.
-        seed: of corpus, models and order.
+        seed: of the corpus, the models and the order of examples.
     """
     set_up_jax()
     from taskaware.workflows import first_run
@@ -52,10 +66,7 @@ def vocab(
 
 def train(
     experiment: tyro.conf.Positional[Path],
-    out: Path,
-    dry_run: bool = False,
-    distributed: bool = False,
-    accept_changes: bool = False,
+    options: Annotated[TrainOptions, tyro.conf.arg(name="")],
 ) -> None:
     """Train an experiment; the same command again goes on where it stopped.
 
@@ -65,13 +76,9 @@ def train(
     Args:
         experiment: a Python file that defines `experiment`, or FILE.py:NAME of one that defines
             `experiments`; or JSON as in a run folder.
-        out: the run folder.
-        dry_run: write nothing; only say how large it is, and what is there and what is missing.
-        distributed: this is one of several processes, started by the same command on each machine.
-        accept_changes: go on in a folder that was begun with another experiment, data or tokenizer.
+        options: where and how.
     """
-    how = {"dry_run": dry_run, "distributed": distributed, "accept_changes": accept_changes}
-    _train(load_experiment(experiment), experiment, out, **how)
+    _train(load_experiment(experiment), experiment, options)
 
 
 def fit(experiment: tyro.conf.Positional[Path], memory_gib: float | None = None) -> None:
@@ -79,25 +86,25 @@ def fit(experiment: tyro.conf.Positional[Path], memory_gib: float | None = None)
 
     Args:
         experiment: as in taskaware train; its data must be there.
-        memory_gib: GiB that each device may use, of another machine's, for example; by default what
-            this one's devices have.
+        memory_gib: GiB that each device may use, for another machine as an example; by default what
+            this machine's devices have.
     """
     if memory_gib is not None and not 0 < memory_gib < math.inf:
         raise UsageError(f"memory_gib: expected a positive number, found {memory_gib}")
     set_up_jax()
     from taskaware.data.tokenizer import Tokenizer
+    from taskaware.runs import memory
     from taskaware.runs.console import say
     from taskaware.runs.folder import devices_line, mesh_of
-    from taskaware.runs.memory import fit as largest
 
-    known = load_experiment(experiment)
-    say(devices_line(known, mesh_of(known)))
-    tokenizer = Tokenizer.load(Path(known.tokenizer))
+    loaded = load_experiment(experiment)
+    say(devices_line(loaded, mesh_of(loaded)))
+    tokenizer = Tokenizer.load(Path(loaded.tokenizer))
     limit = None if memory_gib is None else int(memory_gib * 2**30)
-    found = largest(known, tokenizer, limit, say)
-    for shape, needed in found.bytes_by_shape.items():
-        say(f"{needed / 2**30:6.2f} of {found.limit / 2**30:.2f} GiB: {shape}")
-    print(f"--batching.size {found.size}")
+    largest = memory.fit(loaded, tokenizer, limit, say)
+    for shape, needed in largest.bytes_by_shape.items():
+        say(f"{needed / 2**30:6.2f} of {largest.limit / 2**30:.2f} GiB: {shape}")
+    print(f"--batching.size {largest.size}")
 
 
 def add_task(
@@ -111,7 +118,7 @@ def add_task(
     """Add a task to a trained run without changing what it does for the others.
 
     An implicit model takes the task from its examples, without training; of an explicit one only
-    the new task's own numbers are trained.
+    the new task's own parameters are trained.
 
     Args:
         run: folder of taskaware train.
@@ -119,17 +126,22 @@ def add_task(
         out: the new run folder, of all tasks.
         steps: of training, where there is any.
         learning_rate: factor of the schedule; by default that of the run.
-        replay: tune the whole model instead, on the new task and so many examples of each old one.
+        replay: fine-tune the whole model instead, on the new task and this many examples of each
+            old one.
     """
     from taskaware.runs.folder import Run
-    from taskaware.workflows.addition import add_task as added
+    from taskaware.workflows import addition
 
     if replay < 0:
         raise UsageError(f"replay: expected 0 or more, found {replay}")
-    options = {"steps": steps, "learning_rate": learning_rate, "replay": replay}
-    experiment = added(Run.open(run).experiment, str(run), task, **options)
-    experiment = dataclasses.replace(experiment, tokenizer=str(run / "tokenizer.model"))
-    _train(experiment, run, out)
+    experiment = addition.add_task(
+        *(Run.open(run).experiment, str(run), task),
+        steps=steps,
+        learning_rate=learning_rate,
+        replay=replay,
+    )
+    experiment = replace(experiment, tokenizer=str(run / "tokenizer.model"))
+    _train(experiment, run, TrainOptions(out=out))
 
 
 def env() -> None:
@@ -146,48 +158,32 @@ def options_of(experiment: Experiment, path: Path) -> Callable[..., None]:
     """Return a command whose options are the experiment's fields, with their values."""
 
     def train_this(
-        out: Path,
+        options: Annotated[TrainOptions, tyro.conf.arg(name="")],
         experiment: Annotated[Experiment, tyro.conf.arg(name="")] = experiment,
-        dry_run: bool = False,
-        distributed: bool = False,
-        accept_changes: bool = False,
     ) -> None:
         """Train this experiment; the same command again goes on where it stopped.
 
         Args:
-            out: the run folder.
+            options: where and how.
             experiment: what to train.
-            dry_run: write nothing; only say how large it is, and what is there and what is missing.
-            distributed: this is one of several processes, started by the same command on each
-                machine.
-            accept_changes: go on in a folder that was begun with another experiment, data or
-                tokenizer.
         """
-        how = {"dry_run": dry_run, "distributed": distributed, "accept_changes": accept_changes}
-        _train(experiment, path, out, **how)
+        _train(experiment, path, options)
 
     return train_this
 
 
-def _train(
-    experiment: Experiment,
-    path: Path,
-    out: Path,
-    *,
-    dry_run: bool = False,
-    distributed: bool = False,
-    accept_changes: bool = False,
-) -> None:
+def _train(experiment: Experiment, path: Path, options: TrainOptions) -> None:
     set_up_jax()
-    if dry_run:
-        from taskaware.workflows.rehearsal import dry_run as rehearse
+    out, accept_changes = options.out, options.accept_changes
+    if options.dry_run:
+        from taskaware.workflows import rehearsal
 
-        return rehearse(experiment, out, recipes(path))
+        return rehearsal.dry_run(experiment, out, recipes(path))
     from taskaware.devices import processes
     from taskaware.runs import folder, trainer
     from taskaware.runs.console import console, say
 
-    if distributed:
+    if options.distributed:
         processes.join()
         console.quiet = not processes.is_first()
     say(folder.devices_line(experiment, folder.mesh_of(experiment)))
