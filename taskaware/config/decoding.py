@@ -7,17 +7,17 @@ from taskaware.config.checks import _require_not_negative, _require_positive
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """Beam search (values of the code whose parameters Table 8 lists; D15)."""
+    """Beam search (defaults of the code whose parameters Table 8 lists; D15)."""
 
     beam_size: int = 4
     length_penalty: float = 0.6
     """α of ((5 + length) / 6)^α, by which a hypothesis' log probability is divided."""
     extra_length: int = 50
-    """At most so many tokens more than the source has positions."""
+    """Tokens that an output may have beyond the number of source positions."""
     examples: int = 16
     """Training examples whose task vectors are averaged before decoding (D7)."""
     batch_size: int = 32
-    """Sources decoded together, over all devices of a process; more of them fill a GPU."""
+    """Sources decoded together, over all devices of a process; a GPU is faster with more."""
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""

@@ -34,24 +34,24 @@ class Experiment:
     train_on: tuple[str, ...] = ()
     """Names of the tasks that are trained; empty for all. All are scored."""
     start_from: str | None = None
-    """A run folder with whose newest parameters this one begins. Tasks may stand behind its own."""
+    """A run folder whose newest parameters this run starts from; more tasks may follow its own."""
     frozen: bool = False
-    """Change only what the explicit TCN holds for each trained task: no other's output changes."""
+    """Train only the explicit TCN's parameters of the trained tasks: no other output changes."""
     steps: int = 600_000
-    """0 with start_from: only the tasks are other ones."""
+    """0 with start_from: nothing is trained, only tasks are added."""
     seed: int = 0
     log_every: int = 50
     save_every: int = 1000
     keep: int = 2
-    """Newest checkpoints that stay, to choose from or to average, besides the best."""
+    """Newest checkpoints that are kept, to choose from or to average, besides the best."""
     max_skipped: int = 10
     """A batch whose loss or gradient is not finite is skipped; so many in a row end the run."""
     validate_every: int | None = None
-    """Steps between losses on the validation split; None for no such losses."""
+    """Steps between losses on the validation split; None for none."""
     mesh_data: int | None = None
-    """Devices over which the batch's rows are split; None for all that the other two leave."""
+    """Devices over which the batch's rows are split; None for all that the other two axes leave."""
     mesh_fsdp: int = 1
-    """Devices over which rows, and weights too, are split; a layer's are sent when it runs."""
+    """Devices over which rows and weights are split; a layer's weights are sent when it runs."""
     mesh_tensor: int = 1
     """Devices over which each layer's heads and hidden units are split."""
 
@@ -76,7 +76,7 @@ class Experiment:
 
     @property
     def trained(self) -> tuple[int, ...]:
-        """The trained tasks, by their place among all."""
+        """Indices of the trained tasks."""
         names = self.train_on or [task.name for task in self.tasks]
         return tuple(index for index, task in enumerate(self.tasks) if task.name in names)
 

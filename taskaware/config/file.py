@@ -14,8 +14,11 @@ from taskaware.files.strict_json import load
 def load_experiment(path: Path) -> Experiment:
     """Read an experiment from JSON, or from a Python file that defines ``experiment``.
 
-    Of a file that defines ``experiments``, several by name, ``FILE.py:NAME`` is one. A Python
-    file may import what lies beside it; it is code, and runs as such.
+    ``FILE.py:NAME`` is one of a file that defines ``experiments``, a dict by name. A Python file
+    may import files beside it; it is code, and runs as such.
+
+    Raises:
+        UsageError: there is no such file or experiment, or the file is wrong.
     """
     path, name = _named(path)
     if path.suffix != ".py":
@@ -23,38 +26,42 @@ def load_experiment(path: Path) -> Experiment:
     defined = definitions(path)
     several = defined.get("experiments", {})
     if several and name not in several:
-        expected = " or ".join(f"{path}:{known}" for known in several)
+        expected = " or ".join(f"{path}:{key}" for key in several)
         raise UsageError(
             f"{path}: it defines several experiments; expected {expected}, found "
             f"{f'{path}:{name}' if name else 'none named'}{nearest(name, list(several))}"
         )
-    found = several[name] if several else defined.get("experiment")
-    if not isinstance(found, Experiment) or (name and not several):
+    experiment = several[name] if several else defined.get("experiment")
+    if not isinstance(experiment, Experiment) or (name and not several):
         raise UsageError(f"{path}: expected it to define experiment = Experiment(...)")
-    return found
+    return experiment
 
 
 def recipes(path: Path) -> dict[str, str]:
-    """Return the command that makes each folder and tokenizer, where an experiment's file tells.
+    """Return the command that makes each folder and tokenizer, where an experiment's file has it.
 
-    That is ``data`` of a Python file or of the ``base.py`` beside it: commands by what they make,
-    which they name ``{out}``.
+    They are read from ``data`` in a Python file or in the ``base.py`` beside it: commands by the
+    path that they make, which they call ``{out}``.
     """
     path, _ = _named(path)
-    found: dict[str, str] | None = None
+    commands: dict[str, str] | None = None
     if path.suffix == ".py":
         base = path.with_name("base.py")
-        found = definitions(path).get("data")
-        if found is None and base.is_file():
-            found = definitions(base).get("data")
+        commands = definitions(path).get("data")
+        if commands is None and base.is_file():
+            commands = definitions(base).get("data")
     return {
         out: command.replace("{out}", out).replace("{corpora}", "CORPORA")
-        for out, command in (found or {}).items()
+        for out, command in (commands or {}).items()
     }
 
 
 def definitions(path: Path) -> dict[str, Any]:
-    """Run a Python file that may import what lies beside it, and return what it defines."""
+    """Run a Python file, which may import files beside it, and return what it defines.
+
+    Raises:
+        UsageError: there is no such file, or it raised an exception.
+    """
     if not path.is_file():
         raise UsageError(f"{path}: no such experiment file")
     before = set(sys.modules)

@@ -1,4 +1,4 @@
-"""The model: its shape and how the task reaches it."""
+"""The model: its shape and its conditioning on the task."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ class FiLMConfig:
     """How the task vector modulates the model (paper eq. 6-7; ambiguities D1-D4)."""
 
     kind: Literal["film", "adapter", "mask"] = "film"
-    """γ and β (eq. 7). To compare with, under explicit conditioning: residual adapters of each
+    """γ and β (eq. 7). For comparison, under explicit conditioning: residual adapters of each
     task's own (Houlsby et al. 2019), or fixed random masks (Strezoski et al. 2019)."""
     placement: Literal["block_output", "residual_branch", "norm"] = "block_output"
     """D1: each block's whole output, residual included (the letter of eq. 7); each residual
@@ -20,15 +20,15 @@ class FiLMConfig:
     scale: Literal["one_plus", "direct"] = "one_plus"
     """Of film, D2: γ = 1 + t[:d], or γ = t[:d] (the letter of eq. 6)."""
     sharing: Literal["all_blocks", "per_stack", "per_block", "per_block_offset"] = "all_blocks"
-    """D3: one γ, β for everything (the letter of eq. 6); one for either side, encoder and decoder;
-    one for each block; or one plus an offset a block, learned from zero, that is every task's."""
+    """D3: one γ, β for everything (the letter of eq. 6); one per stack, encoder and decoder; one
+    per block; or one plus an offset per block, learned from zero and shared by all tasks."""
     init: Literal["task_distinct", "zero", "lecun"] = "task_distinct"
     """How t starts. task_distinct: γ part 0, β part random, so tasks differ from the first step and
     γ^L stays 1. zero: the identity when γ = 1 + t, for trained weights. lecun: both random."""
     adapter_width: int = 16
     """Hidden units of an adapter."""
     open_share: float = 0.5
-    """Share of the features that a mask leaves to a task."""
+    """Share of the features that a mask keeps for a task."""
 
     def __post_init__(self):
         """Raise UsageError on values out of range, or on a γ that would start at zero."""
@@ -53,7 +53,7 @@ class TCNConfig:
     scaled: bool = False
     """D10: divide the bi-directional attention's scores by √width; Luong's dot product does not."""
     stop_gradient: bool = False
-    """D5: whether the frontends learn nothing from being looked at by the TCN."""
+    """D5: whether no gradient flows from the TCN into the frontends."""
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
@@ -73,10 +73,10 @@ class ModelConfig:
     """Norm before each branch plus one at the end of each stack, or after each residual."""
     dropout: float = 0.1
     cnn_channels: tuple[int, ...] = (64, 64, 64)
-    """Of each convolution, which halves time and frequency; the paper names three (§3.2) alone."""
+    """Of each convolution, which halves time and frequency; the paper (§3.2) states only three."""
     conditioning: Literal["vanilla", "explicit", "implicit", "tokens"] = "implicit"
     """No task information; a one-hot task id (eq. 1); an example of the task (eq. 2-5); or the
-    task's tokens, as ``<|de|><|translate|>``, before what the decoder writes (Whisper's manner)."""
+    task's tokens, as ``<|de|><|translate|>``, before the output (as in Whisper)."""
     injection: Literal["film", "input"] = "film"
     """Where an explicit or implicit task vector goes: into γ and β (eq. 6-7), or as a vector
     before source and target (input-based conditioning, §3.3.2)."""
@@ -85,10 +85,10 @@ class ModelConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of matrix products' operands; sums, norms, γ, β and parameters stay float32."""
     scan: bool = False
-    """Compile one block and loop over it: less to compile, the same numbers and parameters."""
+    """Compile one block and loop over it: less to compile, the same results and parameters."""
     remat: Literal["none", "minimal", "full"] = "none"
-    """What a block computes again for the gradient, to save memory: nothing; all but the products
-    with its weights; or all, from its input alone. The numbers stay; on CPUs only with scan."""
+    """What a block recomputes for the gradient, to save memory: nothing; all but the products with
+    its weights; or all, from its input alone. Results are the same; on CPUs only with scan."""
 
     def __post_init__(self):
         """Raise UsageError on a shape that cannot be built."""
@@ -104,7 +104,7 @@ class ModelConfig:
 
     @property
     def stride(self) -> int:
-        """Frames of speech that a position of the encoder stands for: 10 ms each."""
+        """Frames of speech, of 10 ms each, per position of the encoder."""
         return 2 ** len(self.cnn_channels)
 
 

@@ -1,4 +1,4 @@
-"""A task: what goes in and what must come out."""
+"""A task: source, target, languages, metric and data."""
 
 import re
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ def has_spaces(language: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What goes in and what must come out: ASR is speech → transcript, MT text → translation."""
+    """A source and a target: ASR is speech → transcript, MT text → translation."""
 
     name: str
     source: Literal["speech", "text"]
     target: Literal["transcript", "translation"]
     metric: MetricName | None = None
-    """None is the usual one: BLEU of translations, WER of transcripts (paper §3.2), CER of those
+    """None for the usual one: BLEU of translations, WER of transcripts (paper §3.2), CER of those
     whose language has no spaces between words."""
     source_language: str = "en"
     target_language: str = "de"
@@ -36,13 +36,12 @@ class Task:
     """Put before every source text, as "translate from English to German" (Raffel et al. 2019;
     the paper's OHV baseline, §3.1.1)."""
     max_examples: int | None = None
-    """Train on no more examples than these, drawn at random by the run's seed; None for all."""
+    """Most training examples, sampled by the run's seed; None for all."""
     vector_examples: int | None = None
-    """Of how many training examples its vector for decoding is the mean; None for
-    ``decoding.examples``."""
+    """Training examples whose mean is its vector for decoding; None for ``decoding.examples``."""
 
     def __post_init__(self):
-        """Raise UsageError on a name no file can have, a spoken prefix, or no words to count."""
+        """Raise UsageError on a bad file name, a spoken prefix, or WER of text without spaces."""
         _require_positive_if_given(self, "max_examples", "vector_examples")
         _require(re.fullmatch(r"\w[\w.-]*", self.name) is not None, self, "name", "a word")
         text = self.source == "text" or not self.prefix
@@ -52,12 +51,12 @@ class Task:
 
     @property
     def output_language(self) -> str:
-        """The language of what must come out."""
+        """The language of the output."""
         return self.source_language if self.target == "transcript" else self.target_language
 
     @property
     def metric_name(self) -> MetricName:
-        """The metric that scores it: the one given, or the usual one."""
+        """The metric that scores it: ``metric``, or the usual one."""
         if self.metric is not None:
             return self.metric
         if self.target == "translation":
@@ -66,6 +65,6 @@ class Task:
 
     @property
     def tokens(self) -> tuple[str, str]:
-        """The task in Whisper's manner (Radford et al. 2022): output language and what to do."""
+        """The task as in Whisper (Radford et al. 2022): output language and operation."""
         verb = "transcribe" if self.target == "transcript" else "translate"
         return f"<|{self.output_language}|>", f"<|{verb}|>"

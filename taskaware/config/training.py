@@ -18,20 +18,20 @@ class Batching:
     size: int = 16
     """Examples per task, or tokens and source positions per task."""
     unit: Literal["examples", "tokens"] = "examples"
-    """Of size; tokens are target tokens or, of speech, source positions, whichever fill it first,
+    """Of size; tokens are target tokens or, for speech, source positions, whichever fill it first,
     so that short examples come in larger batches."""
     mixing: Literal["all_tasks", "one_task"] = "all_tasks"
     """Every batch holds rows of every task, or of one task."""
     alpha: float = 0.0
     """Tasks are drawn with p ∝ n^alpha, n examples each: 0 is uniform, 1 proportional."""
     corpus_alpha: float = 1.0
-    """Of a task with several folders, one of n examples is drawn with p ∝ n^corpus_alpha: 1 joins
-    them as they are, 0 draws from each as often (temperature 1 / corpus_alpha)."""
+    """A folder of n examples is drawn with p ∝ n^corpus_alpha, for tasks with several folders: 1
+    joins them as they are, 0 draws from each as often (temperature 1 / corpus_alpha)."""
     buckets: int = 4
-    """Lengths are cut into so many buckets; each is one compiled shape."""
+    """Number of buckets of similar length; each is one compiled shape."""
     edges: Literal["equal_mass", "least_padding"] = "equal_mass"
-    """Where they are cut: by source length, so that buckets hold the same number; or by source and
-    target length where least work is lost to padding, for large data and tens of buckets."""
+    """Bucket boundaries: by source length, so that buckets hold equally many; or by source and
+    target length so that padding costs least, for large data and tens of buckets."""
     max_seconds: float = 30.0
     max_tokens: int = 256
     """Longer examples are left out of training, and counted."""
@@ -48,15 +48,15 @@ class SpecAugment:
     """Masks over log-mel frames of training speech (Park et al. 2019; widths of policy SS)."""
 
     frequency_masks: int = 0
-    """Bands of neighboring channels put to zero in each utterance; 2 in policy SS."""
+    """Bands of neighboring channels set to zero per utterance; 2 in policy SS."""
     frequency_width: int = 27
-    """Channels that a band may have: F."""
+    """F: widest band, in channels."""
     time_masks: int = 0
-    """Stretches of neighboring frames put to zero; 2 in policy SS."""
+    """Runs of neighboring frames set to zero per utterance; 2 in policy SS."""
     time_width: int = 70
-    """Frames, of 10 ms, that a stretch may have: T."""
+    """T: longest run, in frames of 10 ms."""
     time_share: float = 0.2
-    """Share of the utterance that a stretch may have: p."""
+    """p: longest run, as a share of the utterance."""
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
@@ -81,7 +81,7 @@ class OptimizerConfig:
     beta2: float = 0.997
     epsilon: float = 1e-9
     clip_norm: float | None = 1.0
-    """Global norm of the gradient; None leaves it alone."""
+    """Largest global norm of the gradient; None for no clipping."""
     label_smoothing: float = 0.1
     accumulate: int = 1
     """Batches whose gradients are averaged before one update."""
@@ -99,18 +99,18 @@ class Meta:
     """Meta learning: inner SGD on a support batch, outer loss on a query batch (§2.3; D14).
 
     A task adapts on its own support batch and is judged by its own query batch. The TCN is not
-    adapted: the outer update alone reaches it.
+    adapted: only the outer update changes it.
     """
 
     inner_learning_rate: float = 0.05
     inner_steps: int = 1
     order: Literal["first", "second"] = "first"
-    """Whether the outer gradient goes through the inner steps: exact, for twice the time."""
+    """``second``: the outer gradient goes through the inner steps, exact, for twice the time."""
     tasks: tuple[str, ...] = ()
-    """Meta-train: those that adapt; empty for all. The others' query loss is taken unadapted.
-    Meta-test are all tasks of ``Experiment.train_on``."""
+    """Meta-train tasks, which adapt; empty for all. The others' query loss is taken unadapted.
+    Meta-test tasks are all of ``Experiment.train_on``."""
     remat: bool = False
-    """Compute inner steps again for the outer gradient instead of keeping them: less memory."""
+    """Recompute the inner steps for the outer gradient, to save memory."""
 
     def __post_init__(self):
         """Raise UsageError on values out of range."""
