@@ -1,4 +1,4 @@
-"""Several steps in one: the quickstart, a task more, pseudo-labels, a shared model.
+"""Work that takes several steps: adding a task, pseudo-labels, sharing, dry runs, the quickstart.
 
 Reading order: addition ← pseudo_labels ← sharing ← rehearsal ← first_run.
 """

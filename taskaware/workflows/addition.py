@@ -1,4 +1,4 @@
-"""A task more for a trained model: what it does for the others stays as it is, bit for bit."""
+"""Add a task to a trained model; its outputs for the other tasks stay the same, bit for bit."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from taskaware.errors import UsageError
 
 
 def add_task(
-    known: Experiment,
+    base: Experiment,
     folder: str,
     task: Task,
     *,
@@ -18,39 +18,39 @@ def add_task(
     """Return the experiment that adds a task to a run, to be trained in a folder of its own.
 
     An implicit model learns nothing: its TCN makes the new task's vector of the task's examples.
-    An explicit one learns the numbers that its TCN holds for the new task, γ and β or an adapter,
-    and nothing else changes. With ``replay`` the whole model is tuned instead, on the new task and
-    on a few examples of each old one.
+    An explicit one learns only the parameters of the new task, γ and β or an adapter; nothing else
+    changes. With ``replay`` the whole model is fine-tuned instead, on the new task and on a few
+    examples of each old one.
 
     Args:
-        known: the run's experiment.
-        folder: of the run.
-        task: the new one; its ``max_examples`` says from how many examples it is learned, and of
-            as many its vector is the mean.
+        base: the run's experiment.
+        folder: the run's folder.
+        task: the new one; it is learned from ``max_examples`` examples, and its vector is the mean
+            over as many.
         steps: of training, where there is any.
         learning_rate: factor of the schedule; None for that of the run.
         replay: examples of each old task, drawn at random once; 0 for none.
 
     Raises:
-        UsageError: the run has a task of that name, or its model has no place for another task.
+        UsageError: the run has a task of that name, or its model has no task vectors.
     """
-    if task.name in [old.name for old in known.tasks]:
+    if task.name in [old.name for old in base.tasks]:
         raise UsageError(f"{folder}: it has a task {task.name!r}; choose another name")
-    conditioning = known.model.conditioning
+    conditioning = base.model.conditioning
     if conditioning not in ("explicit", "implicit"):
         raise UsageError(
             f"{folder}: its model ({conditioning}) has no task vectors, so it cannot tell another "
             "task from its own; train one with explicit or implicit conditioning"
         )
     learns = replay > 0 or conditioning == "explicit"
-    old = known.tasks
+    old = base.tasks
     if replay:
         old = tuple(_learned_from(one, replay) for one in old)
-    optimizer = known.optimizer
+    optimizer = base.optimizer
     if learning_rate is not None:
         optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
     return dataclasses.replace(
-        known,
+        base,
         tasks=(*old, _learned_from(task, task.max_examples)),
         start_from=folder,
         strategy="joint",
@@ -62,6 +62,6 @@ def add_task(
 
 
 def _learned_from(task: Task, count: int | None) -> Task:
-    """Return a task that so many examples define: those it is trained on make its vector, too."""
+    """Limit a task to ``count`` training examples, which its vector is averaged over, too."""
     vector_examples = task.vector_examples or count
     return dataclasses.replace(task, max_examples=count, vector_examples=vector_examples)

@@ -1,4 +1,4 @@
-"""The whole way once, on the embedded corpus: build, train three models, score, draw."""
+"""The quickstart on the embedded corpus: build it, train three models, score and draw."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def quickstart(out: Path, steps: int, seed: int) -> list[Result]:
 
     Args:
         out: the folder for everything; an interrupted quickstart goes on in it.
-        steps: of each model, 16 examples a task.
+        steps: of each model, with 16 examples per task.
         seed: of the corpus, the models and the order of examples.
 
     Returns:
@@ -58,7 +58,7 @@ def quickstart(out: Path, steps: int, seed: int) -> list[Result]:
 
 
 def base_experiment(out: Path, steps: int, seed: int) -> Experiment:
-    """Return the quickstart's experiment, but for its conditioning."""
+    """Return the quickstart's experiment, with the default conditioning."""
     data = (str(out / "data"),)
     return Experiment(
         tasks=(

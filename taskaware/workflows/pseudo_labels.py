@@ -1,4 +1,4 @@
-"""Translations by trained models where nobody has written any: speech translation from ASR data.
+"""Pseudo-labels: speech translation data from ASR data, translated by trained models.
 
 The paper translates TED-LIUM's transcripts by two models and keeps the two best of each (§6.1.1),
 which is sequence-level knowledge distillation (Kim & Rush 2016).
@@ -34,11 +34,11 @@ def pseudo_label(
     Args:
         data: folder of ``taskaware prepare``, with speech and its transcripts.
         teachers: trained runs, each with the name of its task from text to a translation.
-        out: the new folder; each example stands in it once for each translation.
+        out: the new folder; it has each example once per translation.
         top: how many of the beam's best each teacher gives; equal texts are kept once.
-        split: what is translated.
+        split: the one that is translated.
         workers: processes that write.
-        on_shard: told how far writing is.
+        on_shard: called with the progress of writing.
 
     Raises:
         UsageError: a task is not text to translation, the teachers' target languages differ, the
@@ -47,13 +47,13 @@ def pseudo_label(
     language = _target_language(teachers, top)
     corpus = PreparedCorpus(data)
     with claim(Path(out).absolute()):
-        pass  # free now: that is not to be found out after hours of translating
+        pass  # fail now where it is not free, not after hours of translating
     rows = corpus.rows(split)
     texts: list[dict[str, None]] = [{} for _ in rows]  # a dict keeps their order, each once
     for run, name in teachers:
-        for i, found in zip(*_translate(run, name, corpus, split, top), strict=True):
-            texts[i].update(dict.fromkeys(text for text in found if text))
-    labelled = Labelled(data, split, [tuple(found) for found in texts], language)
+        for i, translations in zip(*_translate(run, name, corpus, split, top), strict=True):
+            texts[i].update(dict.fromkeys(text for text in translations if text))
+    labelled = Labelled(data, split, [tuple(translations) for translations in texts], language)
     return prepare_corpus(labelled, out, workers=workers, on_shard=on_shard)
 
 
@@ -83,7 +83,7 @@ def _translate(
 ) -> tuple[list[int], list[list[str]]]:
     """Return which rows a task can translate, and their translations."""
     index = run.experiment.tasks.index(run.experiment.task(name))
-    # As a task that repeats its source: it needs no reference.
+    # A task that repeats its source needs no reference.
     unlabelled = dataclasses.replace(
         run.experiment.tasks[index],
         target="transcript",
@@ -96,5 +96,5 @@ def _translate(
     model, _ = restore(run)
     vectors = vectors_of(run, model)
     decoding = run.experiment.decoding
-    found = n_best(model, {index: examples}, run.tokenizer, vectors, decoding, top)[index]
-    return [i for i, row in enumerate(corpus.rows(split)) if serves(row, unlabelled)], found
+    translations = n_best(model, {index: examples}, run.tokenizer, vectors, decoding, top)[index]
+    return [i for i, row in enumerate(corpus.rows(split)) if serves(row, unlabelled)], translations

@@ -1,4 +1,4 @@
-"""What a training would need: how large it is, what is there, what is missing and what makes it."""
+"""Dry run: how large a training is, what it needs, what is missing and which command makes it."""
 
 import contextlib
 import os
@@ -33,12 +33,12 @@ PAPER_VOCABULARY = 32_000
 
 
 class Finding(NamedTuple):
-    """One thing that training needs."""
+    """One thing that training needs, and whether it is there."""
 
     what: str
-    said: str
-    found: bool = True
-    command: str = ""
+    detail: str
+    present: bool = True
+    command: str | None = None
     """Makes it, if it is missing and a command can."""
 
 
@@ -64,12 +64,12 @@ def dry_run(experiment: Experiment, folder: Path, recipes: Mapping[str, str]) ->
     begun = _folder(experiment, folder, tokenizer, findings)
     if experiment.start_from is not None and not begun:
         findings.append(_start(experiment, Path(experiment.start_from), tokenizer, params))
-    for what, said, found, command in findings:
-        say(f"{'found  ' if found else 'MISSING'} {what}: {said}")
+    for what, detail, present, command in findings:
+        say(f"{'found  ' if present else 'MISSING'} {what}: {detail}")
         if command:
             say(f"        {command}")
     say(f"steps   {_steps(experiment, examples['train'], devices)}")
-    if missing := [finding.what for finding in findings if not finding.found]:
+    if missing := [finding.what for finding in findings if not finding.present]:
         raise UsageError(
             f"{folder}: cannot be trained, missing {', '.join(missing)}; the dry run's page says "
             "what to do about each"
@@ -96,13 +96,13 @@ def _tokenizer(
 def _model(
     experiment: Experiment, tokenizer: Tokenizer | None, findings: list[Finding]
 ) -> nnx.State:
-    """Find out the parameters' shapes; no number of them is computed."""
+    """Return the parameters' shapes, without computing parameters."""
     vocabulary = tokenizer.size if tokenizer else PAPER_VOCABULARY
     params = nnx.state(abstract_for(experiment.tasks, experiment.model, vocabulary))
     state = jax.eval_shape(lambda params: first_state(experiment, params), params)
     sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state[1:3])]
     model = experiment.model
-    said = (
+    detail = (
         f"{model.conditioning}, {model.encoder_layers} + {model.decoder_layers} layers, "
         f"d_model {model.d_model}, vocabulary {vocabulary:,}"
         f"{'' if tokenizer else ' (assumed: there is no tokenizer to ask)'}: "
@@ -110,12 +110,12 @@ def _model(
         f"{count_parameters(params, TCNParam):,} of the TCN; "
         f"{sum(sizes):,} bytes ({sum(sizes) / 2**30:.2f} GiB) with Adam's state"
     )
-    findings.append(Finding("model", said))
+    findings.append(Finding("model", detail))
     return params
 
 
 def _devices(experiment: Experiment, findings: list[Finding]) -> int:
-    """Return over how many devices a batch's rows are split, or would be."""
+    """Return the number of devices over which a batch's rows are split, or would be."""
     try:
         mesh = mesh_of(experiment)
     except UsageError as error:
@@ -138,15 +138,15 @@ def _folder(
     except UsageError as error:
         findings.append(Finding(what, _without(folder, error), False))
         return False
-    said = "begun; training goes on from its newest checkpoint" if begun else "free"
-    findings.append(Finding(what, said))
+    detail = "begun; training goes on from its newest checkpoint" if begun else "free"
+    findings.append(Finding(what, detail))
     return begun
 
 
 def _start(
     experiment: Experiment, path: Path, tokenizer: Tokenizer | None, params: nnx.State
 ) -> Finding:
-    """Look at the run whose parameters this one begins with."""
+    """Check the run whose parameters this one begins with."""
     what = f"start_from {path}"
     command = f"taskaware train EXPERIMENT --out {path}"
     try:
@@ -164,7 +164,7 @@ def _start(
 
 
 def _splits(experiment: Experiment) -> list[str]:
-    """Return what training reads, and what evaluation will if all tasks have it by now."""
+    """Return the splits that training reads, and ``test`` if all tasks have it by now."""
     splits = ["train", "validation"] if experiment.validate_every else ["train"]
     with contextlib.suppress(UsageError):
         if all(
@@ -178,7 +178,7 @@ def _splits(experiment: Experiment) -> list[str]:
 def _data(
     experiment: Experiment, split: str, recipes: Mapping[str, str], findings: list[Finding]
 ) -> dict[str, int]:
-    """Return how many examples each task has; a task whose folders are not all there has none."""
+    """Return the number of examples per task, for tasks whose folders are all there."""
     corpora: dict[str, PreparedCorpus] = {}
     for folder in {folder for task in experiment.tasks for folder in task.data}:
         with contextlib.suppress(UsageError):
@@ -198,14 +198,16 @@ def _data(
     examples = {}
     for task in experiment.tasks:
         if all(folder in rows for folder in used[task.name]):
-            own = [row for folder in used[task.name] for row in rows[folder] if serves(row, task)]
-            finding, examples[task.name] = _examples(task, split, own, experiment.batching)
+            served = [
+                row for folder in used[task.name] for row in rows[folder] if serves(row, task)
+            ]
+            finding, examples[task.name] = _examples(task, split, served, experiment.batching)
             findings.append(finding)
     return examples
 
 
 def _recipe(folder: str, users: Sequence[Task]) -> str:
-    """Return the command for data of one's own that tasks need."""
+    """Return the command that prepares the user's own data for tasks."""
     if any(task.source == "speech" for task in users):
         return f"taskaware prepare manifest TABLE.tsv --out {folder}"
     languages = dict.fromkeys(
@@ -218,7 +220,7 @@ def _recipe(folder: str, users: Sequence[Task]) -> str:
 
 
 def _examples(task: Task, split: str, rows: Sequence[Row], limits: Batching) -> tuple[Finding, int]:
-    """Say how many of the rows that serve a task training takes, or evaluation can score."""
+    """Count the rows of a task that training takes, or that evaluation can score."""
     what = f"task {task.name}" if split == "train" else f"task {task.name} ({split})"
     missing = None if rows else nothing_serves(task, split)
     asides: dict[str, int] = {}
@@ -227,19 +229,21 @@ def _examples(task: Task, split: str, rows: Sequence[Row], limits: Batching) -> 
     if task.source == "text":
         shares = [1.0] * len(rows)  # what is too long in tokens is seen when training begins
     if split == "train":
-        kept = [row for row, share in zip(rows, shares, strict=True) if 0 < share <= 1]
-        asides["too long, left out"] = len(rows) - len(kept)
-        if rows and not kept:
+        usable = [row for row, share in zip(rows, shares, strict=True) if 0 < share <= 1]
+        asides["too long, left out"] = len(rows) - len(usable)
+        if rows and not usable:
             missing = nothing_short(task, limits)
     else:
-        kept, normalize = rows, metric(task.metric_name).normalize
+        usable, normalize = rows, metric(task.metric_name).normalize
         asides["longer than training takes"] = sum(share > 1 for share in shares)
         empty = sum(not normalize(output_text(row, task)) for row in rows)
         asides["hold nothing to score, left out of the score"] = empty
     if missing is not None:
         return Finding(what, _without(f"task {task.name!r}", missing), False), 0
     counted = [f"{count:,} {aside}" for aside, count in asides.items() if count]
-    return Finding(what, "; ".join([f"{split} {_amount(kept, task.source)}", *counted])), len(kept)
+    return Finding(what, "; ".join([f"{split} {_amount(usable, task.source)}", *counted])), len(
+        usable
+    )
 
 
 def _amount(rows: Sequence[Row], source: str = "speech") -> str:
@@ -249,29 +253,31 @@ def _amount(rows: Sequence[Row], source: str = "speech") -> str:
 
 
 def _steps(experiment: Experiment, examples: Mapping[str, int], devices: int) -> str:
-    """Say what the number of steps means in examples, as far as the data tell."""
+    """Return the number of steps in words, and in examples and epochs where these follow."""
     batching, multiple = batching_over(experiment, devices)
     trained = [experiment.tasks[index].name for index in experiment.trained]
     if batching.unit == "tokens":
         return (
-            f"{experiment.steps:,}, in each as many examples as {batching.size:,} tokens a task "
+            f"{experiment.steps:,}, in each as many examples as {batching.size:,} tokens per task "
             "hold, so lengths decide how many epochs they are"
         )
     if not all(examples.get(name) for name in trained):
         return f"{experiment.steps:,}; the missing data decide how many epochs they are"
     counts = [examples[name] for name in trained]
-    told = []
+    parts = []
     for name, count, rows in zip(
         trained, counts, rows_per_batch(counts, batching, multiple), strict=True
     ):
-        a_step = rows * experiment.optimizer.accumulate
-        told.append(f"{name} {a_step:,.4g} a step, {experiment.steps * a_step / count:,.1f} epochs")
+        per_step = rows * experiment.optimizer.accumulate
+        parts.append(
+            f"{name} {per_step:,.4g} per step, {experiment.steps * per_step / count:,.1f} epochs"
+        )
     return (
-        f"{experiment.steps:,}, in examples: {'; '.join(told)} "
+        f"{experiment.steps:,}, in examples: {'; '.join(parts)} "
         "(more, if batching.max_tokens leaves some out)"
     )
 
 
-def _without(place: object, error: UsageError) -> str:
-    """Return an error without the place that the line begins with anyway."""
-    return str(error).removeprefix(f"{place}: ")
+def _without(prefix: object, error: UsageError) -> str:
+    """Return an error's message without the prefix that names what it is about."""
+    return str(error).removeprefix(f"{prefix}: ")

@@ -1,4 +1,4 @@
-"""A trained run as a model to give away, with a card that says what it was made of and is worth."""
+"""A trained run as a model to share, with a card of its data, scores and limits."""
 
 import json
 import math
@@ -31,12 +31,12 @@ def shareable(run: Run, selection: Selection = "newest", task: str | None = None
     """Return a run's model, vocabulary, task vectors and card.
 
     Args:
-        run: trained.
-        selection: of checkpoints; any that takes the same ones for every task.
+        run: a trained run.
+        selection: of checkpoints; it must choose the same ones for every task.
         task: fold this task's vector into the weights and leave out the other tasks.
 
     Raises:
-        UsageError: it takes others for another task, or the task cannot be folded.
+        UsageError: the selection differs between tasks, or the task cannot be folded.
     """
     steps, *others = dict.fromkeys(choose(run, selection))
     if others:
@@ -67,10 +67,10 @@ def shareable(run: Run, selection: Selection = "newest", task: str | None = None
 def model_card(run: Run, model: Seq2Seq, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> str:
     """Return Markdown: how to use it, tasks and data, scores with their signatures, limits.
 
-    Scores are those that ``taskaware evaluate`` has stored of the same checkpoints.
+    Scores are those that ``taskaware evaluate`` has stored for the same checkpoints.
     """
     experiment = run.experiment
-    languages, names = _languages(tasks), [known.name for known in experiment.tasks]
+    languages, names = _languages(tasks), [other.name for other in experiment.tasks]
     folded = (
         ""
         if len(tasks) == len(names)
@@ -142,7 +142,7 @@ def _languages(tasks: Sequence[Task]) -> list[str]:
 
 
 def _data(task: Task) -> str:
-    """Return what a task was trained on, in words; of where it lay, the folder's name alone."""
+    """Return a task's training data in words; of paths, the last folder's name alone."""
     rows: list[Row] = []
     for folder in task.data:
         try:
@@ -151,15 +151,15 @@ def _data(task: Task) -> str:
             return (
                 f"{', '.join(Path(f).name for f in task.data)} (not at hand when this was written)"
             )
-    own = [row for row in rows if serves(row, task)]
-    hours = sum(row.num_samples for row in own) / SAMPLE_RATE / 3600
-    corpora = Counter(row.corpus for row in own).most_common()
+    examples = [row for row in rows if serves(row, task)]
+    hours = sum(row.num_samples for row in examples) / SAMPLE_RATE / 3600
+    corpora = Counter(row.corpus for row in examples).most_common()
     listed = ", ".join(f"{count:,} of {name or 'no corpus named'}" for name, count in corpora)
     return f"{listed}" + (f" ({hours:.1f} h)" if task.source == "speech" else "")
 
 
 def _scores(run: Run, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> list[str]:
-    """Return a table of what was measured of these checkpoints, and with which signatures."""
+    """Return a table of the stored scores of these checkpoints, with their signatures."""
     rows = [row for row in stored_results(run.folder) if {*row.checkpoints.values()} == {steps}]
     if not rows:
         return ["None: `taskaware evaluate` has not been run on this checkpoint."]

@@ -88,14 +88,14 @@ def test_the_page_counts_parameters_and_the_bytes_of_training_them(given, traine
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], "4, in examples: st 2 a step, 1.0 epochs; asr 2 a step, 1.0 epochs; mt 2 a"),
-        (["--steps", 10], "10, in examples: st 2 a step, 2.5 epochs; "),
-        (["--optimizer.accumulate", 3], "4, in examples: st 6 a step, 3.0 epochs; "),
-        (["--strategy", "maml"], "4, in examples: st 4 a step, 2.0 epochs; "),
-        (["--train-on", "mt"], "4, in examples: mt 2 a step, 1.0 epochs ("),
-        (["--batching.mixing", "one_task"], "4, in examples: st 0.6667 a step, 0.3 epochs; "),
-        (["--mesh-data", 4], "4, in examples: st 4 a step, 2.0 epochs; "),
-        (["--batching.unit", "tokens"], "4, in each as many examples as 2 tokens a task hold"),
+        ([], "4, in examples: st 2 per step, 1.0 epochs; asr 2 per step, 1.0 epochs; mt 2 per"),
+        (["--steps", 10], "10, in examples: st 2 per step, 2.5 epochs; "),
+        (["--optimizer.accumulate", 3], "4, in examples: st 6 per step, 3.0 epochs; "),
+        (["--strategy", "maml"], "4, in examples: st 4 per step, 2.0 epochs; "),
+        (["--train-on", "mt"], "4, in examples: mt 2 per step, 1.0 epochs ("),
+        (["--batching.mixing", "one_task"], "4, in examples: st 0.6667 per step, 0.3 epochs; "),
+        (["--mesh-data", 4], "4, in examples: st 4 per step, 2.0 epochs; "),
+        (["--batching.unit", "tokens"], "4, in each as many examples as 2 tokens per task hold"),
     ],
 )
 def test_steps_are_told_in_examples_and_epochs_with_the_fields_that_were_set(
