@@ -112,19 +112,19 @@ def main() -> None:
 
 
 LOCKS: collections.defaultdict[str, threading.Lock] = collections.defaultdict(threading.Lock)
-"""What only one row may make at a time: the data, and each experiment."""
+"""Held while a row makes the data, or trains an experiment that other rows share."""
 
 
 def on_cores(jobs: int | None) -> ThreadPoolExecutor:
-    """Return threads for so many rows at once; the processes of each keep to cores of its own."""
+    """Return threads for ``jobs`` rows at once; the processes of each keep to its share of cores."""
     if not hasattr(os, "sched_setaffinity"):
         return ThreadPoolExecutor(jobs or 1)
     cores = sorted(os.sched_getaffinity(0))
     if jobs is None:
         # Asked of another process: one that has looked at a GPU holds its memory.
         backend = "import jax; print(jax.default_backend())"
-        found = subprocess.run([sys.executable, "-c", backend], capture_output=True, text=True)
-        jobs = len(cores) if found.stdout.strip() == "cpu" else 1
+        probe = subprocess.run([sys.executable, "-c", backend], capture_output=True, text=True)
+        jobs = len(cores) if probe.stdout.strip() == "cpu" else 1
     shares: queue.Queue[list[int]] = queue.Queue()
     for job in range(jobs):
         shares.put(cores[job::jobs] or cores)
@@ -134,20 +134,20 @@ def on_cores(jobs: int | None) -> ThreadPoolExecutor:
 
 def reproduce(row: str, seed: int, corpora: Path | None) -> None:
     """Make one row's result, unless it stands there already."""
-    found = recipe(row)
-    runs = experiments(found)
+    defined = recipe(row)
+    runs = experiments(defined)
     runs = {name: dataclasses.replace(run, seed=seed) for name, run in runs.items()}
     path = RESULTS / f"{row}.{seed}.json"
     if path.exists() and stored_experiments(path) == runs:
         print(f"{row} seed {seed}: done before", flush=True)
         return
-    commands = found.get("data") or recipe(f"{row.split('/')[0]}/base")["data"]
+    commands = defined.get("data") or recipe(f"{row.split('/')[0]}/base")["data"]
     with LOCKS["data"]:
         ready = prepare(commands, list(runs.values()), corpora)
     if not ready:
         print(f"{row}: left out, it needs --corpora", flush=True)
         return
-    selection = found.get("selection", "single")
+    selection = defined.get("selection", "single")
     folders = {name: train(f"{row}{'.' if name else ''}{name}", run) for name, run in runs.items()}
     scored = {name: scores(folder, selection) for name, folder in folders.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,29 +167,29 @@ def reproduce(row: str, seed: int, corpora: Path | None) -> None:
         "results": scored,
         "environment": about,
     }
-    if found.get("draw"):
+    if defined.get("draw"):
         result["silhouettes"] = draw(path, folders[""])
     write_text(path, to_json(result))
     print(f"{row} seed {seed}: {path}", flush=True)
 
 
 def stored_experiments(path: Path) -> dict[str, Experiment]:
-    """Return the experiments of a result; one stored before a field came has its default."""
-    found = json.loads(path.read_text())["experiments"]
-    return {name: from_json(Experiment, json.dumps(run), str(path)) for name, run in found.items()}
+    """Return the experiments of a stored result; fields that it lacks have their defaults."""
+    runs = json.loads(path.read_text())["experiments"]
+    return {name: from_json(Experiment, json.dumps(run), str(path)) for name, run in runs.items()}
 
 
 def prepare(commands: dict[str, str], runs: list[Experiment], corpora: Path | None) -> bool:
-    """Make the data that some runs need, from first to last; False where it cannot be made."""
+    """Make the data that runs need, in order; return False where it needs ``--corpora``."""
     needed = {run.tokenizer for run in runs}
     needed |= {folder for run in runs for task in run.tasks for folder in task.data}
-    for out, command in reversed(commands.items()):  # what a command needs stands before it
+    for out, command in reversed(commands.items()):  # what a command needs comes before it
         if out in needed:
             needed |= {other for other in commands if other in command}
-    wanted = [out for out in commands if out in needed and not Path(out).exists()]
-    if corpora is None and any("{corpora}" in commands[out] for out in wanted):
+    missing = [out for out in commands if out in needed and not Path(out).exists()]
+    if corpora is None and any("{corpora}" in commands[out] for out in missing):
         return False
-    for out in wanted:
+    for out in missing:
         run_command(*shlex.split(commands[out].format(out=out, corpora=corpora)))
     return True
 
@@ -200,9 +200,9 @@ def recipe(row: str) -> dict[str, Any]:
         return definitions(HERE / f"{row}.py")
 
 
-def experiments(found: dict[str, Any]) -> dict[str, Experiment]:
+def experiments(defined: dict[str, Any]) -> dict[str, Experiment]:
     """Return the runs of a row by the task that each is scored on; "" is one run for all."""
-    return found.get("experiments") or {"": found["experiment"]}
+    return defined.get("experiments") or {"": defined["experiment"]}
 
 
 def train(name: str, experiment: Experiment) -> Path:
@@ -211,14 +211,14 @@ def train(name: str, experiment: Experiment) -> Path:
         row = experiment.start_from.removeprefix("runs/")
         train(row, recipe(row)["experiment"])
     with LOCKS[to_json(experiment)]:
-        for known in sorted(Path("runs").glob("*/*/experiment.json")):
-            if (known.parent / "done").exists() and load(Experiment, known) == experiment:
-                return known.parent
+        for stored in sorted(Path("runs").glob("*/*/experiment.json")):
+            if (stored.parent / "done").exists() and load(Experiment, stored) == experiment:
+                return stored.parent
         folder = Path("runs") / f"{name}{f'.seed{experiment.seed}' if experiment.seed else ''}"
-        given = folder.with_name(folder.name + ".json")
-        given.parent.mkdir(parents=True, exist_ok=True)
-        given.write_text(to_json(experiment))
-        taskaware("train", str(given), "--out", str(folder))
+        config = folder.with_name(folder.name + ".json")
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(to_json(experiment))
+        taskaware("train", str(config), "--out", str(folder))
         (folder / "done").touch()
     return folder
 

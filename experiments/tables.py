@@ -44,11 +44,13 @@ def files() -> dict[Path, str]:
     blocks = {"benchmarks": benchmarks(), "scaling": scaling()}
     for table, rows in TABLES.items():
         stored = {row: results(f"{table}/{row}") for row in rows}
-        blocks[table] = markdown({row: found for row, found in stored.items() if found}, table)
-        for row, found in stored.items():
+        blocks[table] = markdown(
+            {row: outcomes for row, outcomes in stored.items() if outcomes}, table
+        )
+        for row, outcomes in stored.items():
             path = HERE / table / f"{row}.py"
             code = path.read_text(encoding="utf-8")
-            texts[path] = re.sub(r'\nObtained: .*?\n"""', obtained(found), code, flags=re.DOTALL)
+            texts[path] = re.sub(r'\nObtained: .*?\n"""', obtained(outcomes), code, flags=re.DOTALL)
     return texts | filled({page: page.read_text(encoding="utf-8") for page in PAGES}, blocks)
 
 
@@ -56,43 +58,45 @@ def results(row: str) -> list[dict[str, Any]]:
     """Return a row's stored results, one per seed."""
     stored = []
     for path in sorted(RESULTS.glob(f"{row}.[0-9].json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        runs = from_json(dict[str, Result], json.dumps(found["results"]), str(path))
-        stored.append(found | {"results": runs})
+        outcome = json.loads(path.read_text(encoding="utf-8"))
+        runs = from_json(dict[str, Result], json.dumps(outcome["results"]), str(path))
+        stored.append(outcome | {"results": runs})
     return stored
 
 
-def scores(found: list[dict[str, Any]]) -> dict[str, str]:
+def scores(outcomes: list[dict[str, Any]]) -> dict[str, str]:
     """Return a row's score in every column, as mean ± standard deviation over its seeds.
 
-    Where a row has several runs, each is asked for the task that it is named after.
+    Where a row has several runs, each gives the score of the task that it is named after.
     """
     measured = [
         (task, name)
-        for run in found[0]["results"].values()
+        for run in outcomes[0]["results"].values()
         for task, by_metric in run.scores.items()
         for name in by_metric
     ]
     columns = {}
     for task, name in dict.fromkeys(measured):
-        values = [_run(result, task).scores[task][name].value for result in found]
+        values = [_run(result, task).scores[task][name].value for result in outcomes]
         columns[f"{task.upper().replace('_', ' ')} {metric(name).title}"] = _spread(values)
-    confused = [_confusion(result) for result in found]
+    confused = [_confusion(result) for result in outcomes]
     if all(value is not None for value in confused):
         columns["confusion %"] = _spread(confused)
     return columns
 
 
-def obtained(found: list[dict[str, Any]]) -> str:
+def obtained(outcomes: list[dict[str, Any]]) -> str:
     """Return the end of a row's docstring."""
-    if not found:
+    if not outcomes:
         return '\nObtained: not yet.\n"""'
-    numbers = ", ".join(f"{name} {value}" for name, value in scores(found).items())
-    if marks := silhouettes(found):
+    numbers = ", ".join(f"{name} {value}" for name, value in scores(outcomes).items())
+    if marks := silhouettes(outcomes):
         numbers += f"; {marks}"
-    seeds = f"mean ± standard deviation of {len(found)} seeds" if len(found) > 1 else "one seed"
-    last = found[-1]
-    text = f"Obtained: {numbers}; {seeds}, {seconds(found)} s each on {last['machine']}, "
+    seeds = (
+        f"mean ± standard deviation of {len(outcomes)} seeds" if len(outcomes) > 1 else "one seed"
+    )
+    last = outcomes[-1]
+    text = f"Obtained: {numbers}; {seeds}, {seconds(outcomes)} s each on {last['machine']}, "
     text += f"{last['date']}."
     return "\n" + textwrap.fill(text, WIDTH, break_long_words=False) + '\n"""'
 
@@ -101,21 +105,23 @@ def markdown(stored: dict[str, list[dict[str, Any]]], table: str) -> str:
     """Return a table of rows; those without a result are left out."""
     if not stored:
         return "\nNot run yet.\n\n"
-    columns = list(dict.fromkeys(name for found in stored.values() for name in scores(found)))
-    if any(silhouettes(found) for found in stored.values()):
+    columns = list(dict.fromkeys(name for outcomes in stored.values() for name in scores(outcomes)))
+    if any(silhouettes(outcomes) for outcomes in stored.values()):
         columns.append("silhouettes")
     costs = modulation_costs() if table == "modulation" else {}
     if costs:
         columns += ["parameters", "of the tasks", "step / none"]
     header = ["row", *columns, "paper", "seeds", "seconds"]
     lines = [header]
-    for row, found in stored.items():
+    for row, outcomes in stored.items():
         code = (HERE / table / f"{row}.py").read_text(encoding="utf-8")
         paper = re.search(r"\nPaper[^:]*: (.*?)\.\n(?:Obtained|\n)", code, re.DOTALL)
-        given = scores(found) | {"silhouettes": silhouettes(found) or "–"} | costs.get(row, {})
-        cells = [given.get(column, "–") for column in columns]
-        said = " ".join(paper[1].split()) if paper else "–"
-        lines.append([f"`{row}`", *cells, said, str(len(found)), str(seconds(found))])
+        values = (
+            scores(outcomes) | {"silhouettes": silhouettes(outcomes) or "–"} | costs.get(row, {})
+        )
+        cells = [values.get(column, "–") for column in columns]
+        published = " ".join(paper[1].split()) if paper else "–"
+        lines.append([f"`{row}`", *cells, published, str(len(outcomes)), str(seconds(outcomes))])
     return _table(lines)
 
 
@@ -125,8 +131,8 @@ def modulation_costs() -> dict[str, dict[str, str]]:
     ratios = json.loads(path.read_text(encoding="utf-8"))["ratio"] if path.exists() else {}
     costs = {}
     for row in TABLES["modulation"]:
-        for found in results(f"modulation/{row}"):
-            run = found["results"][""]
+        for outcome in results(f"modulation/{row}"):
+            run = outcome["results"][""]
             costs[row] = {
                 "parameters": f"{run.parameters:,}",
                 "of the tasks": f"{run.tcn_parameters:,}",
@@ -136,25 +142,25 @@ def modulation_costs() -> dict[str, dict[str, str]]:
 
 
 def benchmarks() -> str:
-    """Return the table of what was measured beside others."""
+    """Return the table of measurements beside other packages."""
     lines = [["work", "size", "ours", "other's", "ours / other's", "goal", "share of products"]]
     for path in (RESULTS / "benchmarks" / f"{name}.json" for name in ("training", "decoding")):
         if not path.exists():
             return "\nNot measured yet.\n\n"
-        for found in json.loads(path.read_text(encoding="utf-8"))["measured"]:
-            unit, cells = found["unit"], [found[key] for key in ("own", "peer")]
+        for entry in json.loads(path.read_text(encoding="utf-8"))["measured"]:
+            unit, cells = entry["unit"], [entry[key] for key in ("own", "peer")]
             cells = [f"{value:g} {unit}" if value else "–" for value in cells]
-            ratio = f"{found['ratio']:.2f}" if found["ratio"] else "–"
-            goal = f"{found['goal']:g}" + ("" if found["ratio"] else f" {unit}")
-            share = f"{found['share']:.0%}" if "share" in found else "–"
-            work = found["work"] if path.stem == "training" else f"decoding, {found['work']}"
-            lines.append([work, found["size"], *cells, ratio, goal, share])
+            ratio = f"{entry['ratio']:.2f}" if entry["ratio"] else "–"
+            goal = f"{entry['goal']:g}" + ("" if entry["ratio"] else f" {unit}")
+            share = f"{entry['share']:.0%}" if "share" in entry else "–"
+            work = entry["work"] if path.stem == "training" else f"decoding, {entry['work']}"
+            lines.append([work, entry["size"], *cells, ratio, goal, share])
     return _table(lines)
 
 
-def silhouettes(found: list[dict[str, Any]]) -> str:
+def silhouettes(outcomes: list[dict[str, Any]]) -> str:
     """Return how well task vectors lie apart, where they were drawn."""
-    marks = found[0].get("silhouettes")
+    marks = outcomes[0].get("silhouettes")
     if not marks:
         return ""
     parts = [f"by task {marks['task']:.2f}"]
@@ -162,13 +168,15 @@ def silhouettes(found: list[dict[str, Any]]) -> str:
     return "silhouette " + ", ".join(parts)
 
 
-def seconds(found: list[dict[str, Any]]) -> int:
+def seconds(outcomes: list[dict[str, Any]]) -> int:
     """Return how long training took, all runs of a row together, on average over its seeds."""
-    return round(statistics.mean(sum(run.seconds for run in r["results"].values()) for r in found))
+    return round(
+        statistics.mean(sum(run.seconds for run in r["results"].values()) for r in outcomes)
+    )
 
 
 def scaling() -> str:
-    """Return the table of how a step is foretold to spread over devices."""
+    """Return the table of how a step is predicted to scale over devices."""
     lines = json.loads((RESULTS / "benchmarks" / "scaling.json").read_text("utf-8"))["foretold"]
     return _table([[*lines[0]], *([str(value) for value in line.values()] for line in lines)])
 
@@ -196,8 +204,8 @@ def _confusion(result: dict[str, Any]) -> float | None:
     runs = result["results"]
     if "" in runs:
         return runs[""].mean_confusion
-    own = [run.confusion[task] for task, run in runs.items()]
-    return None if None in own else statistics.mean(own)
+    shares = [run.confusion[task] for task, run in runs.items()]
+    return None if None in shares else statistics.mean(shares)
 
 
 def _spread(values: list[float | None]) -> str:

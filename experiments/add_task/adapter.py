@@ -7,7 +7,7 @@ Obtained: ST BLEU 90.4, ASR WER 1.8, MT BLEU 99.8, MT RO BLEU 99.4, confusion % 
 each on 2 CPU cores, 2026-11-22.
 """
 
-from base import ADAPTERS, known
+from base import ADAPTERS, four_tasks
 
-experiment = known("explicit", ADAPTERS)
+experiment = four_tasks("explicit", ADAPTERS)
 selection = "newest"

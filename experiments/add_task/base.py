@@ -1,4 +1,4 @@
-"""What the rows of this table share: four tasks that are known, and a fifth that comes later.
+"""What the rows of this table share: four tasks of a base, and a fifth that is added.
 
 The base knows ST, ASR and MT of Table 3, and MT from English into Romanian. Added is ST into
 Romanian: speech it has heard, a language that it has written, and never the two together.
@@ -19,7 +19,7 @@ data = {
         "taskaware vocab --data data/toy/data data/toy_ro_spoken --size 1000 --out {out}"
     ),
 }
-"""What a row needs, and the command that makes it."""
+"""What rows need, and the command that makes each."""
 
 
 def into_romanian(name: str, source: str, examples: int | None = None) -> Task:
@@ -38,7 +38,7 @@ def into_romanian(name: str, source: str, examples: int | None = None) -> Task:
 ADAPTERS = FiLMConfig(kind="adapter", sharing="per_block")
 
 
-def known(conditioning: str, film: FiLMConfig | None = None) -> Experiment:
+def four_tasks(conditioning: str, film: FiLMConfig | None = None) -> Experiment:
     """Return the experiment of four tasks."""
     base = base_experiment(Path("data/toy"), steps=1800, seed=0)
     return replace(
@@ -50,19 +50,19 @@ def known(conditioning: str, film: FiLMConfig | None = None) -> Experiment:
 
 
 def added(row: str, examples: int | None, **options) -> Experiment:
-    """Return the experiment that adds the fifth task from so many of its examples; None for all.
+    """Return the experiment that adds the fifth task from some of its examples; None for all.
 
     Args:
-        row: of the four tasks that are known.
+        row: the base's, of four tasks.
         examples: of the fifth.
         options: of ``add_task``.
     """
-    base = known("explicit", ADAPTERS) if row == "adapter" else known(row)
+    base = four_tasks("explicit", ADAPTERS) if row == "adapter" else four_tasks(row)
     task = into_romanian("st_ro", "speech", examples)
     return add_task(base, f"runs/add_task/{row}", task, **options)
 
 
 def together(conditioning: str) -> Experiment:
     """Return the experiment that learns all five from the start."""
-    four = known(conditioning)
+    four = four_tasks(conditioning)
     return replace(four, tasks=(*four.tasks, into_romanian("st_ro", "speech")))

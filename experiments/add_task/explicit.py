@@ -7,7 +7,7 @@ Obtained: ST BLEU 90.1, ASR WER 2.1, MT BLEU 99.6, MT RO BLEU 98.7, confusion % 
 each on 1 CPU core, 2026-11-22.
 """
 
-from base import known
+from base import four_tasks
 
-experiment = known("explicit")
+experiment = four_tasks("explicit")
 selection = "newest"

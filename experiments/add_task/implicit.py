@@ -7,7 +7,7 @@ Obtained: ST BLEU 90.1, ASR WER 1.7, MT BLEU 99.1, MT RO BLEU 99.3, confusion % 
 each on 1 CPU core, 2026-11-22.
 """
 
-from base import known
+from base import four_tasks
 
-experiment = known("implicit")
+experiment = four_tasks("implicit")
 selection = "newest"

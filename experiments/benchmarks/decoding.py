@@ -5,7 +5,7 @@
     python experiments/benchmarks/decoding.py [WORK ...]
 
 Works: greedy, beam (speech), text (a beam against Hugging Face's Marian and against CTranslate2's
-copy of it, which runs two workers of a thread each). 16 utterances of 8 s, or 16 sentences of 40
+copy of it, which runs two workers of one thread each). 16 utterances of 8 s, or 16 sentences of 40
 tokens; 40 tokens come out of each, by random weights that hardly ever end a sentence. Rows are
 split over as many devices as the second variable says, which ``taskaware decode`` sets by itself.
 Both sides take turns; a ratio is the median of ``--rounds``. Writes
@@ -81,7 +81,7 @@ def ctranslate2_decoding(size: Size, beams: int) -> Run:
 
 
 class _Words:
-    """As much of a tokenizer as the converter asks for."""
+    """The part of a tokenizer that the converter reads."""
 
     eos_token, unk_token, bos_token = "</s>", "<unk>", "<s>"
 

@@ -1,11 +1,11 @@
-"""What input costs a training step: batches made while it runs, beside the same ones made before.
+"""Cost of input per training step: batches made while it runs, beside batches made in advance.
 
     python experiments/benchmarks/feeding.py experiments/table3/joint_implicit.py [--size small]
 
 Takes the data and the batching of an experiment, whose corpora are prepared, and features computed
 on the fly. "Lost" is the share of a step's time that it would not need with its batches in memory:
-what the device waits, and what the threads that prepare batches take from it on a CPU (goal: 2 %).
-The pipeline alone is told beside what the step needs. Both sides take turns.
+the device's wait, and on a CPU the time that threads preparing batches take from it (goal: 2 %).
+The throughput of the pipeline alone is printed beside what the step needs. Both sides take turns.
 
 Obtained (small, two cores of an Intel Xeon, 2026-11-29): 1.9 % lost of a step of 1,076 ms; input
 alone makes 1,215 examples/s, and a step needs 45.
@@ -67,15 +67,15 @@ def main() -> None:
         return batches
 
     batches = made_anew()
-    kept = list(itertools.islice(batches, options.steps))
+    stored = list(itertools.islice(batches, options.steps))
     since = time.perf_counter()
     rows = sum(map(count_rows, itertools.islice(batches, 4 * options.steps)))
     alone = rows / (time.perf_counter() - since)
-    seconds(iter(kept))
-    turns = [(seconds(made_anew()), seconds(iter(kept))) for _ in range(options.rounds)]
+    seconds(iter(stored))
+    turns = [(seconds(made_anew()), seconds(iter(stored))) for _ in range(options.rounds)]
     lost = statistics.median(1 - without / with_input for with_input, without in turns)
     took = statistics.median(without for _, without in turns)
-    need = sum(map(count_rows, kept)) / took
+    need = sum(map(count_rows, stored)) / took
     print(f"a step: {1000 * took / options.steps:.0f} ms; lost to input: {lost:.1%}")
     print(f"input alone: {alone:,.0f} examples/s; a step needs {need:,.0f}")
 

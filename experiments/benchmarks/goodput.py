@@ -3,10 +3,10 @@
     python experiments/benchmarks/goodput.py EXPERIMENT [WORK ...] [--steps N]
 
 Works: goodput, saving; both by default. The first trains an experiment, whose corpora are prepared,
-from a cold start to its last step, and kills it (SIGKILL) so many seconds after each start: what is
-lost are the start, the program out of the cache, the data and the steps since the newest
+from a cold start to its last step, and kills it (SIGKILL) ``--kill-every`` seconds after each
+start. Lost are the start, the program out of the cache, the data and the steps since the newest
 checkpoint. A useful step takes as long as the median between two reports. The second trains a few
-hundred steps undisturbed and tells how long the loop waits for saves, as a share of its steps.
+hundred steps undisturbed and measures how long the loop waits for saves, as a share of its steps.
 Goals: 85 % and at most 2 %. Writes ``results/benchmarks/goodput.json``.
 """
 
@@ -53,17 +53,17 @@ def main() -> None:
         log_every=10,
     )
     path = RESULTS / "goodput.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    figures = json.loads(path.read_text()) if path.exists() else {}
     for work in options.works:
         with tempfile.TemporaryDirectory() as folder:
             if work == "goodput":
-                found[work] = killed_now_and_then(experiment, Path(folder), options.kill_every)
+                figures[work] = killed_now_and_then(experiment, Path(folder), options.kill_every)
             else:
-                found[work] = saving(experiment, Path(folder) / "undisturbed")
-        print(work, "  ".join(f"{name} {value}" for name, value in found[work].items()))
-        found[work]["environment"] = environment()
+                figures[work] = saving(experiment, Path(folder) / "undisturbed")
+        print(work, "  ".join(f"{name} {value}" for name, value in figures[work].items()))
+        figures[work]["environment"] = environment()
         RESULTS.mkdir(parents=True, exist_ok=True)
-        write_json(path, found)
+        write_json(path, figures)
 
 
 def killed_now_and_then(experiment: Experiment, folder: Path, kill_every: float) -> dict[str, Any]:
@@ -92,13 +92,13 @@ def killed_now_and_then(experiment: Experiment, folder: Path, kill_every: float)
 
 
 def step_seconds(run: Path) -> float:
-    """Return the median seconds of a step between reports of one sitting."""
+    """Return the median seconds of a step between reports of one process."""
     reports = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
     def each() -> Iterator[float]:
         for before, after in itertools.pairwise(reports):
             steps, seconds = (after[key] - before[key] for key in ("step", "seconds"))
-            if seconds > 0:  # else a new sitting began between them
+            if seconds > 0:  # else a new process began between them
                 yield seconds / steps
 
     return statistics.median(each())

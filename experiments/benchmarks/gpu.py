@@ -1,9 +1,9 @@
-"""What a GPU makes of training and decoding, beside Hugging Face's Transformers on PyTorch there.
+"""Training and decoding on a GPU, beside Hugging Face's Transformers on PyTorch.
 
     pip install -e ".[train,peers]" "jax[cuda12]"      # and a PyTorch for the same CUDA
     XLA_PYTHON_CLIENT_PREALLOCATE=false python experiments/benchmarks/gpu.py
 
-Training and beam search of the paper's shape on 8 s of speech and 40 tokens a row, in mixed
+Training and beam search of the paper's shape on 8 s of speech and 40 tokens per row, in mixed
 precision, for several numbers of rows. MFU is a step's work, as XLA counts it before it compiles,
 over its time and over what one large bfloat16 product reaches on the same device. Both sides take
 turns. Without a GPU, ``--sizes tiny --rows 2`` shows that it runs. Writes
@@ -57,27 +57,27 @@ def main() -> None:
     for name in options.sizes:
         for rows in options.rows:
             for work in (training, decoding):
-                found = work(SIZES[name], rows, options.rounds, "cuda" if on_gpu else "cpu")
+                speed = work(SIZES[name], rows, options.rounds, "cuda" if on_gpu else "cpu")
                 if work is training:
                     flops = training_flops(SIZES[name], "speech", rows)
-                    found["MFU"] = flops / found["seconds"] / ceiling
-                rounded = {key: float(f"{value:.4g}") for key, value in found.items()}
+                    speed["MFU"] = flops / speed["seconds"] / ceiling
+                rounded = {key: float(f"{value:.4g}") for key, value in speed.items()}
                 lines.append({"work": work.__name__, "size": name, "rows": rows, **rounded})
                 print("  ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    found = {"measured": lines, "ceiling_flops": ceiling, "environment": environment()}
-    write_json(RESULTS / "gpu.json", found)
+    figures = {"measured": lines, "ceiling_flops": ceiling, "environment": environment()}
+    write_json(RESULTS / "gpu.json", figures)
 
 
 def training(size: Size, rows: int, rounds: int, device: str) -> dict[str, float]:
-    """Return a step's seconds and what gets through it."""
+    """Return a training step's seconds and throughput."""
     own = own_training(size, "speech", rows, dtype="bfloat16")
     peer = partial(torch_training, size, "speech", rows, bf16=True, device=device)
     return _measured(own, peer, rows, rounds)
 
 
 def decoding(size: Size, rows: int, rounds: int, device: str) -> dict[str, float]:
-    """Return the seconds of a search with four beams, and what gets through it."""
+    """Return the seconds and throughput of a search with four beams."""
     own = own_decoding(size, "speech", 4, rows, dtype="bfloat16")
     peer = partial(torch_decoding, size, "speech", 4, rows, bf16=True, device=device)
     return _measured(own, peer, rows, max(3, rounds // 3))
@@ -87,14 +87,14 @@ def _measured(own: Run, peer: Callable[[], Run], rows: int, rounds: int) -> dict
     """Time both sides, or this package alone where PyTorch is not installed."""
     alone = importlib.util.find_spec("torch") is None
     times = take_turns(own, own if alone else peer(), rounds)
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "seconds": times.own,
         "tokens/s": rows * TARGET / times.own,
         "audio hours/hour": rows * SECONDS / times.own,
     }
     if not alone:
-        found |= {"peer seconds": times.peer, "own / peer": times.ratio}
-    return found
+        figures |= {"peer seconds": times.peer, "own / peer": times.ratio}
+    return figures
 
 
 if __name__ == "__main__":

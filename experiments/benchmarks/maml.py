@@ -2,7 +2,7 @@
 
     python experiments/benchmarks/maml.py [implicit | explicit | vanilla]
 
-The small model of Table 3 on random batches of the shapes of its data: 16 rows a task, for meta
+The small model of Table 3 on random batches of the shapes of its data: 16 rows per task, for meta
 learning 16 of support and 16 of query. Each figure is the median of ten ratios; joint and meta
 steps take turns, so that a busy machine slows both. In theory a first-order step is 2 joint ones
 (two forward and backward passes), a second-order one 4.
@@ -46,20 +46,20 @@ def main(conditioning: str) -> None:
         f"{order} order": maml_step(graphdef, optimizer, 0.1, rates, Meta(order=order))
         for order in ("first", "second")
     }
-    given = {"joint": (joint, batch(ROWS))} | {
+    steps = {"joint": (joint, batch(ROWS))} | {
         name: (step, batch(2 * ROWS)) for name, step in orders.items()
     }
     state = initial_state(nnx.state(model), optimizer, 0)
-    seconds = in_turns({name: (step, state, rows) for name, (step, rows) in given.items()})
+    seconds = in_turns({name: (step, state, rows) for name, (step, rows) in steps.items()})
     for name in orders:
         print(f"{name} / joint: {ratio(seconds[name], seconds['joint']):.2f}")
     print(f"joint: {1000 * statistics.median(seconds['joint']):.0f} ms")
 
 
-def in_turns(given: dict[str, tuple[Step, TrainState, Any]]) -> dict[str, list[float]]:
-    """Return how many seconds steps took that were compiled before, one of each after another."""
+def in_turns(steps: dict[str, tuple[Step, TrainState, Any]]) -> dict[str, list[float]]:
+    """Compile the steps, time them in turns, and return the seconds of each."""
     compiled = {}
-    for name, (step, state, rows) in given.items():
+    for name, (step, state, rows) in steps.items():
         since = time.perf_counter()
         compiled[name] = (
             jax.jit(step, compiler_options=compiler_options()).lower(state, rows).compile()
@@ -68,9 +68,9 @@ def in_turns(given: dict[str, tuple[Step, TrainState, Any]]) -> dict[str, list[f
         took = time.perf_counter() - since
         print(f"{name}: compiled in {took:.0f} s, {memory:.0f} MiB of temporaries", flush=True)
         jax.block_until_ready(compiled[name](state, rows))
-    seconds = {name: [] for name in given}
+    seconds = {name: [] for name in steps}
     for _ in range(ROUNDS):
-        for name, (_, state, rows) in given.items():
+        for name, (_, state, rows) in steps.items():
             since = time.perf_counter()
             jax.block_until_ready(compiled[name](state, rows))
             seconds[name].append(time.perf_counter() - since)

@@ -1,4 +1,4 @@
-"""What each kind of modulation costs a step of training, as a ratio to a step without any.
+"""Cost of each kind of modulation per training step, as a ratio to a step without any.
 
     python experiments/benchmarks/modulation.py
 
@@ -36,12 +36,12 @@ def main() -> None:
     film = rows["film"]
     rows["vanilla"] = replace(film, model=replace(film.model, conditioning="vanilla"))
     seconds = in_turns({name: (*step_and_state(row), batch(ROWS)) for name, row in rows.items()})
-    found = {name: ratio(seconds[name], seconds["vanilla"]) for name in TABLES["modulation"]}
-    for name, value in found.items():
+    ratios = {name: ratio(seconds[name], seconds["vanilla"]) for name in TABLES["modulation"]}
+    for name, value in ratios.items():
         print(f"{name}: {value:.2f} of a step without modulation")
     about = {"date": str(datetime.date.today()), "cpus": cpu_count()}
     about |= {"device": jax.devices()[0].device_kind}
-    write_json(RESULTS / "benchmarks" / "modulation.json", about | {"ratio": found})
+    write_json(RESULTS / "benchmarks" / "modulation.json", about | {"ratio": ratios})
 
 
 def step_and_state(experiment: Experiment) -> tuple[Step, TrainState]:

@@ -7,13 +7,13 @@ convolutions begin anew with each, γ and β are gathered by segment. First the 
 examples are compared with those of the same examples in rows of their own. Then an epoch of the
 same examples, whose lengths are drawn like MuST-C's, is timed on both sides: the step of every
 bucket in turns with those of packed rows, each counted as often as the epoch has it. Memory is
-filled alike: as many source positions a batch. Packed rows come in two shapes, buckets
+filled alike: as many source positions per batch. Packed rows come in two shapes, buckets
 (``Batching.edges = least_padding``) in 40. Writes ``results/benchmarks/packing.json``.
 
-Obtained at small size on two cores of an Intel Xeon (2026-11-29, nothing beside it, half an
-hour): padding is 13.2 % of the work in buckets and 3.9 % in packed rows, logits differ by 2.7e-6,
-and packed rows take 1.12 of the buckets' time a useful token: 365 tokens/s where buckets have 408.
-What they save of padding they lose in attention, whose scores are those of the whole row and mostly
+Obtained at small size on two cores of an Intel Xeon (2026-11-29, nothing beside it, half an hour):
+padding is 13.2 % of the work in buckets and 3.9 % in packed rows, logits differ by 2.7e-6, and
+packed rows take 1.12 of the buckets' time per useful token: 365 tokens/s where buckets have 408.
+What they save in padding they lose in attention, whose scores are those of the whole row and mostly
 masked, and in γ and β of every position. So the package has buckets and no packing.
 """
 
@@ -52,7 +52,7 @@ EXAMPLES, BUCKETS, STRIDE = 10_000, 40, 8
 POSITIONS = 2_400
 """Source positions of a batch."""
 ROW = 384
-"""Source positions of a packed row; the few longer examples have rows of their own kind."""
+"""Source positions of a packed row; the few longer examples have rows of another length."""
 
 
 class Packed(NamedTuple):
@@ -69,7 +69,7 @@ class Packed(NamedTuple):
 
 
 def lengths(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames and target tokens: log-normal of median 5 s, 3.6 ± 0.8 tokens a second."""
+    """Return frames and target tokens: log-normal of median 5 s, 3.6 ± 0.8 tokens per second."""
     random = np.random.default_rng(0)
     seconds = np.clip(random.lognormal(np.log(5.0), 0.7, count), 0.5, 30)
     rate = np.clip(random.normal(3.6, 0.8, count), 1, None)
@@ -95,15 +95,15 @@ def first_fit(sizes_N2: np.ndarray, room: Sequence[int]) -> list[list[int]]:
 def packed_rows(frames: np.ndarray, target: np.ndarray) -> dict[tuple[int, int], list[list[int]]]:
     """Return, by the positions and tokens of a row, which examples stand in each such row."""
     sizes_N2 = np.stack([-(-frames // STRIDE), target], 1)
-    tokens_a_position = target.sum() / sizes_N2[:, 0].sum()
-    usual = ROW, -(-int(ROW * tokens_a_position) // 4) * 4
+    tokens_per_position = target.sum() / sizes_N2[:, 0].sum()
+    usual = ROW, -(-int(ROW * tokens_per_position) // 4) * 4
     longest = tuple((-(-sizes_N2.max(0) // 4) * 4).tolist())
     fits = (sizes_N2 <= usual).all(1)
-    found = {}
-    for shape, own in ((usual, np.flatnonzero(fits)), (longest, np.flatnonzero(~fits))):
-        if len(own):
-            found[shape] = [own[row].tolist() for row in first_fit(sizes_N2[own], shape)]
-    return found
+    rows = {}
+    for shape, members in ((usual, np.flatnonzero(fits)), (longest, np.flatnonzero(~fits))):
+        if len(members):
+            rows[shape] = [members[row].tolist() for row in first_fit(sizes_N2[members], shape)]
+    return rows
 
 
 def pack(
@@ -152,7 +152,7 @@ def modulated(x_BSD: jax.Array, modulation: Modulation, segment_BS: jax.Array) -
 
 
 def convolved(conv: StridedConv, x: jax.Array, begins: jax.Array) -> jax.Array:
-    """Return what ``StridedConv`` does, nothing of what comes before an example reaching it."""
+    """Apply ``StridedConv``; an example sees nothing of the one before it in its row."""
     time_, freq = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
     x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
     patches = [
@@ -178,7 +178,7 @@ def embedded_speech(model: Seq2Seq, batch: Packed) -> jax.Array:
 
 
 def encoder_block(block: EncoderBlock, x, modulation, keys, segment_BS):
-    """Return what an encoder block does, segment by segment."""
+    """Apply an encoder block to each segment alone."""
     seen = segment_BS[:, :, None] == segment_BS[:, None]
     x = block.add_attention(x, lambda h: block.attention(h, h, seen), None, keys[0])
     x = block.add_feed_forward(x, block.feed_forward, None, keys[1])
@@ -186,7 +186,7 @@ def encoder_block(block: EncoderBlock, x, modulation, keys, segment_BS):
 
 
 def decoder_block(block: DecoderBlock, y, modulation, keys, memory_BSD, segment_BS, segment_BT):
-    """Return what a decoder block does, segment by segment."""
+    """Apply a decoder block to each segment alone."""
     before = jnp.tri(y.shape[1], dtype=bool)[None]
     seen = (segment_BT[:, :, None] == segment_BT[:, None]) & before
     source = segment_BT[:, :, None] == segment_BS[:, None]
@@ -243,9 +243,9 @@ def packed_step(model: Seq2Seq, size: Size):
     def loss(params, batch: Packed, key):
         merged = nnx.merge(graphdef, params)
         y_BTD = packed_stream(merged, batch, key)
-        said_BT = batch.segment_BT >= 0
+        is_token_BT = batch.segment_BT >= 0
         loss_BT = cross_entropy_of_stream(merged.logits, y_BTD, batch.target_BT, 0.1)
-        return jnp.where(said_BT, loss_BT, 0).sum() / said_BT.sum(), {}
+        return jnp.where(is_token_BT, loss_BT, 0).sum() / is_token_BT.sum(), {}
 
     return descend(loss, make_optimizer(OptimizerConfig(), size.d_model))
 
@@ -265,17 +265,17 @@ def unpacked(examples: Sequence[tuple], frames: int, target: int) -> tuple[Batch
     """Return a row per example, padded; and which example each is, as the model joins them."""
     batch, order = {}, []
     for task, name in enumerate(TASKS):
-        own = [i for i, example in enumerate(examples) if example[2] == task]
-        if not own:
+        members = [i for i, example in enumerate(examples) if example[2] == task]
+        if not members:
             continue
-        speech = np.zeros((len(own), frames, CHANNELS), np.float32)
-        tokens = np.zeros((len(own), target), np.int32)
-        for row, i in enumerate(own):
-            heard, said, _ = examples[i]
-            speech[row, : len(heard)], tokens[row, : len(said)] = heard, said
-        length = np.array([len(examples[i][0]) for i in own], np.int32)
-        batch[name] = Rows(Speech(speech, length), Tokens(tokens), np.ones(len(own), bool))
-        order += own
+        speech = np.zeros((len(members), frames, CHANNELS), np.float32)
+        tokens = np.zeros((len(members), target), np.int32)
+        for row, i in enumerate(members):
+            heard, text, _ = examples[i]
+            speech[row, : len(heard)], tokens[row, : len(text)] = heard, text
+        length = np.array([len(examples[i][0]) for i in members], np.int32)
+        batch[name] = Rows(Speech(speech, length), Tokens(tokens), np.ones(len(members), bool))
+        order += members
     return batch, order
 
 
@@ -285,15 +285,17 @@ def largest_difference(model: Seq2Seq, size: Size) -> float:
     few = [drawn(f, t, size, random) for f, t in [(203, 9), (64, 4), (97, 12), (300, 7), (8, 2)]]
     rows = [[0, 1, 4], [2, 3]]
     packed = jax.tree.map(jnp.asarray, pack(rows, (56, 24), dict(enumerate(few)), 3))
-    found = model.logits(packed_stream(model, packed, None))
+    logits = model.logits(packed_stream(model, packed, None))
     batch, order = unpacked(few, 304, 12)
     embedded = model.embed(jax.tree.map(jnp.asarray, batch))
     expected = model(embedded, model.task_vector(embedded, model.task_of_rows(batch)))
     worst = 0.0
     for row, members in enumerate(rows):
         for number, example in enumerate(members):
-            own = found[row][packed.segment_BT[row] == number]
-            difference = own - expected.logits_BTV[order.index(example), : len(few[example][1])]
+            of_example = logits[row][packed.segment_BT[row] == number]
+            difference = (
+                of_example - expected.logits_BTV[order.index(example), : len(few[example][1])]
+            )
             worst = max(worst, float(jnp.abs(difference).max()))
     return worst
 
@@ -322,12 +324,12 @@ def bucketed_epoch(size: Size, frames: np.ndarray, target: np.ndarray) -> Iterat
         (members,) = bucket.members
         shape = shape_of([(examples, members)])
         rows = max(1, round(POSITIONS / (shape.frames / STRIDE)))
-        own = [drawn(frames[i], target[i], size, random) for i in np.resize(members, rows)]
-        yield Part(unpacked(own, shape.frames, shape.target)[0], len(members) / rows)
+        batch = [drawn(frames[i], target[i], size, random) for i in np.resize(members, rows)]
+        yield Part(unpacked(batch, shape.frames, shape.target)[0], len(members) / rows)
 
 
 def compiled(step: Step, state: TrainState, batch: Any) -> Callable[[], float]:
-    """Return a function that returns a step's seconds; what it compiles does not count."""
+    """Return a function that times one step, which is compiled before."""
     run = jit_step(step).lower(state, batch).compile()
     held = [jax.tree.map(jnp.copy, state)]
 
@@ -342,7 +344,7 @@ def compiled(step: Step, state: TrainState, batch: Any) -> Callable[[], float]:
 
 
 def of_lengths(frames: np.ndarray, target: np.ndarray) -> TaskExamples:
-    """Return examples of which nothing is known but how long they are."""
+    """Return examples that have lengths and no content."""
     examples = TaskExamples.__new__(TaskExamples)
     examples.source_length, examples.source = frames, None
     examples.target = TokenRows([])
@@ -363,8 +365,8 @@ def waste(frames: np.ndarray, target: np.ndarray) -> dict[str, float]:
     ]
     done = {"buckets": shapes, "packed": rows}
     return {
-        kind: 1 - needed / sum(shape.work(STRIDE) * count for shape, count in found)
-        for kind, found in done.items()
+        kind: 1 - needed / sum(shape.work(STRIDE) * count for shape, count in pairs)
+        for kind, pairs in done.items()
     }
 
 
@@ -406,7 +408,7 @@ def main() -> None:
         jax.clear_caches()
     for part, seconds in zip(parts["packed"], of_rows, strict=True):
         epochs["packed"] += part.often * statistics.median(seconds)
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         kind: {
             "tokens_per_second": float(target.sum() / epochs[kind]),
             "padding": lost[kind],
@@ -414,11 +416,11 @@ def main() -> None:
         }
         for kind in parts
     }
-    found["ratio"] = epochs["packed"] / epochs["buckets"]
-    found |= {"size": options.size, "logits_differ_by": difference}
-    print(found)
+    figures["ratio"] = epochs["packed"] / epochs["buckets"]
+    figures |= {"size": options.size, "logits_differ_by": difference}
+    print(figures)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    write_json(RESULTS / "packing.json", found | {"environment": environment()})
+    write_json(RESULTS / "packing.json", figures | {"environment": environment()})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models of one shape by this package and by others, and how they are timed against each other."""
+"""Models of one shape by this package and by others, and their timing in turns."""
 
 import argparse
 import json
@@ -98,7 +98,7 @@ def measure_all(
         about: the first words of ``--help``.
         works: what can be named; all of it by default.
         measure: returns the lines of a work at a size by a number of rounds.
-        out: a file of ``results/benchmarks``, with one line a work and size.
+        out: a file of ``results/benchmarks``, with one line per work and size.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("works", nargs="*", default=works, metavar="WORK")
@@ -106,13 +106,13 @@ def measure_all(
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     path = RESULTS / out
-    known = json.loads(path.read_text())["measured"] if path.exists() else []
-    lines = {(found["work"], found["size"]): found for found in known}
+    stored = json.loads(path.read_text())["measured"] if path.exists() else []
+    lines = {(entry["work"], entry["size"]): entry for entry in stored}
     for work in options.works:
         for size in options.sizes:
-            for found in measure(work, size, options.rounds):
-                print("  ".join(f"{key} {value}" for key, value in found.items()), flush=True)
-                lines[found["work"], found["size"]] = found
+            for entry in measure(work, size, options.rounds):
+                print("  ".join(f"{key} {value}" for key, value in entry.items()), flush=True)
+                lines[entry["work"], entry["size"]] = entry
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, {"measured": list(lines.values()), "environment": environment()})
 
@@ -141,16 +141,16 @@ def batch(size: Size, source: str, rows: int = ROWS) -> Batch:
     """Return random rows of one task."""
     random = np.random.default_rng(0)
     tokens = random.integers(3, size.vocabulary, (2, rows, TARGET)).astype(np.int32)
-    given: Source = Text(tokens[0])
+    inputs: Source = Text(tokens[0])
     if source == "speech":
         frames = random.standard_normal((rows, FRAMES, CHANNELS), np.float32)
         length = np.linspace(SHORTEST, FRAMES, rows).astype(np.int32)
-        given = Speech(frames, length)
-    return jax.device_put({TASKS[0]: Rows(given, Tokens(tokens[1]), np.ones(rows, bool))})
+        inputs = Speech(frames, length)
+    return jax.device_put({TASKS[0]: Rows(inputs, Tokens(tokens[1]), np.ones(rows, bool))})
 
 
 def own_config(size: Size, **changes: Any) -> ModelConfig:
-    """Return this package's model's shape; its convolutions make 100 positions of 800 frames."""
+    """Return the configuration of this package's model; 800 frames become 100 positions."""
     return ModelConfig(
         d_model=size.d_model,
         num_heads=size.num_heads,
@@ -175,10 +175,10 @@ def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> R
     step = jit_step(joint_step(nnx.graphdef(model), optimizer, 0.1))
     step = compiled_first(step, 1, print)
     state = [initial_state(nnx.state(model), optimizer, 0)]
-    given = batch(size, source, rows)
+    one_batch = batch(size, source, rows)
 
     def run() -> None:
-        state[0], metrics = step(state[0], given)
+        state[0], metrics = step(state[0], one_batch)
         jax.block_until_ready((state[0], metrics))
 
     return run
@@ -190,9 +190,9 @@ def training_flops(size: Size, source: str, rows: int = ROWS) -> float:
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
     step = jax.jit(joint_step(nnx.graphdef(model), optimizer, 0.1))
     shapes = jax.eval_shape(lambda: batch(size, source, rows))
-    found = step.lower(state, shapes).cost_analysis()
-    assert found is not None, "XLA has no count of the work for this device"
-    return float(found["flops"])
+    cost = step.lower(state, shapes).cost_analysis()
+    assert cost is not None, "XLA has no count of the work for this device"
+    return float(cost["flops"])
 
 
 def product_ceiling(width: int, rounds: int, dtype: Any) -> float:
@@ -250,22 +250,22 @@ def torch_model(size: Size, source: str) -> Any:
 
 
 def torch_source(size: Size, source: str, rows: int = ROWS, device: str = "cpu") -> dict[str, Any]:
-    """Return what Hugging Face's model is given of the same rows."""
+    """Return the same rows as inputs of Hugging Face's model."""
     import torch
 
     same = batch(size, source, rows)[TASKS[0]].source
     if isinstance(same, Text):
-        given = {
+        inputs = {
             "input_ids": np.array(same.tokens_BS, np.int64),
             "attention_mask": np.ones((rows, SOURCE), np.int64),
         }
     else:
         mask = np.arange(FRAMES)[None] < np.array(same.length_B)[:, None]
-        given = {
+        inputs = {
             "input_features": np.array(same.frames_BAC),
             "attention_mask": mask.astype(np.int64),
         }
-    return {name: torch.from_numpy(values).to(device) for name, values in given.items()}
+    return {name: torch.from_numpy(values).to(device) for name, values in inputs.items()}
 
 
 def torch_training(
@@ -276,7 +276,7 @@ def torch_training(
 
     model = torch_model(size, source).to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-    given = torch_source(size, source, rows, device)
+    inputs = torch_source(size, source, rows, device)
     tokens_BT = batch(size, source, rows)[TASKS[0]].target.tokens_BT
     target = torch.from_numpy(np.array(tokens_BT, np.int64)).to(device)
     before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=2)
@@ -284,7 +284,7 @@ def torch_training(
     def run() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            logits = model(**given, decoder_input_ids=before, use_cache=False).logits
+            logits = model(**inputs, decoder_input_ids=before, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(
             logits.float().flatten(0, 1), target.flatten(), ignore_index=0, label_smoothing=0.1
         )
@@ -296,12 +296,12 @@ def torch_training(
 
 
 def own_decoding(size: Size, source: str, beams: int, rows: int = ROWS, **changes: Any) -> Run:
-    """Return a search of this package for 40 tokens a row, compiled."""
+    """Return a search of this package for 40 tokens per row, compiled."""
     config = Decoding(beam_size=beams, length_penalty=1.0)
     search = make_search(own_model(size, source, **changes), config, rows)
-    given = jax.tree.map(np.asarray, batch(size, source, rows)[TASKS[0]].source)
+    inputs = jax.tree.map(np.asarray, batch(size, source, rows)[TASKS[0]].source)
 
-    return lambda: jax.block_until_ready(search(given, None, TARGET))
+    return lambda: jax.block_until_ready(search(inputs, None, TARGET))
 
 
 def torch_decoding(
@@ -313,16 +313,16 @@ def torch_decoding(
     bf16: bool = False,
     device: str = "cpu",
 ) -> Run:
-    """Return Hugging Face's ``generate`` for 40 tokens a row, with its cache."""
+    """Return Hugging Face's ``generate`` for 40 tokens per row, with its cache."""
     import torch
 
     model = torch_model(size, source).to(device).eval()
-    given = torch_source(size, source, rows, device)
+    inputs = torch_source(size, source, rows, device)
 
     def run() -> None:
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
             model.generate(
-                **given,
+                **inputs,
                 num_beams=beams,
                 do_sample=False,
                 min_new_tokens=TARGET,
@@ -334,7 +334,7 @@ def torch_decoding(
 
 
 def _finish(device: str) -> None:
-    """Wait for a GPU, which works on while PyTorch returns."""
+    """Wait for a GPU, which still computes when PyTorch returns."""
     import torch
 
     if device == "cuda":

@@ -1,4 +1,4 @@
-"""How a training step spreads over 8, 64 and 512 devices, foretold from the compiled program.
+"""How a training step scales over 8, 64 and 512 devices, predicted from the compiled program.
 
     python experiments/benchmarks/scaling.py [--devices 8 64 512] [--sizes paper tenfold]
 
@@ -7,8 +7,8 @@ the program each device's operations and the bytes that it sends. Every device h
 any number of devices (64 of 8 s of speech). What a link carries and a device computes is assumed to
 be as in machines of 8 H200: 450 GB/s to the other seven (NVLink 4), 50 GB/s to other machines
 (400 Gbit/s), and 30 % of 989 TFLOP/s. A ring of n sends 2 (n - 1) / n of what it sums, (n - 1) / n
-of what it gathers. Efficiency: of the time of the work alone, if messages wait for
-the work to end, and if they hide behind it as far as they can. Writes
+of what it gathers. Efficiency is the time of the work alone over the time with messages, once with
+messages after the work and once with as much overlap as possible. Writes
 ``results/benchmarks/scaling.json``.
 """
 
@@ -37,7 +37,7 @@ ROWS = 64
 MACHINE = 8
 SPEED = 0.3 * 989e12
 INSIDE, OUTSIDE = 450e9, 50e9
-"""Bytes a second that a device sends, to the same machine and to others."""
+"""Bytes per second that a device sends, to the same machine and to others."""
 
 TENFOLD = Size(24, 1_024, 16, 4_096, 32_000, (64, 64, 64))
 """Ten times the work of the paper's model, and nine times its parameters."""
@@ -61,16 +61,16 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", max(options.devices))
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
     path = RESULTS / "scaling.json"
-    known = json.loads(path.read_text())["foretold"] if path.exists() else []
-    lines = {(line["size"], line["mesh"], line["devices"]): line for line in known}
+    stored = json.loads(path.read_text())["foretold"] if path.exists() else []
+    lines = {(line["size"], line["mesh"], line["devices"]): line for line in stored}
     for name in options.sizes:
         for kind in MESHES:
             for devices in options.devices:
                 size = TENFOLD if name == "tenfold" else SIZES[name]
-                found = {"size": name, "mesh": kind, "devices": devices}
-                found |= foretold(size, kind, devices)
-                print("  ".join(f"{k} {v}" for k, v in found.items()), flush=True)
-                lines[name, kind, devices] = found
+                entry = {"size": name, "mesh": kind, "devices": devices}
+                entry |= foretold(size, kind, devices)
+                print("  ".join(f"{k} {v}" for k, v in entry.items()), flush=True)
+                lines[name, kind, devices] = entry
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(
                     path, {"foretold": list(lines.values()), "environment": without_devices()}

@@ -6,8 +6,8 @@
 Works: speech, mixed (16-bit products, float32 sums and weights), text, conditioning (this package
 with FiLM against itself without), memory, compile; all of them by default. 16 utterances of 8 s, or
 16 sentences of 40 tokens, to 40 tokens, in three sizes. Both sides take turns, so a busy machine
-slows both; a ratio is the median of ``--rounds``. ``share`` is our operations a second over those
-of large float32 products: how much is left to win, on whatever machine. Writes
+slows both; a ratio is the median of ``--rounds``. ``share`` is our operations per second over those
+of large float32 products: how much is left to gain, on any machine. Writes
 ``results/benchmarks/training.json``.
 """
 
@@ -81,8 +81,8 @@ def measure(work: str, size: str, rounds: int) -> list[dict[str, Any]]:
     times = take_turns(own, torch_training(shape, source, bf16=bf16), rounds)
     ceiling = product_ceiling(2048, 3, jnp.float32)
     share = training_flops(shape, source) / times.own / ceiling
-    found = line(work, size, *times, goal(GOALS[work], size), "s")
-    return [found | {"share": round(share, 2)}]
+    entry = line(work, size, *times, goal(GOALS[work], size), "s")
+    return [entry | {"share": round(share, 2)}]
 
 
 def _alone(side: str, size: str, **variables: str) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def _alone(side: str, size: str, **variables: str) -> tuple[float, float]:
 def alone(side: str, size: str) -> None:
     """Print this process's peak memory after three steps, and what the first took beyond others.
 
-    That is tracing and compiling, or finding in the cache what was compiled before.
+    That is tracing and compiling, or loading from the cache what was compiled before.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

@@ -13,7 +13,7 @@ data = {
     "data/toy/data": "taskaware prepare toy --out {out} --train 6000 --validation 100 --test 400",
     "data/toy/tokenizer.model": "taskaware vocab --data data/toy/data --size 800 --out {out}",
 }
-"""What a row needs, and the command that makes it."""
+"""What rows need, and the command that makes each."""
 
 
 def modulated(**choices) -> Experiment:

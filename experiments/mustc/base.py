@@ -1,15 +1,15 @@
 """What the rows of Table 3 share at full scale: MuST-C v1 En-De, TED-LIUM 3 and WMT En-De.
 
-Every setting is Table 8's, for multi modality; most are the library's own values and so not
-repeated here. The paper's 16 examples a task are read as 16 a device on its 8 devices.
+Every setting is Table 8's, for multi modality; most are the library's defaults and so not
+repeated here. The paper's 16 examples per task are read as 16 per device on its 8 devices.
 
 The corpora have to be fetched by hand, into ``data/downloads``; ``taskaware prepare CORPUS`` says
 from where. WMT is that of 2014: its parallel corpora, newstest2013 to validate on and newstest2014
 to test on, as text (docs/corpora.md has the command of sacrebleu that writes the test sets).
 
-One corpus a task is what Table 7 lists: 229,703, 286,263 and 4,592,289 examples. The paper trained
-the rows of Table 3 on more (``experiments/table5/``), so its numbers need not be reached with
-these. What is there, what is missing, and what a row's model takes:
+One corpus per task is what Table 7 lists: 229,703, 286,263 and 4,592,289 examples. The paper
+trained the rows of Table 3 on more (``experiments/table5/``), so its numbers need not be reached
+with these. What is there, what is missing, and what a row's model takes:
 
     taskaware train experiments/mustc/joint_implicit.py --out runs/mustc/joint_implicit --dry-run
 """
@@ -32,7 +32,7 @@ data = {
         "taskaware vocab --data data/mustc/en-de data/tedlium3 data/wmt --size 32000 --out {out}"
     ),
 }
-"""What a row needs, and the command that makes it."""
+"""What rows need, and the command that makes each."""
 
 MUSTC, TEDLIUM, WMT = [(folder,) for folder in [*data][:3]]
 
@@ -50,7 +50,7 @@ base = Experiment(
 
 
 def conditioned(experiment: Experiment, conditioning: str, **model) -> Experiment:
-    """Return an experiment whose model is told the task in another way."""
+    """Return the experiment with another way to tell the model its task."""
     changed = replace(experiment.model, conditioning=conditioning, **model)
     return replace(experiment, model=changed)
 
@@ -59,7 +59,7 @@ vanilla = conditioned(base, "vanilla")
 
 
 def finetuned(row: str, experiment: Experiment) -> dict[str, Experiment]:
-    """Return three runs of 10k steps that go on from a row's model, a task each.
+    """Return three runs of 10k steps that go on from a row's model, one per task.
 
     The paper states no other schedule for them, so Table 8's begins anew.
     """

@@ -41,7 +41,7 @@ data = {f"data/toy_{language}": _toy(language) for language in ("de", "ro", "tr"
     ),
     "data/multi30k_all.model": _vocabulary("data/multi30k_all", "de fr cs", 8000),
 }
-"""What a row needs, and the command that makes it."""
+"""What rows need, and the command that makes each."""
 
 
 def _experiment(folders: dict[str, str], tokenizer: str, steps: int, size: int) -> Experiment:

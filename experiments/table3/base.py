@@ -1,7 +1,7 @@
 """What the rows of Table 3 share: the embedded corpus, and the quickstart's small model.
 
 ST, ASR and MT of the very same sentences, ST and ASR of the very same audio: the hardest case of
-the paper's §6.1.2. The last five checkpoints stay, to choose from as the paper does.
+the paper's §6.1.2. The last five checkpoints are kept, to choose from as the paper does.
 """
 
 from dataclasses import replace
@@ -14,13 +14,13 @@ data = {
     "data/toy/data": "taskaware prepare toy --out {out} --train 6000 --validation 100 --test 400",
     "data/toy/tokenizer.model": "taskaware vocab --data data/toy/data --size 800 --out {out}",
 }
-"""What a row needs, and the command that makes it."""
+"""What rows need, and the command that makes each."""
 
 base = replace(base_experiment(Path("data/toy"), steps=1800, seed=0), save_every=100, keep=5)
 
 
 def conditioned(experiment: Experiment, conditioning: str, **model) -> Experiment:
-    """Return an experiment whose model is told the task in another way."""
+    """Return the experiment with another way to tell the model its task."""
     changed = replace(experiment.model, conditioning=conditioning, **model)
     return replace(experiment, model=changed)
 

@@ -1,4 +1,4 @@
-"""What the rows of Table 6 share: one data set a task, as in the paper's §6.1.2.
+"""What the rows of Table 6 share: one data set per task, as in the paper's §6.1.2.
 
 Different audio: ASR hears other sentences than ST, over a telephone, and MT reads a third set. The
 same audio: the three tasks of Table 3. Without task information only the second should fail.
@@ -29,5 +29,5 @@ different = replace(
 
 
 def conditioned(experiment: Experiment, conditioning: str) -> Experiment:
-    """Return an experiment whose model is told the task in another way."""
+    """Return the experiment with another way to tell the model its task."""
     return replace(experiment, model=replace(experiment.model, conditioning=conditioning))
