@@ -116,7 +116,7 @@ LOCKS: collections.defaultdict[str, threading.Lock] = collections.defaultdict(th
 
 
 def on_cores(jobs: int | None) -> ThreadPoolExecutor:
-    """Return threads for ``jobs`` rows at once; the processes of each keep to its share of cores."""
+    """Return threads for ``jobs`` rows at once; each one's processes keep to its share of cores."""
     if not hasattr(os, "sched_setaffinity"):
         return ThreadPoolExecutor(jobs or 1)
     cores = sorted(os.sched_getaffinity(0))

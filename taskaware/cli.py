@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Any
 
-from taskaware.commands import COMMANDS
+from taskaware.commands.table import COMMANDS
 from taskaware.devices.machine import cpu_count
 from taskaware.errors import RunError, StoppedError, UsageError
 

@@ -38,8 +38,8 @@ HOUR, ROUNDS = 3600.0, 5
 
 def main(librispeech: Path | None) -> None:
     """Print each figure beside its goal."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         files = _flac_files(librispeech, folder)
         preparing(files, folder)
         features(files)
@@ -137,9 +137,9 @@ def yaml(folder: Path) -> None:
 
 def _yaml_lines(count: int) -> Iterator[str]:
     for i in range(count):
-        talk, place = divmod(i, 100)
+        talk, line = divmod(i, 100)
         yield (
-            f"- {{duration: 3.500000, offset: {16.08 + 5 * place:.6f}, rW: 9, uW: 0,"
+            f"- {{duration: 3.500000, offset: {16.08 + 5 * line:.6f}, rW: 9, uW: 0,"
             f" speaker_id: spk.{talk}, wav: ted_{talk}.wav}}\n"
         )
 

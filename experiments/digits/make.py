@@ -41,7 +41,7 @@ def main() -> None:
     rows = []
     for speaker in speakers:
         samples, rate = soundfile.read(fsdd / f"{speaker}.flac", dtype="int16")
-        own = {
+        spans = {
             (int(s["digit"]), int(s["index"])): (int(s["start_sample"]), int(s["n_samples"]))
             for s in segments
             if s["speaker"] == speaker
@@ -50,7 +50,7 @@ def main() -> None:
             if options.held_out and (split == "test") != (speaker == options.held_out):
                 continue
             random = np.random.default_rng([number, speakers.index(speaker)])
-            rows += _utterances(samples, rate, own, speaker, split, random, len(speakers), out)
+            rows += _utterances(samples, rate, spans, speaker, split, random, len(speakers), out)
     with open(out / "manifest.tsv", "w", encoding="utf-8") as file:
         file.writelines("\t".join(map(str, row)) + "\n" for row in [_HEADER, *rows])
     print(f"{out}/manifest.tsv: {len(rows)} utterances of {', '.join(speakers)}")
@@ -65,12 +65,12 @@ def _recorded(fsdd: Path) -> set[str]:
     return {path.stem for path in fsdd.glob("*.flac")}
 
 
-def _utterances(samples, rate, own, speaker, split, random, num_speakers, out):
+def _utterances(samples, rate, spans, speaker, split, random, num_speakers, out):
     pieces, rows, start = [], [], 0
     for number in range(UTTERANCES[split] // num_speakers):
         digits = random.integers(10, size=random.integers(2, 5))
         for digit in digits:
-            begin, length = own[int(digit), int(random.choice(RECORDINGS[split]))]
+            begin, length = spans[int(digit), int(random.choice(RECORDINGS[split]))]
             pieces.append(samples[begin : begin + length])
         length = sum(len(piece) for piece in pieces[-len(digits) :])
         name = f"{speaker}.{split}"

@@ -24,8 +24,8 @@ def main(folder: Path, out: Path) -> None:
         for line in transcripts.read_text(encoding="utf-8").splitlines():
             name, text = line.split(" ", 1)
             for audio in sorted(transcripts.parent.glob(f"{name}.*")):
-                place = audio.relative_to(root).as_posix()
-                rows.append([name, place, "", "", speaker, text.lower(), "", "en", "", split])
+                path = audio.relative_to(root).as_posix()
+                rows.append([name, path, "", "", speaker, text.lower(), "", "en", "", split])
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
 

@@ -82,7 +82,7 @@ def _preparing(kind: Any) -> Callable[..., None]:
         corpus: Annotated[kind, tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
         out: Path,
         skip_bad: bool = False,
-        workers: int = 0,
+        workers: int | None = None,
         beam: tuple[str, ...] = (),
     ) -> None:
         from taskaware.data.corpora.write import prepare_corpus
@@ -93,7 +93,7 @@ def _preparing(kind: Any) -> Callable[..., None]:
                 corpus,
                 out,
                 skip_bad=skip_bad,
-                workers=workers or cpu_count(),
+                workers=cpu_count() if workers is None else workers,
                 beam=[f"--{option}" for option in beam] if beam else None,
                 on_shard=tell,
             )
@@ -105,7 +105,7 @@ def _preparing(kind: Any) -> Callable[..., None]:
         corpus: what to read.
         out: the new folder.
         skip_bad: leave out what cannot be read, and count it, instead of stopping there.
-        workers: processes that read and write; 0 for one per core.
+        workers: processes that read and write; by default one per core.
         beam: prepare on Apache Beam with these pipeline options, such as runner=FlinkRunner
             flink_master=HOST:8081; out must lie where all its workers see it.
     """
@@ -115,14 +115,16 @@ def _preparing(kind: Any) -> Callable[..., None]:
 def _checking(kind: Any) -> Callable[..., None]:
     def check(
         corpus: Annotated[kind, tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
-        workers: int = 0,
+        workers: int | None = None,
     ) -> None:
         from taskaware.data.corpora.summary import SHOWN
         from taskaware.data.corpora.summary import check as read
         from taskaware.runs.console import say, shard_counter
 
         with shard_counter(f"checking {corpus.name}") as tell:
-            report = read(corpus, workers=workers or cpu_count(), on_shard=tell)
+            report = read(
+                corpus, workers=cpu_count() if workers is None else workers, on_shard=tell
+            )
         for kind, messages in report.messages.items():
             for message in messages:
                 say(one_line(message))
@@ -147,7 +149,7 @@ def _checking(kind: Any) -> Callable[..., None]:
 
     Args:
         corpus: what to read.
-        workers: processes that read; 0 for one per core.
+        workers: processes that read; by default one per core.
     """
     return check
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from taskaware.commands import COMMANDS, corpora, training
+from taskaware.commands import corpora, training
+from taskaware.commands.table import COMMANDS
 from taskaware.config.file import load_experiment
 from taskaware.errors import require_known
 

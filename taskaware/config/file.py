@@ -27,9 +27,9 @@ def load_experiment(path: Path) -> Experiment:
     several = defined.get("experiments", {})
     if several and name not in several:
         expected = " or ".join(f"{path}:{key}" for key in several)
+        found = f"{path}:{name}{nearest(name, list(several))}" if name else "none named"
         raise UsageError(
-            f"{path}: it defines several experiments; expected {expected}, found "
-            f"{f'{path}:{name}' if name else 'none named'}{nearest(name, list(several))}"
+            f"{path}: it defines several experiments; expected {expected}, found {found}"
         )
     experiment = several[name] if several else defined.get("experiment")
     if not isinstance(experiment, Experiment) or (name and not several):
@@ -84,7 +84,7 @@ def definitions(path: Path) -> dict[str, Any]:
                 del sys.modules[name]
 
 
-def _named(path: Path) -> tuple[Path, str]:
-    """Split FILE.py:NAME into the file and the name, which may be empty."""
+def _named(path: Path) -> tuple[Path, str | None]:
+    """Split FILE.py:NAME into the file and the name, None without one."""
     file, named, name = path.name.rpartition(".py:")
-    return (path.with_name(file + ".py"), name) if named else (path, "")
+    return (path.with_name(file + ".py"), name) if named else (path, None)

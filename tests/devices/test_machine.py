@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.command_line import ROOT, fresh
 
-from taskaware.commands import COMMANDS, corpora, models, results, training
+from taskaware.commands import corpora, models, results, training
+from taskaware.commands.table import COMMANDS
 from taskaware.devices.machine import memory_mappings
 from taskaware.errors import UsageError
 from taskaware.files.lock import sole_user

@@ -53,7 +53,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "
         >>> round(bleu(["the cat sat on"], ["the cat sat on the mat"]).value, 2)
         60.65
     """
-    advice = "" if language else "name their language"
+    advice = None if language else "name their language"
     return _of_lists(BLEU, hypotheses, references, language, advice)
 
 
@@ -142,7 +142,11 @@ def _cer(hypotheses: list[str], references: list[str], language: str) -> Score:
 
 
 def _of_lists(
-    metric: Metric[str], hypotheses: Any, references: Any, language: str = "", advice: str = ""
+    metric: Metric[str],
+    hypotheses: Any,
+    references: Any,
+    language: str = "",
+    advice: str | None = None,
 ) -> Score:
     """Validate lists and score them; the common part of ``bleu``, ``wer`` and ``cer``."""
     for side, texts in (("hypotheses", hypotheses), ("references", references)):
@@ -160,7 +164,7 @@ def _of_lists(
             f"{metric.title}: {len(empty)} of {len(references)} references are empty, the first at "
             f"index {empty[0]}: {references[empty[0]]!r}; leave those segments out on both sides"
         )
-    if advice:
+    if advice is not None:
         _require_spaces(metric.title, references, advice)
     return metric.score([*map(metric.normalize, hypotheses)], normalized, language)
 
