@@ -1,6 +1,6 @@
 """Join recordings of spoken digits into short utterances, with English and German text.
 
-Needs the Free Spoken Digit Dataset as one FLAC a speaker and ``segments.tsv`` (columns speaker,
+Needs the Free Spoken Digit Dataset as one FLAC per speaker and ``segments.tsv`` (columns speaker,
 digit, index, start_sample, n_samples). Its official split is kept: recordings 0-4 of each speaker
 and digit are the test, and no other split hears them. Of the others, 45-49 are for validation.
 

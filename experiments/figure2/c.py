@@ -1,4 +1,4 @@
-"""Figure 2c: t-SNE of implicit task vectors, several corpora a task.
+"""Figure 2c: t-SNE of implicit task vectors, several corpora per task.
 
     python experiments/reproduce.py figure2/c --corpora FOLDER
 
@@ -6,7 +6,7 @@ ST hears the embedded corpus and spoken digits, ASR those and LibriSpeech, MT re
 corpus, digits and stsb. Digits are real recordings (``experiments/digits/``), LibriSpeech's
 utterances real speech, stsb's sentences real text.
 
-Paper: within each task's cluster one sub-cluster a corpus; no number.
+Paper: within each task's cluster one sub-cluster per corpus; no number.
 Obtained: ST BLEU 34.7, ASR WER 64.4, MT BLEU 14.2, confusion % 0.6; silhouette by task 0.61, st by
 corpus 0.34, asr by corpus 0.21, mt by corpus 0.39; one seed, 570 s each on 2 CPU cores, 2026-11-21.
 """

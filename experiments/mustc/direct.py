@@ -1,4 +1,4 @@
-"""Table 3, row 1: direct learning, one model a task from scratch.
+"""Table 3, row 1: direct learning, one model per task, from scratch.
 
 One task, here ST; the other two are asr and mt:
 

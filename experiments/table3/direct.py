@@ -1,4 +1,4 @@
-"""Table 3, row 1: direct learning, one model a task from scratch.
+"""Table 3, row 1: direct learning, one model per task, from scratch.
 
     python experiments/reproduce.py table3/direct
 
