@@ -83,7 +83,7 @@ def run(argv: list[str]) -> int:
             case RunError():
                 return _fail(str(error), 1)
             case ModuleNotFoundError() if error.name and not error.name.startswith("taskaware"):
-                # The synthesizer's own extra is named where it is loaded.
+                # The synthesizer's extra is named where it is loaded.
                 hint = f'module {error.name} is missing; pip install "taskaware[train]"'
                 return _fail(hint, 2)
         reason = " ".join(str(error).split()) or "no message"

@@ -14,17 +14,17 @@ H   attention heads
 K   width of one head
 F   feed-forward width
 V   vocabulary
-Z   task-embedding width
+Z   task-vector width
 W   beams
-X   slots of what a decoder has said: one per position and beam
+X   slots of a decoder's cache: one per position and beam
 N   tasks
 M   models that are compared
 L   sites of modulation, in the order in which the model reaches them
 R   hidden units of an adapter
-P   vectors that stand before a sequence to say what the task is
+P   vectors put before a sequence to tell the model its task
 ==  =========================================================================
 
-Masks are True where something is kept. Token id 0 is padding.
+Masks are True where a position is valid. Token id 0 is padding.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,14 +35,14 @@ PAD, EOS, UNK = 0, 1, 2
 
 FRAMES_PER_SECOND = 100
 MEL_CHANNELS = 80
-"""Of every frame: what ``data.features.log_mel`` makes and the speech frontend takes."""
+"""Of every frame: what ``data.audio.features.log_mel`` makes and the speech frontend takes."""
 
 if TYPE_CHECKING:
     import jax
     import numpy as np
 
     AnyArray = np.ndarray | jax.Array
-else:  # what reads data does without JAX, and jaxtyping looks at shape and dtype alone
+else:  # reading data needs no JAX, and jaxtyping looks at shape and dtype alone
     AnyArray = Any
 
 
@@ -68,7 +68,7 @@ class Tokens(NamedTuple):
 
 Source = Speech | Text
 Target = Tokens
-"""What must come out of a row; further kinds join it by ``|``."""
+"""The expected output of a row; further kinds join it by ``|``."""
 
 
 class Rows(NamedTuple):
@@ -77,12 +77,12 @@ class Rows(NamedTuple):
     source: Source
     target: Target
     counts_B: Bool[AnyArray, " B"]
-    """Which rows are judged. Of the others those with a target may still show what the task is."""
+    """Which rows are scored. Others with a target may still serve as examples of their task."""
 
 
 Batch = dict[str, Rows]
-"""Rows of any mix of tasks, by the task's name. Names are structure, and so static in compiled
-steps; JAX sorts them, so that nothing may depend on their order."""
+"""Rows of any mix of tasks, by the task's name. Names are part of the pytree's
+structure, and so static in compiled steps; JAX sorts them, so nothing may depend on their order."""
 
 
 class Cache(NamedTuple):

@@ -43,12 +43,12 @@ def one_line(message: str) -> str:
         >>> print(one_line("a name\nof two lines"))
         a name\nof two lines
     """
-    line = CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
+    line = CONTROL.sub(lambda match: ascii(match[0])[1:-1], message)
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - _LAST]} … {line[-_LAST:]}"
 
 
-def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known word most like ``word``, or nothing.
+def nearest(word: str, choices: tuple[str, ...] | list[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the choice most like ``word``, "" if none is.
 
     Example:
         >>> nearest("stt", ["st", "asr", "mt"])
@@ -56,17 +56,17 @@ def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
     """
     from difflib import get_close_matches
 
-    found = get_close_matches(word, known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    matches = get_close_matches(word, choices, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
-def require_known(word: str, known: Iterable[str], what: str) -> None:
-    """Raise UsageError unless a word is a known one.
+def require_known(word: str, choices: Iterable[str], what: str) -> None:
+    """Raise UsageError, with the nearest choice, unless a word is one of the choices.
 
     Example:
         >>> require_known("train", ["prepare", "train"], "command")
     """
-    names = [*known]
+    names = [*choices]
     if word not in names:
         raise UsageError(
             f"unknown {what} {word!r}; expected one of {', '.join(names)}{nearest(word, names)}"

@@ -31,19 +31,19 @@ def from_json(cls: Any, text: str, where: str, version: int | None = None) -> An
         cls: the dataclass expected, or a tuple or dict of them.
         text: JSON.
         where: the file's name, for messages.
-        version: of a format that has versions, what its key ``format`` must be. It is compared
-            first, for another version may have other keys.
+        version: what the key ``format`` must be, in formats that have versions. It is compared
+            first, since another version may have other keys.
     """
     try:
         data = json.loads(text, object_pairs_hook=_refuse_duplicates)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not valid JSON ({error})") from None
     if version is not None:
-        found = data.get("format") if isinstance(data, dict) else None
-        if type(found) is not int or found != version:
-            newer = type(found) is int and found > version
+        number = data.get("format") if isinstance(data, dict) else None
+        if type(number) is not int or number != version:
+            newer = type(number) is int and number > version
             advice = "install a newer taskaware" if newer else "expected a file of taskaware"
-            raise UsageError(f"{where}: expected format {version}, found {found!r}; {advice}")
+            raise UsageError(f"{where}: expected format {version}, found {number!r}; {advice}")
     try:
         return _build(cls, data, where)
     except RecursionError:  # a message would quote what is nested that deep
@@ -96,12 +96,12 @@ def _read(path: str | Path, most: int = _MOST) -> str:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in content:
             raise ValueError(f"key {key!r} stands twice")
-        found[key] = value
-    return found
+        content[key] = value
+    return content
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
@@ -113,10 +113,9 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         hints = typing.get_type_hints(kind)
         for key in value:
             if key not in hints:
-                known = tuple(hints)
+                keys = tuple(hints)
                 raise UsageError(
-                    f"{where}: unknown key {key!r}; known are {', '.join(known)}"
-                    f"{nearest(key, known)}"
+                    f"{where}: unknown key {key!r}; known are {', '.join(keys)}{nearest(key, keys)}"
                 )
         for f in dataclasses.fields(kind):
             required = f.default is f.default_factory is dataclasses.MISSING
@@ -168,8 +167,8 @@ def _member(union: Any, value: Any, where: str) -> Any:
     """Return the one member of a union that a JSON value is read as.
 
     Raises:
-        TypeError: of two members nobody can say which is meant; that is the dataclass's fault.
-        UsageError: there is none.
+        TypeError: the union is ambiguous: JSON writes two of its members alike.
+        UsageError: the value is none of the members.
     """
     by_type: dict[type, list[Any]] = {}
     for member in typing.get_args(union):
@@ -191,9 +190,9 @@ def _member(union: Any, value: Any, where: str) -> Any:
     if by_kind and isinstance(value, dict):
         kind, choices = value.get("kind"), [*by_kind]
         if not isinstance(kind, str) or kind not in by_kind:
-            found = repr(kind) if "kind" in value else "no such key"
+            word = repr(kind) if "kind" in value else "no such key"
             raise UsageError(
-                f"{where}.kind: expected one of {', '.join(choices)}, found {found}"
+                f"{where}.kind: expected one of {', '.join(choices)}, found {word}"
                 f"{nearest(kind, choices) if isinstance(kind, str) else ''}"
             )
         return by_kind[kind]
