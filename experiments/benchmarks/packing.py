@@ -350,7 +350,7 @@ def of_lengths(frames: np.ndarray, target: np.ndarray) -> TaskExamples:
     examples.target = TokenRows([])
     examples.target.length = target
     examples.rows = [None] * len(frames)
-    examples.kept = np.arange(len(frames))
+    examples.selection = np.arange(len(frames))
     return examples
 
 

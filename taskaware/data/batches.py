@@ -1,9 +1,9 @@
 """Batches of any mix of tasks, in a bounded number of shapes, by random access.
 
 Batch i is a pure function of (examples, Batching, SpecAugment, seed, i): resuming is starting at i,
-and the same global batches come whatever the number of processes. Length buckets hold equal mass,
-and every block of K batches visits each of the K buckets once, in an order drawn for that block;
-or edges stand where padding costs least, and a bucket comes as often as its share asks for.
+and the global batches are the same for any number of processes. Length buckets hold equal mass, and
+every block of K batches visits each of the K buckets once, in an order drawn for that block; or
+bucket edges minimize padding, and a bucket comes as often as its share of the examples requires.
 """
 
 import functools
@@ -22,7 +22,7 @@ from taskaware.dims import Batch, Speech
 
 _ENDLESS = 2**40
 ORDER = "a permutation an epoch"
-"""How examples are shuffled: part of every fingerprint, to be changed with it."""
+"""How examples are shuffled: part of every fingerprint, so change it when the shuffling changes."""
 NO_MASKS = SpecAugment()
 
 
@@ -40,9 +40,9 @@ def task_probabilities(counts: Sequence[int], alpha: float) -> np.ndarray:
 
 
 class LocalRows(NamedTuple):
-    """Whose rows of speech this process computes: those of parts start to end, of ``parts``.
+    """Which rows of speech this process computes features for.
 
-    Each task's rows are split into as many parts.
+    Each task's rows are split into ``parts``; this process computes ``start`` up to ``end``.
     """
 
     start: int = 0
@@ -50,7 +50,7 @@ class LocalRows(NamedTuple):
     parts: int = 1
 
     def of(self, rows: int) -> range:
-        """Return which of a task's rows, so many in all, are computed here."""
+        """Return which of a task's rows are computed here, given their number."""
         return range(rows * self.start // self.parts, rows * self.end // self.parts)
 
 
@@ -61,10 +61,17 @@ class MixedBatches:
     """Batches with a fixed share of rows for each of some tasks, as a Grain source.
 
     Attributes:
-        tasks: which they are.
-        shapes: of each bucket.
-        rows: of each bucket, how many each task has.
+        tasks: the examples of each task.
+        shapes: the padded shape of each bucket.
+        rows: the number of rows per bucket and task.
     """
+
+    # All tasks are cut into the same number of buckets, and a batch takes its rows of every task
+    # from bucket k of each, so that long examples meet long ones and there is one shape per bucket,
+    # not one per combination of lengths. A bucket has an endless stream of examples per task, and a
+    # task takes ``rows`` of them per visit: its n-th visit takes those from n · rows on. Which
+    # bucket batch i visits, and for the how many-th time, follows from i alone (``_turn``), so that
+    # any batch can be computed without the ones before it, on any thread or process.
 
     def __init__(
         self,
@@ -81,15 +88,15 @@ class MixedBatches:
         """Cut the tasks' examples into buckets.
 
         Args:
-            numbers: of the tasks in the experiment: a task's order and masks are its own.
+            numbers: each task's place in the experiment, which seeds its order and its masks.
             tasks: their examples.
-            shares: of the rows.
+            shares: each task's share of the rows.
             batching: sizes and buckets.
-            multiple: as in ``training_batches``, like all that follows.
-            seed: of the order.
-            stride: of the model.
-            local: rows whose frames are computed.
-            masks: of speech.
+            multiple: of which each task's rows are a multiple.
+            seed: of the order of examples.
+            stride: frames of speech per position of the model.
+            local: rows whose frames are computed; all others' are zero.
+            masks: over the frames of speech.
         """
         self.tasks, self._numbers = tasks, numbers
         self._seed, self._local, self._masks = seed, local, masks
@@ -132,7 +139,7 @@ class MixedBatches:
         return batch
 
     def _turn(self, index: int) -> tuple[int, int]:
-        """Return the bucket of a batch, and how often the bucket has come before."""
+        """Return the bucket of a batch, and how many earlier batches were of that bucket."""
         if self._turns is not None:
             return self._turns[index]
         block, turn = divmod(index, len(self.shapes))
@@ -140,9 +147,9 @@ class MixedBatches:
         return int(order[turn]), block
 
     def _mask(self, speech: Speech, index: int, task: int, local: Collection[int]) -> None:
-        """Mask frames in place: they are the batch's own copy, made by ``collate``."""
+        """Mask frames in place: ``collate`` made a copy for this batch."""
         for row in local:
-            # 1 +, for zeros at the end of a seed count for nothing.
+            # 1 +, since NumPy ignores zeros at the end of a seed.
             rng = np.random.default_rng((self._seed, index, row, 1 + task))
             frames: Any = speech.frames_BAC[row, : speech.length_B[row]]
             frames[:] = spec_augment(frames, self._masks, rng)
@@ -160,18 +167,21 @@ def training_batches(
     local: LocalRows = _ALL_ROWS,
     masks: SpecAugment = NO_MASKS,
 ) -> Iterator[Batch]:
-    """Yield batches, endlessly, from number ``first`` on; a process may leave out others' frames.
+    """Yield batches, endlessly, from number ``first`` on.
 
     Args:
         tasks: the experiment's tasks in order.
         batching: sizes, mixing and buckets.
         seed: of the order of examples.
-        stride: frames of speech that a position of the model stands for: ``ModelConfig.stride``.
-        first: batches already used.
+        stride: frames of speech per position of the model: ``ModelConfig.stride``.
+        first: number of batches already used.
         multiple: of which each task's rows are a multiple: devices over which they are split.
-        only: tasks that are trained on, by their place; all by default.
-        local: the rows whose frames are computed; all others' are zero.
+        only: indices of the tasks that are trained on; all by default.
+        local: the rows whose frames this process computes; all others' are zero.
         masks: over the frames of speech, drawn anew for each row of each batch.
+
+    Yields:
+        Rows by task name, in host memory.
     """
     settings = (batching, multiple, seed, stride, local, masks)
     sources, probabilities = mixed_sources(tasks, only, *settings)
@@ -183,7 +193,7 @@ def training_batches(
 
 
 def rows_per_batch(counts: Sequence[int], batching: Batching, multiple: int = 1) -> list[float]:
-    """Return how many examples of each task a batch holds, in the mean over many, of unit examples.
+    """Return the mean number of examples of each task per batch, where the unit is examples.
 
     Args:
         counts: how many examples each task has.
@@ -201,13 +211,13 @@ def rows_per_batch(counts: Sequence[int], batching: Batching, multiple: int = 1)
 def mixed_sources(
     tasks: Sequence[TaskExamples], only: Sequence[int] | None, batching: Batching, *settings: Any
 ) -> tuple[list[MixedBatches], list[float]]:
-    """Return what batches are drawn from, and how often from each.
+    """Return the sources that batches are drawn from, and the probability of each.
 
     Args:
-        tasks: as in ``training_batches``, like all that follows.
-        only: those that are trained on.
+        tasks: as in ``training_batches``, like the next two.
+        only: indices of the tasks that are trained on.
         batching: sizes, mixing and buckets.
-        settings: further ones, of ``MixedBatches``.
+        settings: further arguments of ``MixedBatches``, from ``multiple`` on.
     """
     numbers = [number for number in range(len(tasks)) if only is None or number in only]
     trained = [tasks[number] for number in numbers]
@@ -224,7 +234,7 @@ def mixed_sources(
 def _stream(
     examples: TaskExamples, members: np.ndarray, alpha: float, seed: int
 ) -> grain.MapDataset:
-    """Return a bucket's examples epoch after epoch, each in an order of its own."""
+    """Return a bucket's examples, endlessly, each epoch in a new order."""
     weight = _weights(examples, alpha)
     if weight is None:
         return _shuffled(members, seed)
@@ -235,10 +245,10 @@ def _stream(
 
 
 def _weights(examples: TaskExamples, alpha: float) -> np.ndarray | None:
-    """Return how much each example counts: n^(alpha - 1) in a folder of n; None: all the same."""
+    """Return each example's weight: n^(alpha - 1) in a folder of n; None if all are equal."""
     if alpha == 1.0:
         return None
-    sizes = np.bincount(examples.folder[examples.kept], minlength=examples.folder.max() + 1)
+    sizes = np.bincount(examples.folder[examples.selection], minlength=examples.folder.max() + 1)
     return np.maximum(sizes, 1.0)[examples.folder] ** (alpha - 1.0)
 
 
@@ -247,9 +257,9 @@ def _shuffled(members: np.ndarray, seed: int) -> grain.MapDataset:
 
 
 class _Epochs:
-    """Some examples, epoch after epoch, each in an order of its own, as a Grain source.
+    """Some examples, endlessly, each epoch in a new order, as a Grain source.
 
-    Grain's own shuffle looks for each index among 2^16 at least: 6 ms for a row of four examples.
+    Grain's shuffle searches at least 2^16 indices for each one: 6 ms for a row of four examples.
     """
 
     def __init__(self, members: np.ndarray, seed: int):
@@ -258,7 +268,7 @@ class _Epochs:
         def order(epoch: int) -> np.ndarray:
             return np.random.default_rng((seed, epoch)).permutation(members)
 
-        # Threads that read ahead are in the next epoch while others finish this one.
+        # Two, since threads that read ahead are in the next epoch while others finish this one.
         self._order = functools.lru_cache(maxsize=2)(order)
 
     def __len__(self) -> int:
@@ -270,7 +280,7 @@ class _Epochs:
 
 
 def _turns(often: Sequence[float]) -> grain.MapDataset:
-    """Return (bucket, how often it came before) of each batch, evenly, as often as asked."""
+    """Return (bucket, number of earlier visits) of each batch, interleaved in these proportions."""
     visits = [
         grain.MapDataset.range(_ENDLESS).map(functools.partial(_visit, bucket))
         for bucket in range(len(often))
@@ -293,10 +303,10 @@ def _rows(
     """Return how many rows each task has in a batch of one bucket."""
     size = batching.size
     if batching.unit == "tokens":
-        # A position of the model stands for several frames, and is about as much work as a token.
+        # A position of the model covers several frames, and is about as much work as a token.
         size = size / max(shape.target, shape.source, shape.frames // stride)
-    wanted = shares * num_tasks * size
-    return [max(1, round(rows) // multiple) * multiple for rows in wanted]
+    quotas = shares * num_tasks * size
+    return [max(1, round(rows) // multiple) * multiple for rows in quotas]
 
 
 def _mix(*numbers: int) -> int:

@@ -1,4 +1,4 @@
-"""A batch of each shape that training will see, before there is any."""
+"""Blank batches of every shape that training will see, to measure or compile a step with."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def blank_batches(
     multiple: int = 1,
     only: Sequence[int] | None = None,
 ) -> list[Batch]:
-    """Return a batch of each shape that ``training_batches`` yields, all zeros, in no memory."""
+    """Return a batch of zeros, which take no memory, per shape that ``training_batches`` yields."""
     return [
         {
             examples.task.name: _blank(count, shape, spoken=examples.source is None)

@@ -1,4 +1,4 @@
-"""Which examples share a batch's shape: buckets of like lengths, so that little is padding."""
+"""Buckets of examples of similar lengths, so that little of a batch is padding."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,13 +9,15 @@ from jaxtyping import Float
 from taskaware.data.tasks import TaskExamples
 
 _FRAME_STEP, _TOKEN_STEP = 32, 4
-"""Shapes are rounded up to these, so that similar data compile to the same program."""
+"""Lengths are rounded up to multiples of these, so that similar data compile to one program."""
 _TARGET_WORK = 1.6
-"""What a target token costs, in source positions: 12 + 12 blocks, D = 512 and 32,000 tokens do
-about 63 MFLOP forward a position and 108 a token, which must also be chosen."""
+"""What a target token costs, in source positions. With 12 + 12 blocks, D = 512 and V = 32,000, a
+forward pass takes about 63 MFLOP per position and 108 per token, whose logits are computed too."""
 _SOURCE_CUTS, _TARGET_CUTS, _TARGET_BUCKETS = 48, 16, 8
-"""Where edges may stand, as quantiles, and how many targets' buckets a source's bucket may have."""
+"""Numbers of quantiles of lengths at which edges may be, and the most target buckets per source
+bucket."""
 _SAMPLE = 4096
+"""Examples per task, about, from which quantiles of target lengths are estimated."""
 
 
 class Shape(NamedTuple):
@@ -26,12 +28,12 @@ class Shape(NamedTuple):
     target: int
 
     def work(self, stride: int) -> float:
-        """Return what a row of it costs, in source positions of so many frames."""
+        """Return the cost of a row, in source positions of ``stride`` frames each."""
         return max(self.frames / stride, self.source) + _TARGET_WORK * self.target
 
 
 class Bucket(NamedTuple):
-    """Some of each task's examples, about the same share of every task's."""
+    """Some of each task's examples, about the same share of every task."""
 
     members: list[np.ndarray]
     share: float
@@ -41,19 +43,20 @@ class Bucket(NamedTuple):
 def equal_mass(
     tasks: Sequence[TaskExamples], count: int, weights: Sequence[np.ndarray | None]
 ) -> list[Bucket]:
-    """Cut each task's examples, sorted by source length, into so many buckets of equal mass."""
+    """Cut each task's examples, sorted by source length, into ``count`` buckets of equal mass."""
     cut = [
-        cut_by_length(examples, examples.kept, count, weight)
+        cut_by_length(examples, examples.selection, count, weight)
         for examples, weight in zip(tasks, weights, strict=True)
     ]
     return [Bucket([*members], 1 / count) for members in zip(*cut, strict=True)]
 
 
 def cut_by_length(
-    examples: TaskExamples, kept: np.ndarray, count: int, weight: np.ndarray | None = None
+    examples: TaskExamples, indices: np.ndarray, count: int, weight: np.ndarray | None = None
 ) -> list[np.ndarray]:
     """Cut examples, sorted by length, into buckets of equal numbers, or of equal weight."""
-    order = kept[np.lexsort((examples.target.length[kept], examples.source_length[kept]))]
+    by_length = np.lexsort((examples.target.length[indices], examples.source_length[indices]))
+    order = indices[by_length]
     if weight is None:
         return np.array_split(order, count)
     return np.split(order, _quantiles(weight[order], count)[1:-1])
@@ -67,11 +70,11 @@ def least_padding(
 ) -> list[Bucket]:
     """Cut by source length and each part by target length, so that padding costs least.
 
-    Edges stand at quantiles that are the same for all tasks, so that a bucket has the same share
-    of each; of all cuts into at most ``count`` buckets, dynamic programming finds the best. A
-    position of the model stands for ``stride`` frames.
+    Edges are at quantiles that are the same for all tasks, so that a bucket has the same share of
+    each; of all cuts into at most ``count`` buckets, dynamic programming finds the best. A position
+    of the model covers ``stride`` frames.
     """
-    orders = [e.kept[np.argsort(e.source_length[e.kept], kind="stable")] for e in tasks]
+    orders = [e.selection[np.argsort(e.source_length[e.selection], kind="stable")] for e in tasks]
     parts = min(_SOURCE_CUTS, *map(len, orders))
     mass = [
         np.ones(len(examples.rows)) if weight is None else weight
@@ -101,15 +104,15 @@ def least_padding(
         ]
         for of_tasks in zip(*cut, strict=True):
             shares = [
-                w[own].sum() / w[examples.kept].sum()
-                for examples, w, own in zip(tasks, mass, of_tasks, strict=True)
+                w[part].sum() / w[examples.selection].sum()
+                for examples, w, part in zip(tasks, mass, of_tasks, strict=True)
             ]
             buckets.append(Bucket([*of_tasks], float(np.mean(shares))))
     return buckets
 
 
 def shape_of(members: Sequence[tuple[TaskExamples, np.ndarray]]) -> Shape:
-    """Return the shape that some of each task's examples fit into."""
+    """Return the smallest shape into which some of each task's examples fit."""
     frames = source = target = 0
     for examples, indices in members:
         target = max(target, int(examples.target.length[indices].max()))
@@ -164,10 +167,10 @@ def _cheapest(
     """Cut a range where ``longest`` rises into pieces that are padded to their end.
 
     Returns:
-        The mean padded length with at most 1, 2, … pieces; and the borders of at most ``most``.
+        The mean padded length with at most 1, 2, … pieces, and the borders with at most ``most``.
     """
     parts = len(longest)
-    # piece[i, j]: what the part from i to j costs, padded to its end.
+    # piece[i, j]: the cost of the part from i to j, padded to its end.
     piece = np.full((parts + 1, parts + 1), np.inf)
     for end in range(1, parts + 1):
         piece[:end, end] = (end - np.arange(end)) / parts * longest[end - 1]
@@ -179,8 +182,15 @@ class _Paths:
     """The cheapest ways from 0 to each point in steps (from, to, size), of a total size.
 
     Attributes:
-        cost: of the cheapest way to each point with a total of at most each size.
+        cost: (point, total): of the cheapest way to a point of at most that total size.
     """
+
+    # Both cuts are this problem. Points are quantiles; a step is one bucket of examples, or one
+    # slab of sources that is cut by target into ``size`` buckets; the total is how many buckets
+    # there are. The cheapest way to a point of total t ends in a step of some size s from some
+    # earlier point, and what comes before is the cheapest way to that point of total t - s: so the
+    # totals are filled in from 1 up, for all points at once. "At most" a total, since the way
+    # with one bucket less stays unless one more saves something: each is a program to compile.
 
     def __init__(self, step: Float[np.ndarray, "from to size"], most: int):
         points, _, sizes = step.shape
@@ -188,17 +198,17 @@ class _Paths:
         self.cost[0] = 0
         self._last = np.zeros((points, most + 1, 2), int)
         for total in range(1, most + 1):
-            # ways[from, to, size]: by a last step of that size, which leaves the rest to others.
+            # ways[from, to, size]: the cost with a last step of that size.
             used = min(sizes, total)
             before = self.cost[:, total - used : total][:, ::-1]
             ways = before[:, None] + step[:, :, :used]
             flat = ways.transpose(1, 0, 2).reshape(points, -1)
             best = flat.argmin(1)
-            least, known = flat[np.arange(points), best], self.cost[:, total - 1]
-            better = least < known * (1 - 1e-9)  # another shape must be worth it
-            self.cost[:, total] = np.where(better, least, known)
-            came = np.stack([best // used, best % used + 1], 1)
-            self._last[:, total] = np.where(better[:, None], came, self._last[:, total - 1])
+            least, fewer = flat[np.arange(points), best], self.cost[:, total - 1]
+            better = least < fewer * (1 - 1e-9)  # by more than rounding
+            self.cost[:, total] = np.where(better, least, fewer)
+            step_back = np.stack([best // used, best % used + 1], 1)
+            self._last[:, total] = np.where(better[:, None], step_back, self._last[:, total - 1])
 
     def back(self, point: int, total: int) -> list[tuple[int, int, int]]:
         """Return the steps of the cheapest way to a point, as (from, to, size)."""
@@ -211,7 +221,7 @@ class _Paths:
 
 
 def _quantiles(weight: np.ndarray, parts: int) -> np.ndarray:
-    """Return where to cut into parts of equal weight, each of at least one: 0, …, n."""
+    """Return borders 0, …, n between parts of equal weight, each of at least one example."""
     mass = np.cumsum(weight)
     cuts = np.searchsorted(mass, mass[-1] * np.arange(1, parts) / parts)
     least = np.arange(1, parts)

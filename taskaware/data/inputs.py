@@ -1,4 +1,4 @@
-"""What a caller gives to a trained model, texts or samples: checked, then made rows."""
+"""Inputs of a call to a trained model, texts or samples: checked, then made into rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,15 +20,15 @@ class Inputs:
     """The inputs of one call, all for one task.
 
     Attributes:
-        task: which it is.
-        length_B: of each input: frames of speech, or tokens of text, its end of sequence included.
+        task: what the model shall do with them.
+        length_B: of each input: frames of speech (10 ms each), or tokens of text and its EOS.
     """
 
     def __init__(self, task: Task, inputs: Any, tokenizer: Tokenizer):
-        """Look at every input; no feature is computed yet.
+        """Check every input; features are computed later, in ``source``.
 
         Raises:
-            UsageError: they are no list of inputs such as the task takes, or one of them is not.
+            UsageError: they are not a list of what the task takes, or one of them is invalid.
         """
         self.task = task
         _require_list(task, inputs)
@@ -45,7 +45,7 @@ class Inputs:
             self.length_B = np.array([num_frames(len(one)) for one in self._samples], np.int32)
 
     def source(self, rows: Sequence[int]) -> Source:
-        """Return some of the inputs as training gave them to the model."""
+        """Return some of the inputs, prepared and padded as in training."""
         longest = int(self.length_B[rows].max())
         if self._tokens is not None:
             tokens = [self._tokens[row] for row in rows]
@@ -69,7 +69,7 @@ def _require_list(task: Task, inputs: Any) -> None:
 
 
 def _samples(one: Any, where: str) -> Int16[np.ndarray, " A"]:
-    """Return an input as 16-bit samples, as a file of it would be read."""
+    """Return an input as the 16-bit samples that a file of it would give."""
     array = None
     if hasattr(one, "__array__"):
         try:
@@ -88,7 +88,7 @@ def _samples(one: Any, where: str) -> Int16[np.ndarray, " A"]:
 
 
 def _scaled(samples_A: np.ndarray, where: str) -> Int16[np.ndarray, " A"]:
-    """Return floats on the scale of 16 bits, or raise UsageError where too little would be left."""
+    """Return floats scaled to 16 bits; UsageError if their scale would make them silent or clip."""
     if not np.isfinite(samples_A).all():
         raise UsageError(f"{where}: expected finite samples, found NaN or infinity")
     scaled = to_int16(samples_A)

@@ -1,4 +1,4 @@
-"""One pass over all examples of a task, as validation and decoding take it."""
+"""One pass over all examples of a task, for validation and decoding."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,30 +18,30 @@ def evaluation_batches(
     only: Sequence[int] | None = None,
     company: bool = False,
 ) -> Iterator[tuple[np.ndarray, Rows]]:
-    """Yield (which examples, rows) over all examples of a task once, or some, in few shapes.
+    """Yield (indices of examples, rows) over all examples of a task once, or some, in few shapes.
 
     Examples within the limits of training come in batches of ``size`` rows and at most ``buckets``
-    shapes. Of longer ones, each doubling of length is one more shape, of a quarter of the rows, at
-    least one, for attention takes memory by the square: rows times padded length is never above
-    ``size`` times the limit, nor attention above what it takes there, but for a row alone.
+    shapes. Longer ones have one more shape per doubling of length, each with a quarter of the rows
+    of the one before, since attention's memory grows with the square of the length. So, except for
+    rows that are alone in their batch, no batch takes more memory than one at the limit.
 
-    The batches of a bucket have as many examples as one another, or one more, so that none is
-    alone that could have company. Each is filled up with copies of its last example, which have no
-    target and do not count; the indices are of the rows that count.
+    The sizes of a bucket's batches differ by at most one example, so that no example is alone
+    unless its bucket has no other. Each batch is filled up with copies of its last example, which
+    have no target and do not count; the indices are those of the rows that count.
 
     Args:
         examples: of the task.
-        size: rows of a batch.
-        buckets: shapes, for examples within the limits.
-        only: some of the examples.
-        company: whether an example that is alone in its batch comes with the shortest other one of
-            the task, which does not count but has its target: for those whose task vector must be
-            another's.
+        size: rows per batch.
+        buckets: number of shapes for examples within the limits.
+        only: indices of the examples to take; all by default.
+        company: whether an example that is alone in its batch is joined by the shortest other one
+            of the task, which has its target but does not count: for models that take an
+            example's task vector from another example.
     """
-    wanted = np.arange(len(examples.rows)) if only is None else np.asarray(only)
-    doublings = np.ceil(np.log2(np.maximum(examples.relative_length[wanted], 1))).astype(int)
+    selection = np.arange(len(examples.rows)) if only is None else np.asarray(only)
+    doublings = np.ceil(np.log2(np.maximum(examples.relative_length[selection], 1))).astype(int)
     for doubling in np.unique(doublings).tolist():
-        part = wanted[doublings == doubling]
+        part = selection[doublings == doubling]
         rows, count = size, max(1, min(buckets, len(part) // 2))
         if doubling:
             rows, count = max(1, min(size // 4**doubling, len(part))), 1
@@ -57,7 +57,7 @@ def evaluation_batches(
 
 
 def _filled(examples: TaskExamples, chosen: list[int], rows: int, shape: Shape) -> Rows:
-    """Return some examples, filled up to so many rows."""
+    """Return some examples, filled up to a number of rows."""
     count = len(chosen)
     filled = collate(examples, chosen + chosen[-1:] * (rows - count), shape)
     filled.counts_B[count:] = False
@@ -66,14 +66,14 @@ def _filled(examples: TaskExamples, chosen: list[int], rows: int, shape: Shape) 
 
 
 def _beside(examples: TaskExamples, index: int, other: int) -> Rows:
-    """Return an example, and another one that does not count."""
+    """Return an example together with another one that does not count."""
     rows = collate(examples, [index, other], shape_of([(examples, np.array([index, other]))]))
     rows.counts_B[1] = False
     return rows
 
 
 def _shortest_other(examples: TaskExamples, index: int) -> list[int]:
-    """Return the shortest example but for one, if another has any source."""
+    """Return the shortest other example that has a source, or nothing."""
     length = examples.source_length + examples.target.length
     order = np.argsort(length, kind="stable")
     return order[(order != index) & (examples.source_length[order] > 0)][:1].tolist()

@@ -23,14 +23,14 @@ def fingerprint(
     only: Sequence[int] | None = None,
     masks: SpecAugment = NO_MASKS,
 ) -> str:
-    """Return a digest of all that decides which examples come in which order, and how masked.
+    """Return a digest of all that decides which examples come in which order, and their masks.
 
     ``multiple`` counts only where it changes how many rows a task has, ``masks`` where there are
-    any, and from which folder an example is only where folders are mixed.
+    any, and an example's folder only where folders are mixed.
     """
     sources, _ = mixed_sources(tasks, only, batching, multiple, seed, stride)
     mixed = [np.bincount(examples.folder).tolist() for examples in tasks]
-    # A moved folder holds the same data, and vectors are decoding's.
+    # A moved folder holds the same data, and vectors serve decoding alone.
     not_of_data = {"data": None, "vector_examples": None}
     settings = {
         "order": ORDER,

@@ -15,20 +15,20 @@ def collate(
     shape: Shape,
     computed: Collection[int] | None = None,
 ) -> Rows:
-    """Return a row for each of some examples of a task.
+    """Return some examples of a task as padded rows, one per index.
 
     Args:
         examples: of the task.
         indices: which of them.
         shape: to which rows are padded.
-        computed: the rows of speech whose frames are computed, the others' are zero; all if None.
+        computed: the rows whose speech frames are computed; others' are zero; all if None.
     """
     target = Tokens(pad([examples.target[index] for index in indices], shape.target))
     counts_B = np.ones(len(indices), bool)
     if examples.source is not None:
         tokens_BS = pad([examples.source[index] for index in indices], shape.source)
         return Rows(Text(tokens_BS), target, counts_B)
-    # Rows that nobody touches take no memory.
+    # The system gives memory only to those rows that are written to.
     frames_BAC = np.zeros((len(indices), shape.frames, MEL_CHANNELS), np.float32)
     length_B = np.array([examples.source_length[index] for index in indices], np.int32)
     for row in range(len(indices)) if computed is None else computed:

@@ -1,4 +1,4 @@
-"""A task's examples: which rows of the prepared data it takes, as tokens and as audio."""
+"""A task's examples: the rows of prepared data that it uses, as tokens and as audio."""
 
 import threading
 import weakref
@@ -14,14 +14,15 @@ from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import EOS, FRAMES_PER_SECOND, MEL_CHANNELS, UNK
 from taskaware.errors import UsageError
 
-_KEPT_BYTES = 2**30
+_CACHE_BYTES = 2**30
+"""Of frames, for all recordings of the process together."""
 _VALUE_BYTES = 4
 _reserving = threading.Lock()
-_reserved: dict[int, int] = {}  # bytes of each of this process's recordings that are kept
+_reserved: dict[int, int] = {}  # bytes per Recordings of this process that caches, by id
 
 
 class TokenRows:
-    """Token sequences of many lengths in one array: 4 bytes a token, whatever their number."""
+    """Token sequences of many lengths in one array: 4 bytes per token."""
 
     def __init__(self, sequences: Iterable[Sequence[int]]):
         arrays = [np.asarray([*tokens, EOS], np.int32) for tokens in sequences]
@@ -34,7 +35,7 @@ class TokenRows:
         return self._flat[self._start[index] : self._start[index + 1]]
 
     def having(self, token: int) -> list[int]:
-        """Return the places of the sequences in which a token stands, in order."""
+        """Return the indices of the sequences that contain a token, in order."""
         places = np.flatnonzero(self._flat == token)
         return np.unique(np.searchsorted(self._start, places, side="right") - 1).tolist()
 
@@ -42,9 +43,9 @@ class TokenRows:
 class Recordings:
     """The recordings of one split as normalized log-mel frames.
 
-    Where all of them fit into what others have left of 1 GiB (a bit over nine hours) each is
-    computed once and kept, for all tasks and epochs: on few cores, computing them takes a ninth of
-    a small model's training. Their share is free again when the last who uses them is gone.
+    Where all of them fit into what others have left of 1 GiB (a bit over nine hours), each is
+    computed once and cached for all tasks and epochs: on few cores, computing them takes a ninth of
+    a small model's training. The memory is free for others once this object is gone.
 
     Attributes:
         rows: the split's rows, in order.
@@ -55,20 +56,20 @@ class Recordings:
         self._corpus, self._split = corpus, split
         frames = sum(num_frames(row.num_samples) for row in self.rows)
         fits = self._reserve(frames * MEL_CHANNELS * _VALUE_BYTES)
-        self._kept: dict[int, np.ndarray] | None = {} if fits else None
+        self._cache: dict[int, np.ndarray] | None = {} if fits else None
 
     def frames(self, index: int) -> Float32[np.ndarray, "frames C"]:
-        """Return those of row ``index``; they may be shared, so do not change them."""
-        if self._kept is not None and index in self._kept:
-            return self._kept[index]
+        """Return the frames (10 ms each) of a row; they may be shared, so do not change them."""
+        if self._cache is not None and index in self._cache:
+            return self._cache[index]
         frames = normalize(log_mel(self._corpus.audio(self._split, index)))
-        if self._kept is not None:
-            self._kept[index] = frames
+        if self._cache is not None:
+            self._cache[index] = frames
         return frames
 
     def _reserve(self, size: int) -> bool:
         with _reserving:
-            if size > _KEPT_BYTES - sum(_reserved.values()):
+            if size > _CACHE_BYTES - sum(_reserved.values()):
                 return False
             _reserved[id(self)] = size
         weakref.finalize(self, _reserved.pop, id(self))
@@ -81,13 +82,13 @@ class TaskExamples:
     Attributes:
         task: whose examples they are.
         rows: their texts and ids.
-        folder: of each, the place of the folder that it comes from among the task's.
-        target: what must come out, as tokens.
-        source_length: frames of a speech source, tokens of a text source.
-        relative_length: of each source or target, whichever is more, in lengths of what training
-            takes: longer ones are above 1; zeros where no limits are known.
-        kept: the places of those that are used, in order.
-        left_out: how many examples were too long, or too short for one frame.
+        folder: the index, among the task's folders, of the one that each example comes from.
+        target: the expected outputs, as tokens.
+        source_length: frames (10 ms each) of a speech source, tokens of a text source.
+        relative_length: of each source or target, whichever is more, relative to the limit of
+            training: above 1 is too long; zeros without limits.
+        selection: indices of the examples that are used, in order.
+        left_out: number of examples that were too long, or too short for one frame.
     """
 
     def __init__(
@@ -124,34 +125,35 @@ class TaskExamples:
             frames = [num_frames(row.num_samples) for row in self.rows]
             self.source_length = np.array(frames, np.int32)
         self.relative_length = np.zeros(len(self.rows))
-        self.kept = np.arange(len(self.rows))
+        self.selection = np.arange(len(self.rows))
         if limits is not None:
             self.relative_length = self._relative_length(limits)
             if not keep_long:
-                self.kept = np.flatnonzero((self.relative_length <= 1) & (self.source_length > 0))
-                if not len(self.kept):
+                short = (self.relative_length <= 1) & (self.source_length > 0)
+                self.selection = np.flatnonzero(short)
+                if not len(self.selection):
                     raise nothing_short(task, limits)
-        self.left_out = len(self.rows) - len(self.kept)
-        few = task.max_examples is not None and task.max_examples < len(self.kept)
+        self.left_out = len(self.rows) - len(self.selection)
+        few = task.max_examples is not None and task.max_examples < len(self.selection)
         if limits is not None and not keep_long and few:
-            # The first so many in a random order, so that more examples hold those of fewer.
-            drawn = np.random.default_rng(seed).permutation(self.kept)[: task.max_examples]
-            self.kept = np.sort(drawn)
+            # The head of one permutation, so that a larger draw contains every smaller one.
+            drawn = np.random.default_rng(seed).permutation(self.selection)[: task.max_examples]
+            self.selection = np.sort(drawn)
 
     def __len__(self) -> int:
-        """Return how many examples are not left out."""
-        return len(self.kept)
+        """Return how many examples are used."""
+        return len(self.selection)
 
     def references(self) -> list[str]:
-        """Return the text that must come out of each example."""
+        """Return the expected output of each example as text."""
         return [output_text(row, self.task) for row in self.rows]
 
     def unknown(self) -> list[int]:
-        """Return the places of those whose text has characters that the tokenizer lacks."""
+        """Return the indices of examples whose target has characters that the tokenizer lacks."""
         return self.target.having(UNK)
 
     def frames(self, index: int) -> Float32[np.ndarray, "frames C"]:
-        """Return a speech example's normalized log-mel frames, not to be changed."""
+        """Return a speech example's normalized log-mel frames (10 ms each); do not change them."""
         recordings, position = self._place[index]
         return recordings.frames(position)
 
@@ -173,14 +175,14 @@ def load_tasks(
 ) -> list[TaskExamples]:
     """Load every task's examples of a split; a folder that several tasks share is opened once.
 
-    A folder without the split, as augmented speech has only train, adds nothing to a task that
-    finds it in another one. With limits, as for training, what is beyond them is left out, and
-    ``seed`` draws those of a task that takes no more than some; with ``keep_long``, as for
-    evaluation, all are kept and the limits only tell which are long.
+    A folder without the split (augmented speech has only train) is skipped where another folder of
+    the task has it. With limits, as for training, longer examples are left out, and ``seed`` draws
+    the examples of a task that has ``max_examples``. With ``keep_long``, as for evaluation, all
+    examples are used and the limits only set ``relative_length``.
 
     Raises:
-        UsageError: a folder is not prepared data, none of a task's has the split, or there is no
-            example of a task.
+        UsageError: a folder is not prepared data, none of a task's folders has the split, or a task
+            has no example.
     """
     corpora = {folder: PreparedCorpus(folder) for task in tasks for folder in task.data}
     used = [folders_with(split, task, corpora) for task in tasks]
@@ -200,7 +202,7 @@ def folders_with(split: str, task: Task, corpora: Mapping[str, PreparedCorpus]) 
 
 
 def nothing_serves(task: Task, split: str) -> UsageError:
-    """Return what to raise where a task's folders have nothing for it."""
+    """Return the error for a task whose folders have no example of it."""
     return UsageError(
         f"task {task.name!r}: no {task.source} example with a {task.target} "
         f"({task.source_language} to {task.output_language}) in split {split!r} of "
@@ -209,7 +211,7 @@ def nothing_serves(task: Task, split: str) -> UsageError:
 
 
 def nothing_short(task: Task, limits: Batching) -> UsageError:
-    """Return what to raise where all that a task's folders have is too long."""
+    """Return the error for a task all of whose examples are too long."""
     return UsageError(
         f"task {task.name!r}: every example is longer than batching.max_seconds "
         f"{limits.max_seconds:g} or batching.max_tokens {limits.max_tokens}; raise them"
@@ -230,10 +232,10 @@ def serves_output(row: Row, task: Task) -> bool:
 
 
 def input_text(text: str, task: Task) -> str:
-    """Return what a task of text reads of a source text."""
+    """Return a text task's input: its prefix, if any, and the source text."""
     return f"{task.prefix} {text}".strip()
 
 
 def output_text(row: Row, task: Task) -> str:
-    """Return the text that a task must make of a row."""
+    """Return a task's expected output for a row: its transcript or its translation."""
     return row.source_text if task.target == "transcript" else row.target_text

@@ -61,7 +61,7 @@ def task_vectors(
     random = np.random.default_rng(seed)
     vectors = []
     for examples, count in zip(training, counts, strict=True):
-        drawn = random.choice(examples.kept, min(count, len(examples)), replace=False)
+        drawn = random.choice(examples.selection, min(count, len(examples)), replace=False)
         if model.config.conditioning != "implicit":
             drawn = drawn[:1]  # every example of a task has the same vector
         mean_Z = example_vectors(model, examples, np.sort(drawn).tolist()).mean(0)

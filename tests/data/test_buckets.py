@@ -22,7 +22,7 @@ def of_lengths(source, target, speech=True):
     examples.target.length = np.asarray(target, np.int32)
     examples.source = None if speech else examples.target
     examples.rows = [None] * len(source)
-    examples.kept = np.arange(len(source))
+    examples.selection = np.arange(len(source))
     return examples
 
 

@@ -166,7 +166,7 @@ def test_a_folder_that_several_tasks_share_is_opened_once(corpus):
 
 @pytest.mark.parametrize(("limit", "times"), [(2**30, 1), (0, 2)])
 def test_frames_are_computed_once_for_all_tasks_where_all_fit(corpus, monkeypatch, limit, times):
-    monkeypatch.setattr(tasks, "_KEPT_BYTES", limit)
+    monkeypatch.setattr(tasks, "_CACHE_BYTES", limit)
     heard = []
     read = PreparedCorpus.audio
     monkeypatch.setattr(
@@ -197,7 +197,7 @@ def test_all_recordings_of_a_process_together_keep_no_more_than_one_limit(corpus
     prepared = PreparedCorpus(corpus.folder)
     size = 80 * 4 * sum(num_frames(row.num_samples) for row in prepared.rows("train"))
     monkeypatch.setattr(tasks, "_reserved", {})  # whatever other tests have left
-    monkeypatch.setattr(tasks, "_KEPT_BYTES", 2 * size)
+    monkeypatch.setattr(tasks, "_CACHE_BYTES", 2 * size)
     four = [Recordings(prepared, "train") for _ in range(4)]
     assert computed(four) == 2 + 2 * 2
     del four[:2]
@@ -208,10 +208,10 @@ def test_all_recordings_of_a_process_together_keep_no_more_than_one_limit(corpus
 def test_what_is_too_long_or_has_no_frame_is_left_out_and_counted(corpus):
     limits = Batching(max_seconds=2.0, max_tokens=50)
     st = load(corpus, task("st"), "extreme", limits)
-    assert [st.rows[i].id for i in st.kept] == ["s0", "s1", "s2"]
+    assert [st.rows[i].id for i in st.selection] == ["s0", "s1", "s2"]
     assert (len(st), len(st.rows), st.left_out) == (3, 6, 3)
     mt = load(corpus, task("mt"), "extreme", limits)
-    kept = {mt.rows[i].id for i in mt.kept}
+    kept = {mt.rows[i].id for i in mt.selection}
     assert kept == {"s0", "s1", "s2", "long audio", "no frame"}
     assert mt.left_out == 2
 

@@ -138,10 +138,11 @@ def test_fewer_examples_are_among_more_and_another_seed_draws_others(folder):
         tasks = tuple(dataclasses.replace(t, max_examples=count) for t in run.experiment.tasks)
         changed = dataclasses.replace(run.experiment, tasks=tasks, seed=seed)
         return [
-            set(task.kept.tolist()) for task in run._replace(experiment=changed).examples("train")
+            set(task.selection.tolist())
+            for task in run._replace(experiment=changed).examples("train")
         ]
 
-    everything = [set(task.kept.tolist()) for task in run.examples("train")]
+    everything = [set(task.selection.tolist()) for task in run.examples("train")]
     assert drawn(None) == drawn(10**6) == everything
     for few, more, whole in zip(drawn(2), drawn(4), everything, strict=True):
         assert len(few) == 2 and len(more) == 4
