@@ -1,9 +1,9 @@
 """Where arrays lie: their axes by name, and the axes of the mesh that split them.
 
 A mesh has three axes. Rows of a batch are split over ``data`` and ``fsdp``. Over ``fsdp`` each
-device holds a part of every weight too and is sent the rest of a layer when it comes to it; over
-``tensor`` it never has more than its part of a layer, and results travel. XLA inserts all of that
-from where arrays are said to lie.
+device also holds a part of every weight and gathers the rest of a layer before it computes it; over
+``tensor`` it never holds more than its part of a layer, and activations are exchanged instead. XLA
+inserts all communication, following the shardings that arrays are annotated with.
 """
 
 import math
@@ -41,8 +41,8 @@ PARAMETERS = {
 """The axes of parameters by the end of their path."""
 
 REPLICATED = (
-    r"convolutions \d+ kernel",  # of few numbers and much work, which is split by rows
-    r"tcn kernel_NZ",  # each row of a batch takes a row of them
+    r"convolutions \d+ kernel",  # small, and their work is split by rows
+    r"tcn kernel_NZ",  # each row of a batch looks up a row
     r"tcn head kernel",
     r"modulator offset_LZ",
 )
@@ -103,16 +103,16 @@ def state_sharding(mesh: Mesh, tree: PyTree) -> PyTree:
 
 
 def on_every_device(mesh: Mesh) -> NamedSharding:
-    """Return how arrays lie of which every device has all."""
+    """Return the sharding of arrays that every device has a copy of."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def own_rows(mesh: Mesh) -> tuple[int, int, int]:
-    """Return which parts of a batch's rows this process's devices hold: first, end, of how many."""
+def local_rows(mesh: Mesh) -> tuple[int, int, int]:
+    """Return which parts of a batch's rows this process's devices hold: (start, end, parts)."""
     devices = mesh.devices.reshape(row_parts(mesh), -1)
     processes = [{device.process_index for device in row} for row in devices]
-    own = [i for i, those in enumerate(processes) if jax.process_index() in those]
-    return own[0], own[-1] + 1, len(devices)
+    local = [i for i, those in enumerate(processes) if jax.process_index() in those]
+    return local[0], local[-1] + 1, len(devices)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -121,7 +121,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def place_batch(mesh: Mesh, batch: PyTree) -> PyTree:
-    """Send a batch to the devices, rows split among them; each process sends its own devices'."""
+    """Put a batch on the devices, split by rows; each process puts the parts of its devices."""
     sharding = batch_sharding(mesh)
     if jax.process_count() == 1:
         return jax.device_put(batch, sharding)
@@ -131,7 +131,7 @@ def place_batch(mesh: Mesh, batch: PyTree) -> PyTree:
 
 
 def constrain(x: Array, *axes: str | None) -> Array:
-    """Return x, said to lie as its axes are split on the mesh in use, if there is one."""
+    """Return x, annotated with how its axes are split on the mesh in use, if there is one."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
         return x
@@ -139,7 +139,7 @@ def constrain(x: Array, *axes: str | None) -> Array:
 
 
 def _spec(mesh: dict[str, int], shape: Sequence[int], axes: Sequence[str | None]) -> PartitionSpec:
-    """Return the axes of the mesh that split an array's axes; none does that twice."""
+    """Return the axes of the mesh that split an array's axes, as many as divide them evenly."""
     spec = []
     for size, axis in zip(shape, axes, strict=True):
         parts = [name for name in SPLIT_OVER.get(axis or "", ()) if mesh.get(name, 1) > 1]

@@ -13,7 +13,7 @@ from taskaware.data.provenance import fingerprint
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.processes import AgreedStop, fetch, is_first, on_first_process
-from taskaware.devices.sharding import own_rows, place_batch, row_parts, state_sharding
+from taskaware.devices.sharding import local_rows, place_batch, row_parts, state_sharding
 from taskaware.devices.signals import StopSignals
 from taskaware.dims import Batch
 from taskaware.errors import StoppedError
@@ -121,7 +121,7 @@ def _data(
     }
 
     def batches_from(first: int) -> Iterator[Batch]:
-        local, seed = LocalRows(*own_rows(mesh)), experiment.seed
+        local, seed = LocalRows(*local_rows(mesh)), experiment.seed
         return training_batches(examples, batching, seed=seed, first=first, local=local, **how)
 
     tokenizer = run.tokenizer.sha256
