@@ -1,4 +1,4 @@
-"""From a task vector to what it does at every site of a model (paper eq. 6, and beyond)."""
+"""From a task vector to the modulation of every site of a model (paper eq. 6, and beyond)."""
 
 import math
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ step (24 pre-norm blocks learned three tasks on one input with it, and not from 
 def modulate(
     x: Float[Array, "B *rest D"], modulation: AnyModulation | None
 ) -> Float[Array, "B *rest D"]:
-    """Apply a modulation of whatever kind, if there is one."""
+    """Apply a modulation of any kind; None returns x unchanged."""
     match modulation:
         case None:
             return x
@@ -40,7 +40,7 @@ def modulate(
 
 
 def vector_init(d_model: int, init: Init, scale: float) -> nnx.Initializer:
-    """Return an initializer for a map to task embeddings, whose halves become γ and β (eq. 6).
+    """Return an initializer for a map to task vectors, whose halves become γ and β (eq. 6).
 
     Args:
         d_model: D; columns alternate between D for γ and D for β.
@@ -67,7 +67,7 @@ def vector_init(d_model: int, init: Init, scale: float) -> nnx.Initializer:
 
 
 class Modulator(nnx.Module):
-    """Turn a task vector into γ and β at every site of a model (eq. 6), or into more.
+    """Maps a task vector to γ and β at every site of a model (eq. 6), or to another kind.
 
     Args:
         d_model: D.
@@ -79,7 +79,7 @@ class Modulator(nnx.Module):
         scale: of film: one_plus gives γ = 1 + t[:d]; direct gives γ = t[:d], the letter of eq. 6.
         sharing: all_blocks uses one γ, β everywhere (eq. 6); per_stack one for each stack;
             per_block one for each site; per_block_offset one, plus a learned offset per site
-            that is every task's and starts at zero.
+            that all tasks share and that starts at zero.
         adapter_width: R, an adapter's hidden units.
     """
 
@@ -105,19 +105,19 @@ class Modulator(nnx.Module):
 
     @property
     def vector_width(self) -> int:
-        """Z, the numbers of a task embedding."""
+        """Z, the width of a task vector."""
         parts = {"per_stack": len(self.stacks), "per_block": self.num_sites}
         return self._width * parts.get(self.sharing, 1)
 
     def sites(self, stack: str) -> slice:
-        """Return which sites are those of a stack."""
+        """Return the indices of a stack's sites, as a slice."""
         names = [name for name, _ in self.stacks]
         first = sum(count for _, count in self.stacks[: names.index(stack)])
         return slice(first, first + dict(self.stacks)[stack])
 
     @property
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The parts of what stands at one site, in their order in the task vector."""
+        """Shapes of the parts of one site's modulation, in their order in the task vector."""
         d, r = self.d_model, self.adapter_width
         match self.kind:
             case "film":
@@ -134,7 +134,7 @@ class Modulator(nnx.Module):
         return sum(map(math.prod, self._shapes))
 
     def __call__(self, vector_BZ: Float[Array, "B Z"]) -> AnyModulation:
-        """Return the modulation of all sites, stacked."""
+        """Return the modulation of all sites, stacked along a first axis L."""
         match self.sharing:
             case "all_blocks":
                 t_LBP = jnp.broadcast_to(vector_BZ, (self.num_sites, *vector_BZ.shape))
@@ -171,7 +171,7 @@ class Modulator(nnx.Module):
             init: of film, as ``vector_init``. Of adapters: task_distinct starts them as the
                 identity plus a random vector per task, zero as the identity, and lecun draws all
                 their weights, by fan-in.
-            open_share: of masks: the share of the units that each task has, drawn at random.
+            open_share: for masks: the share of the units that each task uses, drawn at random.
         """
 
         def initialize(key, shape, dtype=jnp.float32, out_sharding=None):

@@ -1,4 +1,4 @@
-"""Task Characteristics Networks: from a task id or from an example to a task embedding."""
+"""Task Characteristics Networks: from a task id or from an example to a task vector."""
 
 from collections.abc import Sequence
 
@@ -6,18 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.modulation.affine import TCNParam
 from taskaware.modulation.modulator import BETA, Init, Modulator, vector_init
-from taskaware.nn.layers import FeedForward, MultiHeadAttention, causal_mask
+from taskaware.nn.layers import NEVER, FeedForward, MultiHeadAttention, causal_mask
 from taskaware.nn.linear import Linear
 
 
 class TaskRow(TCNParam):
-    """A parameter with one row per task: what a task has for itself alone.
+    """A parameter with one row per task, which no other task uses.
 
-    Its type lets a new task be added, and only its row be trained.
+    Its type tells where a new task needs a row, and lets an optimizer train these rows alone.
     """
 
 
@@ -47,19 +48,22 @@ class ExplicitTCN(nnx.Module):
         self.kernel_NZ = TaskRow(draw(rngs.params(), (num_tasks, vector_width)))
 
     def __call__(self, task_B: Int[Array | np.ndarray, " B"]) -> Float[Array, "B Z"]:
-        """Return each row's task embedding."""
+        """Return each row's task vector."""
         return self.kernel_NZ[...][task_B]
 
 
 class TaskTokens(nnx.Module):
-    """Each task as a few tokens, such as <|de|><|translate|>; tasks share those they agree in.
+    """Each task as P tokens, such as <|de|><|translate|>, some of which tasks may share.
 
-    What Whisper does (Radford et al. 2022), but for one thing: the tokens have a table of their
-    own, outside the vocabulary, so that no search has to be kept from writing them.
+    As in Whisper (Radford et al. 2022), except that the tokens have a separate table, outside the
+    vocabulary, so that a search cannot write them.
 
     Args:
         tasks: each task's tokens, equally many.
         d_model: D.
+
+    Raises:
+        ValueError: a task has none, or more or fewer than another.
     """
 
     def __init__(self, tasks: Sequence[Sequence[str]], d_model: int, *, rngs: nnx.Rngs):
@@ -67,11 +71,11 @@ class TaskTokens(nnx.Module):
             raise ValueError(f"expected equally many tokens for each task, found {tasks!r}")
         names = sorted({token for tokens in tasks for token in tokens})
         self.token_NP = tuple(tuple(names.index(token) for token in tokens) for tokens in tasks)
-        # As large as the embedding of a word, which stands in the same place.
+        # With the scale of a word's embedding, to which these vectors are prepended.
         self.table_VD = TCNParam(jax.random.normal(rngs.params(), (len(names), d_model)))
 
     def __call__(self, task_B: Int[Array | np.ndarray, " B"]) -> Float[Array, "B Z"]:
-        """Return each row's tokens' vectors, one after the other: Z = P · D."""
+        """Return each row's task vector: its tokens' vectors, concatenated, Z = P · D."""
         token_BP = jnp.array(self.token_NP)[task_B]
         return self.table_VD[...][token_BP].reshape(len(task_B), -1)
 
@@ -79,7 +83,7 @@ class TaskTokens(nnx.Module):
 class CausalBlock(nnx.Module):
     """A uni-directional post-norm Transformer block, the TE of eq. 2 and eq. 4."""
 
-    def __init__(self, width: int, d_ff: int, num_heads: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, width: int, d_ff: int, num_heads: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         self.attention = MultiHeadAttention(width, num_heads, dtype=dtype, rngs=rngs)
         self.attention_norm = nnx.LayerNorm(width, rngs=rngs)
         self.feed_forward = FeedForward(width, d_ff, dtype=dtype, rngs=rngs)
@@ -115,8 +119,8 @@ def bidirectional_attention(
     score_BST = jnp.einsum("BSD,BTD->BST", x_BSD, y_BTD)
     if scaled:
         score_BST = score_BST * x_BSD.shape[-1] ** -0.5
-    over_target = jax.nn.softmax(jnp.where(mask_BT[:, None], score_BST, -1e9), axis=2)
-    over_source = jax.nn.softmax(jnp.where(mask_BS[:, :, None], score_BST, -1e9), axis=1)
+    over_target = jax.nn.softmax(jnp.where(mask_BT[:, None], score_BST, NEVER), axis=2)
+    over_source = jax.nn.softmax(jnp.where(mask_BS[:, :, None], score_BST, NEVER), axis=1)
     return (
         jnp.einsum("BST,BTD->BSD", over_target, y_BTD),
         jnp.einsum("BST,BSD->BTD", over_source, x_BSD),
@@ -124,7 +128,7 @@ def bidirectional_attention(
 
 
 def last_valid(x_BSD: Float[Array, "B S D"], mask_BS: Bool[Array, "B S"]) -> Float[Array, "B D"]:
-    """Return each row's last kept position, which has seen its whole sequence (D9)."""
+    """Return each row's last valid position, which has seen its whole sequence (D9)."""
     last_B = jnp.maximum(mask_BS.sum(1) - 1, 0)
     return jnp.take_along_axis(x_BSD, last_B[:, None, None], axis=1)[:, 0]
 
@@ -138,11 +142,13 @@ class ImplicitTCN(nnx.Module):
     Args:
         d_model: D of X and Y, which are projected where ``width`` differs.
         vector_width: Z.
-        width: of the TCN's own blocks.
+        width: of the TCN's blocks.
         d_ff: of their feed-forward layers.
         num_heads: of their attention.
         num_layers: blocks in TE, and again in TE_u.
         scaled: divide the bi-directional scores by √width.
+        init: of γ and β, as ``vector_init``.
+        dtype: of matrix products; parameters are float32.
     """
 
     def __init__(
@@ -156,7 +162,7 @@ class ImplicitTCN(nnx.Module):
         num_layers: int = 1,
         scaled: bool = False,
         init: Init = "task_distinct",
-        dtype=jnp.float32,
+        dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         def blocks():
@@ -186,7 +192,7 @@ class ImplicitTCN(nnx.Module):
         y_BTD: Float[Array, "B T D"],
         mask_BT: Bool[Array, "B T"],
     ) -> Float[Array, "B Z"]:
-        """Return the task embedding that each row's source and target show."""
+        """Return each row's task vector, inferred from its source and target."""
         if self.project is not None:
             x_BSD, y_BTD = self.project(x_BSD), self.project(y_BTD)
         for block in self.represent:  # eq. 2
@@ -200,11 +206,11 @@ class ImplicitTCN(nnx.Module):
         return self.head(summary)  # eq. 5
 
 
-def derangement(key: Array, task_B: Int[Array, " B"]) -> Int[Array, " B"]:
+def derangement(key: Key[Array, ""], task_B: Int[Array, " B"]) -> Int[Array, " B"]:
     """Return for each row another row of its task, at random (paper §2.3; D6).
 
-    Every row is taken once, and by another row: the task embedding may not carry the answer. A
-    row that is alone with its task in the batch has only itself.
+    Every row is taken once, and by another row: the task vector must not carry the answer. A row
+    that is alone with its task in the batch takes itself.
 
     Example:
         >>> task = jnp.array([0, 0, 1, 1, 2])
