@@ -1,13 +1,17 @@
-"""Encoder and decoder blocks, each with its sites for FiLM (paper §2.2; D1)."""
+"""Encoder and decoder blocks, each with its sites for FiLM, and stacks of them (paper §2.2; D1)."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import ModelConfig
+from taskaware.devices.sharding import constrain
 from taskaware.modulation.modulator import AnyModulation, modulate
 from taskaware.nn.layers import (
     FeedForward,
@@ -17,6 +21,12 @@ from taskaware.nn.layers import (
     dropout,
     split_key,
 )
+
+_SAVEABLE = {
+    "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+"""What the backward pass keeps of a block's forward pass, by ``ModelConfig.remat``."""
 
 
 class Residual(nnx.Module):
@@ -47,7 +57,7 @@ class Residual(nnx.Module):
 def block_output(
     x: Float[Array, "B T D"], modulation: AnyModulation | None, config: ModelConfig
 ) -> Float[Array, "B T D"]:
-    """Modulate a whole block's output, where that is the placement (eq. 7 to the letter)."""
+    """Modulate a block's output, if that is the placement (eq. 7 to the letter)."""
     return modulate(x, modulation) if config.film.placement == "block_output" else x
 
 
@@ -122,10 +132,10 @@ class DecoderBlock(nnx.Module):
         slot: Int[Array, ""],
         seen_BWX: Bool[Array, "B W X"],
     ) -> tuple[Float[Array, "B W D"], KeysValues]:
-        """Transform one new token of every beam; what it leaves for later ones goes into ``past``.
+        """Transform one new token of every beam, and return ``past`` with its keys and values.
 
-        Beams stand where a sequence's positions would: they share the source, and the past of
-        all of them, of which ``seen_BWX`` says what each one descends from.
+        Beams take the axis of a sequence's positions: they share the source, and one cache, of
+        which ``seen_BWX`` marks the slots that each of them descends from.
         """
 
         def look_back(h: Float[Array, "B W D"]) -> Float[Array, "B W D"]:
@@ -147,9 +157,71 @@ class DecoderBlock(nnx.Module):
         )
         return y_BWD, past
 
-    def _branches(self, y, look_back, look_at_source, modulation, key):
+    def _branches(
+        self,
+        y: Float[Array, "B T D"],
+        look_back: Callable[[Float[Array, "B T D"]], Float[Array, "B T D"]],
+        look_at_source: Callable[[Float[Array, "B T D"]], Float[Array, "B T D"]],
+        modulation: AnyModulation | None,
+        key: Key[Array, ""] | None,
+    ) -> Float[Array, "B T D"]:
         keys = split_key(key, 3)
         y = self.add_self(y, look_back, modulation, keys[0])
         y = self.add_cross(y, look_at_source, modulation, keys[1])
         y = self.add_feed_forward(y, self.feed_forward, modulation, keys[2])
         return block_output(y, modulation, self.config)
+
+
+def run_blocks(
+    blocks: Sequence[EncoderBlock] | Sequence[DecoderBlock],
+    x: Float[Array, "B T D"],
+    modulation: AnyModulation | None,
+    key: Key[Array, ""] | None,
+    *context: Float[Array, "B S D"] | Bool[Array, "B S"],
+) -> Float[Array, "B T D"]:
+    """Run a stack of blocks: unrolled, or as one compiled loop (``ModelConfig.scan``).
+
+    Args:
+        blocks: of one kind and configuration, the first applied first.
+        x: their input.
+        modulation: one site per block, in their order.
+        key: for dropout; None for none.
+        context: further arguments of every block: the source's mask, and before it, for a decoder,
+            the encoder's output.
+    """
+    # Blocks differ in their weights only, so each is split into its graphdef, which is equal for
+    # all, and its state. The function that runs one takes the graphdef as a static argument and the
+    # state as data: traced once, it serves every block of a stack, in either way. Unrolled, it is
+    # called per block, and XLA compiles a copy each, which it can fuse and schedule. As a loop, the
+    # states are stacked and scanned over: compiling takes as long as for one block, but stacking
+    # copies the weights.
+    config = blocks[0].config
+    keys = None if key is None else jax.random.split(key, len(blocks))
+    body = _block_runner(config.remat, config.scan)
+    graphdefs, states = zip(*map(nnx.split, blocks), strict=True)
+    if config.scan:
+        weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        each = functools.partial(body, graphdefs[0], context)
+        return lax.scan(each, x, (weights, (modulation, keys)))[0]
+    for layer, (graphdef, weights) in enumerate(zip(graphdefs, states, strict=True)):
+        slices = weights, jax.tree.map(lambda leaf, i=layer: leaf[i], (modulation, keys))
+        x, _ = body(graphdef, context, x, slices)
+    return x
+
+
+def _run_block(
+    graphdef: nnx.GraphDef, context: tuple[Array, ...], x: Float[Array, "B T D"], slices: Any
+) -> tuple[Float[Array, "B T D"], None]:
+    """Run one block; the signature is that of a body of ``lax.scan``."""
+    weights, (site, block_key) = slices
+    x = nnx.merge(graphdef, weights)(x, site, block_key, *context)
+    return constrain(x, "batch", None, None), None
+
+
+@functools.cache
+def _block_runner(remat: str, scan: bool) -> Callable[..., tuple[Array, None]]:
+    """Return the one function that runs every block, so that equal ones are traced once."""
+    run = _run_block
+    if remat != "none":
+        run = jax.checkpoint(run, policy=_SAVEABLE[remat], prevent_cse=not scan, static_argnums=0)
+    return run if scan else jax.jit(run, static_argnums=0)

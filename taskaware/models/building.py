@@ -1,4 +1,4 @@
-"""Models with fresh weights, or of shapes alone, of a configuration or of an experiment's tasks."""
+"""Models with fresh weights, or of shapes alone, from a configuration or an experiment's tasks."""
 
 import functools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def build(
     seed: int,
     task_tokens: Sequence[Sequence[str]] = (),
 ) -> Seq2Seq:
-    """Build a model with fresh weights."""
+    """Build a model with fresh weights; the arguments are those of ``Seq2Seq``."""
     return Seq2Seq(
         config,
         vocab_size,
@@ -39,17 +39,23 @@ def abstract(
     speech: bool,
     task_tokens: Sequence[Sequence[str]] = (),
 ) -> Seq2Seq:
-    """Build a model of shapes alone, ``jax.ShapeDtypeStruct``, of which no number is drawn."""
+    """Build a model of shapes alone (``jax.ShapeDtypeStruct``), without drawing random numbers."""
     tokens = tuple(map(tuple, task_tokens))
     return nnx.clone(_traced(config, vocab_size, tuple(tasks), speech, tokens))
 
 
 @functools.lru_cache(maxsize=16)
-def _traced(config, vocab_size, tasks, speech, task_tokens):
-    settings = {"speech": speech, "task_tokens": task_tokens}
-
-    def model():
-        return Seq2Seq(config, vocab_size, tasks, **settings, rngs=OneKey())
+def _traced(
+    config: ModelConfig,
+    vocab_size: int,
+    tasks: tuple[str, ...],
+    speech: bool,
+    task_tokens: tuple[tuple[str, ...], ...],
+) -> Seq2Seq:
+    def model() -> Seq2Seq:
+        return Seq2Seq(
+            config, vocab_size, tasks, speech=speech, task_tokens=task_tokens, rngs=OneKey()
+        )
 
     return nnx.eval_shape(model)
 
@@ -60,7 +66,7 @@ def build_for(tasks: Sequence[Task], config: ModelConfig, vocab_size: int, *, se
 
 
 def abstract_for(tasks: Sequence[Task], config: ModelConfig, vocab_size: int) -> Seq2Seq:
-    """Build a model of an experiment's tasks as ``abstract`` does."""
+    """Build a model of an experiment's tasks of shapes alone, as ``abstract`` does."""
     return abstract(config, vocab_size, **_of(tasks))
 
 

@@ -1,6 +1,6 @@
 """A trained model for one task alone, its task vector folded into plain weights.
 
-What comes out is a vanilla ``Seq2Seq``, as many parameters and as fast as one without a TCN.
+The result is a vanilla ``Seq2Seq``, of the size and speed of one trained without a TCN.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from taskaware.models.building import abstract_for
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.affine import Modulation
 from taskaware.modulation.folding import fold_input, fold_output
+from taskaware.nn.layers import MultiHeadAttention
 
 
 def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: Task) -> Seq2Seq:
@@ -24,13 +25,13 @@ def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: T
 
     Exact, up to the rounding of float32, in post-norm models, for every placement of FiLM: each γ
     and β goes into the norm, or the projection, that it follows or precedes. At the decoder's
-    entry, γ goes into the table that target tokens and the softmax share, and out of it again by
-    the last norm; β goes into the first block's biases.
+    entry, γ goes into the table that target tokens and the softmax share, and the last norm takes
+    it out again; β goes into the first block's biases.
 
     Args:
         model: trained, with FiLM.
-        vector_Z: of the task.
-        task: which it is; the frontend of the kind of source that it has not is left out.
+        vector_Z: the task's vector.
+        task: the task; the frontend for the other kind of source is left out.
 
     Raises:
         UsageError: the algebra is not exact for this model; the message says where.
@@ -62,8 +63,8 @@ def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: T
     config = dataclasses.replace(model.config, conditioning="vanilla")
     graphdef, params = nnx.split(abstract_for([task], config, model.vocab_size))
     weights = dict(nnx.to_flat_state(nnx.state(model)))
-    kept = [(path, weights[path].copy()) for path, _ in nnx.to_flat_state(params)]
-    plain = nnx.merge(graphdef, nnx.from_flat_state(kept))
+    plain_weights = [(path, weights[path].copy()) for path, _ in nnx.to_flat_state(params)]
+    plain = nnx.merge(graphdef, nnx.from_flat_state(plain_weights))
 
     for site, block in enumerate(plain.encoder, 1):
         _fold_block(block, gamma_LD[site], beta_LD[site])
@@ -83,16 +84,18 @@ def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: T
 def _fold_block(
     block: EncoderBlock | DecoderBlock, gamma_D: Float[Array, " D"], beta_D: Float[Array, " D"]
 ) -> None:
-    """Fold what modulates a post-norm block."""
+    """Fold the γ and β of a post-norm block into its norms or projections."""
     match block.config.film.placement:
         case "block_output":
             fold_output(block.add_feed_forward.norm, gamma_D, beta_D)
         case "residual_branch":
             for layer in (*(a.out for a in _attentions(block)), block.feed_forward.down):
                 fold_output(layer, gamma_D, beta_D)
-        case "norm":  # what each branch reads of the stream; keys of the source are not of it
-            own, *cross = _attentions(block)
-            readers = [own.query, own.key, own.value, *(a.query for a in cross)]
+        case (
+            "norm"
+        ):  # each branch's input from the stream, so not the keys and values of the source
+            itself, *cross = _attentions(block)
+            readers = [itself.query, itself.key, itself.value, *(a.query for a in cross)]
             for layer in (*readers, block.feed_forward.up):
                 fold_input(layer, gamma_D, beta_D)
 
@@ -105,7 +108,7 @@ def _shift_entry(block: EncoderBlock | DecoderBlock, beta_D: Float[Array, " D"])
     fold_output(attention.out, ones_D, beta_D)
 
 
-def _attentions(block: EncoderBlock | DecoderBlock):
+def _attentions(block: EncoderBlock | DecoderBlock) -> list[MultiHeadAttention]:
     if isinstance(block, EncoderBlock):
         return [block.attention]
     return [block.self_attention, block.cross_attention]

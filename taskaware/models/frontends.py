@@ -25,7 +25,7 @@ class StridedConv(nnx.Module):
         self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels_out,)))
 
     def __call__(self, x: Float[Array, "B time freq C"]) -> Float[Array, "B time2 freq2 F"]:
-        """Halve time and frequency, rounding up; what lies outside is zero."""
+        """Halve time and frequency, rounding up; the input is padded with zeros."""
         y = _convolve(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
         return jax.nn.relu(y + self.bias[...].astype(self.dtype)[None, None, None])
 
@@ -51,7 +51,7 @@ def _convolve(x: Float[Array, "B time freq C"], kernel: Float[Array, "patch F"])
 
 
 def _unfold_and_multiply(x: Array, kernel: Array) -> Array:
-    """Return the same from nine strided slices and one product."""
+    """Return the convolution, computed as one product of nine strided slices."""
     time, freq = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
     x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
     patches = [x[:, t : t + 2 * time : 2, f : f + 2 * freq : 2] for t in range(3) for f in range(3)]
@@ -66,8 +66,8 @@ _convolve.defvjp(lambda *args: jax.vjp(_unfold_and_multiply, *args), lambda vjp,
 class SpeechFrontend(nnx.Module):
     """k convolutions of stride 2, then one linear map to the model's width.
 
-    A frames become ⌈A / 2^k⌉ positions. Frames beyond a row's length are zero before every
-    convolution, as the outside is, so padding changes nothing.
+    A frames become ⌈A / 2^k⌉ positions. Frames beyond a row's length are set to zero before every
+    convolution, like its padding, so that padding a batch changes no result.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class SpeechFrontend(nnx.Module):
     def __call__(
         self, frames_BAC: Float[AnyArray, "B A C"], length_B: Int[AnyArray, " B"]
     ) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
-        """Return positions and a mask of those that are speech, not padding."""
+        """Return source positions and a mask of the valid ones, given frames of 10 ms each."""
         mask = jnp.arange(frames_BAC.shape[1])[None] < length_B[:, None]
         x = jnp.where(mask[:, :, None], frames_BAC, 0)[..., None]
         for convolution in self.convolutions:
@@ -112,7 +112,7 @@ class TokenEmbedding(nnx.Module):
         self.table_VD = nnx.Param(init(rngs.params(), (vocab_size, d_model)))
 
     def __call__(self, tokens: Int[AnyArray, "*rest"]) -> Float[Array, "*rest D"]:
-        """Return the tokens' rows times √D; padding is zero (as in the code of Table 8)."""
+        """Return the tokens' embeddings times √D; padding's is zero (as in the code of Table 8)."""
         rows = self.table_VD[...][tokens] * self.d_model**0.5
         return jnp.where((tokens != PAD)[..., None], rows, 0)
 

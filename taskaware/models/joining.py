@@ -1,4 +1,4 @@
-"""Rows of several tasks side by side, joined so that none moves to another device."""
+"""Rows of several tasks joined into one array without moving any to another device."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from taskaware.dims import AnyArray, Batch, Text
 
 
 class RowOrder(NamedTuple):
-    """In which order the rows of a batch's tasks go through the model together.
+    """The order in which the rows of a batch's tasks go through the model together.
 
     Tasks of speech come before those of text, each kind in the model's order. Where rows are split
     into P parts, each part has its rows of every task: with P = 1 the tasks follow one another.
@@ -30,11 +30,11 @@ class RowOrder(NamedTuple):
         return join([_pad_to(jnp.asarray(x), width) for x in arrays], self.parts)
 
     def part(self, joined: Shaped[AnyArray, "B *rest"]) -> dict[str, Any]:
-        """Return the rows of each task out of an array of all."""
+        """Split an array of joined rows into those of each task."""
         return dict(zip(self.names, part(joined, self.rows, self.parts), strict=True))
 
     def positions(self) -> Int[np.ndarray, " B"]:
-        """Of each row, where it would stand if the tasks followed one another."""
+        """Return the index that each joined row would have if the tasks followed one another."""
         ends = np.cumsum(self.rows)
         starts = [np.arange(end - rows, end) for end, rows in zip(ends, self.rows, strict=True)]
         return join(starts, self.parts)
@@ -52,7 +52,7 @@ def row_order(batch: Batch, tasks: Sequence[str]) -> RowOrder:
 def join(arrays: Sequence[Shaped[AnyArray, "..."]], parts: int) -> Any:
     """Return the rows of several arrays as one: first each array's first part, then the second.
 
-    Where rows are split over as many devices, every device keeps its own.
+    Where rows are split over ``parts`` devices, every row stays on its device.
 
     Example:
         >>> join([np.array([1, 2, 3, 4]), np.array([7, 8])], 2).tolist()
@@ -67,7 +67,7 @@ def join(arrays: Sequence[Shaped[AnyArray, "..."]], parts: int) -> Any:
 
 
 def part(joined: Shaped[AnyArray, "B *rest"], rows: Sequence[int], parts: int) -> list[Any]:
-    """Return what ``join`` was given, by how many rows each array had.
+    """Undo ``join``, given the number of rows of each array.
 
     Example:
         >>> [x.tolist() for x in part(np.array([1, 2, 7, 3, 4, 8]), (4, 2), 2)]

@@ -1,7 +1,6 @@
-"""The whole model: speech or text in, tokens out, modulated by a task embedding."""
+"""The whole model: speech or text in, tokens out, modulated by a task vector."""
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, assert_never
 
 import jax
@@ -12,9 +11,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import ModelConfig
-from taskaware.devices.sharding import constrain
 from taskaware.dims import PAD, Batch, Cache, Source, Speech, Text
-from taskaware.models.blocks import DecoderBlock, EncoderBlock
+from taskaware.models.blocks import DecoderBlock, EncoderBlock, run_blocks
 from taskaware.models.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.models.joining import RowOrder, join, row_order
 from taskaware.modulation.modulator import AnyModulation, Modulator, modulate
@@ -22,15 +20,13 @@ from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.nn.layers import KeysValues, dropout, sinusoids, split_key
 from taskaware.nn.linear import transpose_kernels
 
-_KEPT = {
-    "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-    "full": jax.checkpoint_policies.nothing_saveable,
-}
-"""What stays in memory of a block, by ``Model.remat``."""
+NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Cache], tuple[Array, Cache]]
+"""One step of a decoder: (tokens_BW, position, cache) → (logits_BWV, cache). The first token is
+PAD, whose embedding is zero."""
 
 
 class Embedded(NamedTuple):
-    """Joined rows after the frontends, before any modulation: what the TCN looks at (D5)."""
+    """Joined rows after the frontends, before any modulation: the input of the TCN (D5)."""
 
     x_BSD: Float[Array, "B S D"]
     mask_BS: Bool[Array, "B S"]
@@ -39,7 +35,7 @@ class Embedded(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What a task vector does to one side of the model: FiLM, or vectors before its input."""
+    """The effect of a task vector on encoder or decoder: FiLM, or vectors before the input."""
 
     modulation: AnyModulation | None = None
     prefix_BPD: Float[Array, "B P D"] | None = None
@@ -54,7 +50,7 @@ class Memory(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What a teacher-forced pass gives: scores, and each stack's stream before its final norm."""
+    """Of a teacher-forced pass: logits, and each stack's stream before its final norm."""
 
     logits_BTV: Float[Array, "B T V"]
     encoder_BSD: Float[Array, "B S D"]
@@ -68,8 +64,8 @@ class Seq2Seq(nnx.Module):
         config: its shape and conditioning.
         vocab_size: V.
         tasks: their names; an explicit TCN has a row for each, in this order.
-        speech: whether any task's source is speech; without, there is no speech frontend.
-        task_tokens: of each task, if they are what tells it (``Task.tokens``).
+        speech: whether any task's source is speech; otherwise there is no speech frontend.
+        task_tokens: of each task (``Task.tokens``), for conditioning by tokens.
     """
 
     def __init__(
@@ -114,7 +110,7 @@ class Seq2Seq(nnx.Module):
         return row_order(batch, self.tasks)
 
     def task_of_rows(self, batch: Batch) -> Int[np.ndarray, " B"]:
-        """Return the task of each joined row, by its place among the model's."""
+        """Return the task of each joined row, as an index into ``tasks``."""
         order = self.order(batch)
         each = zip(order.names, order.rows, strict=True)
         places = [np.full(rows, self.tasks.index(name), np.int32) for name, rows in each]
@@ -139,7 +135,7 @@ class Seq2Seq(nnx.Module):
         return Embedded(x_BSD, mask_BS, self.embedding(target_BT), target_BT != PAD)
 
     def embed_source(self, source: Source) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
-        """Run the frontend of some rows' sources."""
+        """Return the frontend's output for sources, and a mask of its valid positions."""
         match source:
             case Speech():
                 assert self.speech is not None, "speech for a model without it"
@@ -152,11 +148,11 @@ class Seq2Seq(nnx.Module):
     def task_vector(
         self, embedded: Embedded, task_B: Int[Array | np.ndarray, " B"]
     ) -> Float[Array, "B Z"] | None:
-        """Return each row's own task vector (eq. 1 or 2-5), or None without conditioning.
+        """Return each row's task vector (eq. 1 or 2-5), or None without conditioning.
 
         Args:
             embedded: the rows.
-            task_B: the task of each: ``task_of_rows``, or a place among the model's tasks.
+            task_B: the task of each, as an index into ``tasks``: see ``task_of_rows``.
         """
         match self.tcn:
             case None:
@@ -184,14 +180,14 @@ class Seq2Seq(nnx.Module):
         y_BTD = jnp.pad(embedded.y_BTD[:, :-1], ((0, 0), (1, 0), (0, 0)))  # starts from zero: D17
         decoder_keys = split_key(decoder_key, 2)
         y_BTD = self._enter(_after(condition.prefix_BPD, y_BTD), condition, decoder_keys[0])
-        y_BTD = self._run(
-            self.decoder, y_BTD, condition, decoder_keys[1], memory.memory_BSD, memory.mask_BS
-        )
-        y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # nothing is to be said at a prefix
+        at_blocks = _at(condition.modulation, slice(1, None))
+        context = memory.memory_BSD, memory.mask_BS
+        y_BTD = run_blocks(self.decoder, y_BTD, at_blocks, decoder_keys[1], *context)
+        y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # a prefix predicts nothing
         return Output(self.logits(y_BTD), memory.stream_BSD, y_BTD)
 
     def logits(self, y_BTD: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
-        """Score every token by the decoder's stream, as it is before its final norm."""
+        """Score every token, given the decoder's stream before its final norm."""
         return self.embedding.logits(_norm(self.decoder_norm, y_BTD))
 
     def encode(
@@ -209,24 +205,31 @@ class Seq2Seq(nnx.Module):
             mask_BS = jnp.pad(mask_BS, ((0, 0), (added, 0)), constant_values=True)
         keys = split_key(key, 2)
         x_BSD = self._enter(x_BSD, condition, keys[0])
-        x_BSD = self._run(self.encoder, x_BSD, condition, keys[1], mask_BS)
+        at_blocks = _at(condition.modulation, slice(1, None))
+        x_BSD = run_blocks(self.encoder, x_BSD, at_blocks, keys[1], mask_BS)
         return Memory(_norm(self.encoder_norm, x_BSD), mask_BS, x_BSD)
 
-    def start_decoding(self, memory: Memory, vector_BZ, num_beams: int, max_length: int):
-        """Return (next_logits, cache) for the searches of ``decode``; the TCN is not called."""
-        # XLA would turn the keys back, and round again at every step.
+    def start_decoding(
+        self,
+        memory: Memory,
+        vector_BZ: Float[Array, "B Z"] | None,
+        num_beams: int,
+        max_length: int,
+    ) -> tuple[NextLogits, Cache]:
+        """Return (next_logits, cache) for the searches of ``search``; the TCN is not called."""
+        # XLA would otherwise undo the keys' transposition, and redo it at every step.
         source = lax.optimization_barrier(self.source_keys(memory))
         return self.decoding(source, memory.mask_BS, vector_BZ, num_beams, max_length)
 
     def with_transposed_kernels(self) -> "Seq2Seq":
-        """Return a copy to decode a few rows with on a CPU: see ``transposed_product``."""
+        """Return a copy for decoding few rows on a CPU: see ``transposed_product``."""
         copy = nnx.clone(self)
         transpose_kernels(copy.decoder)
-        copy.embedding.transposed = True  # its table lies that way as it is
+        copy.embedding.transposed = True  # its table is stored transposed already
         return copy
 
     def source_keys(self, memory: Memory) -> list[KeysValues]:
-        """Return what each decoder block attends to, computed once per source."""
+        """Return the keys and values that each decoder block attends to, once per source."""
         return [b.cross_attention.keys_values(memory.memory_BSD) for b in self.decoder]
 
     def decoding(
@@ -236,8 +239,12 @@ class Seq2Seq(nnx.Module):
         vector_BZ: Float[Array, "B Z"] | None,
         num_beams: int,
         max_length: int,
-    ):
-        """Return (next_logits, cache) as ``start_decoding``, from what the blocks attend to."""
+    ) -> tuple[NextLogits, Cache]:
+        """Return (next_logits, cache) as ``start_decoding``, from the blocks' keys and values."""
+        # One cache serves all beams of a row: keys and values of a token are written once, to the
+        # slot of its position and beam, and stay there when the search drops, copies or reorders
+        # beams. What moves is ``beams``, a mask per beam of the slots of the tokens it descends
+        # from: bits in place of D numbers per block. A prefix's slots come first, in every mask.
         config = self.config
         _, (modulation, prefix_BPD) = self._conditions(vector_BZ)
         prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
@@ -248,7 +255,12 @@ class Seq2Seq(nnx.Module):
         past = [KeysValues(empty_BHXK.swapaxes(-1, -2), empty_BHXK) for _ in self.decoder]
         cache = Cache(jnp.zeros((rows, 1, slots), bool), past)
 
-        def take_in(y_BWD, position: Int[Array, ""], slot: Int[Array, ""], cache: Cache):
+        def take_in(
+            y_BWD: Float[Array, "B W D"],
+            position: Int[Array, ""],
+            slot: Int[Array, ""],
+            cache: Cache,
+        ) -> tuple[Float[Array, "B W D"], Cache]:
             y_BWD = modulate(y_BWD, _at(modulation, 0)) + position_TD[position][None, None]
             itself = jnp.tile(jnp.eye(y_BWD.shape[1], dtype=bool), (rows, 1, 1))
             seen_BWX = lax.dynamic_update_slice_in_dim(cache.beams, itself, slot, axis=-1)
@@ -266,7 +278,9 @@ class Seq2Seq(nnx.Module):
                 past.append(layer_past)
             return y_BWD, Cache(seen_BWX, past)
 
-        def next_logits(tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Cache):
+        def next_logits(
+            tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Cache
+        ) -> tuple[Float[Array, "B W V"], Cache]:
             slot = prefix_length + position * num_beams
             embedded_BWD = self.embedding(tokens_BW)
             y_BWD, cache = take_in(embedded_BWD, prefix_length + position, slot, cache)
@@ -278,8 +292,8 @@ class Seq2Seq(nnx.Module):
             _, cache = take_in(prefix_BPD[:, place][:, None], slot, slot, cache)
         return next_logits, Cache(jnp.repeat(cache.beams, num_beams, axis=1), cache.rows)
 
-    def _conditions(self, vector_BZ) -> tuple[Condition, Condition]:
-        """Return what the task vector does to the encoder's and to the decoder's side."""
+    def _conditions(self, vector_BZ: Float[Array, "B Z"] | None) -> tuple[Condition, Condition]:
+        """Return the task vector's effect on the encoder and on the decoder."""
         if vector_BZ is None:
             return Condition(), Condition()
         if self.modulator is not None:
@@ -290,42 +304,12 @@ class Seq2Seq(nnx.Module):
         both = self.config.conditioning != "tokens"
         return Condition(prefix_BPD=prefix_BPD if both else None), Condition(prefix_BPD=prefix_BPD)
 
-    def _enter(self, x, condition, key):
+    def _enter(
+        self, x: Float[Array, "B S D"], condition: Condition, key: Key[Array, ""] | None
+    ) -> Float[Array, "B S D"]:
         """Modulate a frontend's output (D4: at the model's width), then add positions."""
         x = with_positions(modulate(x, _at(condition.modulation, 0)))
         return dropout(x, self.config.dropout, key)
-
-    def _run(self, blocks, x, condition, key, *context):
-        """Run a stack, one site of the modulation per block: unrolled, or as one compiled loop."""
-        modulation = condition.modulation
-        keys = None if key is None else jax.random.split(key, len(blocks))
-        per_block = (None if modulation is None else modulation.at(slice(1, None)), keys)
-
-        body = _block_runner(self.config.remat, self.config.scan)
-        graphdefs, states = zip(*map(nnx.split, blocks), strict=True)
-        if self.config.scan:
-            weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-            each = functools.partial(body, graphdefs[0], context)
-            return lax.scan(each, x, (weights, per_block))[0]
-        for layer, (graphdef, weights) in enumerate(zip(graphdefs, states, strict=True)):
-            slices = weights, jax.tree.map(lambda leaf, i=layer: leaf[i], per_block)
-            x, _ = body(graphdef, context, x, slices)
-        return x
-
-
-def _run_block(graphdef, context, x, slices):
-    weights, (site, block_key) = slices
-    x = nnx.merge(graphdef, weights)(x, site, block_key, *context)
-    return constrain(x, "batch", None, None), None
-
-
-@functools.cache
-def _block_runner(remat: str, scan: bool):
-    """Return the one function that runs every block, so that alike ones are traced once."""
-    run = _run_block
-    if remat != "none":
-        run = jax.checkpoint(run, policy=_KEPT[remat], prevent_cse=not scan, static_argnums=0)
-    return run if scan else jax.jit(run, static_argnums=0)
 
 
 def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
@@ -334,7 +318,7 @@ def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
 
 
 def _modulator(config: ModelConfig) -> Modulator | None:
-    """Return what modulates the model by FiLM: each side after its frontend and at every block."""
+    """Return the modulator, if any: one site after each side's frontend and one per block."""
     if config.conditioning not in ("explicit", "implicit") or config.injection != "film":
         return None
     return Modulator(
@@ -388,7 +372,7 @@ def _tcn(
             assert_never(config.conditioning)
 
 
-def _at(modulation: AnyModulation | None, site: int) -> AnyModulation | None:
+def _at(modulation: AnyModulation | None, site: int | slice) -> AnyModulation | None:
     return None if modulation is None else modulation.at(site)
 
 

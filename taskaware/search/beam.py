@@ -8,8 +8,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.dims import EOS, PAD, Cache
+from taskaware.models.seq2seq import NextLogits
 from taskaware.nn.layers import NEVER
-from taskaware.search.greedy import NextLogits, length_penalty, token_at
+from taskaware.search.greedy import length_penalty, token_at
 
 _BLOCK = 32
 """Tokens per block: the search compares the maxima of blocks before it compares tokens."""
@@ -44,8 +45,8 @@ def beam_search(
 ) -> NBest:
     """Return the W best hypotheses per row that beam search finds.
 
-    At each position the 2 W best extensions are kept: those that end compete with the ended ones
-    so far, the W best of the others go on. A row stops when no growing hypothesis can beat its
+    Each position keeps the 2 W best extensions: those that end compete with the ended ones so
+    far, the W best of the others go on. A row stops when no growing hypothesis can beat its
     worst ended one. Where fewer than W have ended at ``max_length``, growing ones, cut there,
     follow them.
 

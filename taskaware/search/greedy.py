@@ -1,6 +1,5 @@
 """Greedy search, and the types and functions that every search shares."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,11 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.dims import EOS, PAD, Cache
-
-NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Cache], tuple[Array, Cache]]
-"""(tokens_BW, position, cache) → (logits_BWV, cache). The first token is PAD, whose embedding is
-zero.
-"""
+from taskaware.models.seq2seq import NextLogits
 
 
 class Hypotheses(NamedTuple):

@@ -20,9 +20,9 @@ from taskaware.search.beam import beam_search
 from taskaware.search.greedy import greedy_search
 
 Search = Callable[..., Int[Array, "B W T"]]
-"""(source, vector_BZ, max_length=None) → what a model writes for each row of a source, the best
-hypothesis first. ``vector_BZ`` is each row's task vector, None for a model without conditioning;
-``max_length`` is T, instead of by the configuration."""
+"""(source, vector_BZ, max_length=None) → the W best hypotheses per row of a source, the best first.
+``vector_BZ`` is each row's task vector, None for a model without conditioning; ``max_length`` is T,
+by default the source's positions and ``Decoding.extra_length`` more."""
 
 
 def make_search(
@@ -31,12 +31,12 @@ def make_search(
     """Return a model's search, compiled once per shape for all models of one kind.
 
     Args:
-        model: as it is now; what becomes of it later does not change the search.
+        model: its weights are taken as they are now; later changes do not reach the search.
         config: beam, length penalty, lengths.
-        rows: how many sources will come together, again and again: on a CPU kernels are laid out
-            for as many, which takes as long as some steps of a search.
-        split: whether every device of this process searches a part of the rows, if they divide
-            them; not so a model that lies on several already, such as those of a training mesh.
+        rows: number of sources per call, if it is always the same: on a CPU, kernels are laid out
+            for it, which takes as long as some steps of a search.
+        split: whether to split the rows over this process's devices, where they divide evenly. A
+            model that is on several devices already, as on a training mesh, is left there.
     """
     devices = _devices(model)[: None if split else 1]
     if rows is not None and devices:
@@ -57,8 +57,8 @@ class Searches:
     """A model's search for calls of any number of rows: laid out once for few and once for many.
 
     To split a model, hash it and transpose its kernels takes as long as many steps of a search.
-    That a parameter has another array since is noticed, and NumPy arrays, which may change in
-    place, are laid out at every call; whoever puts other modules into the model makes new searches.
+    A parameter that has been given another array is noticed, and NumPy arrays, which may change in
+    place, are laid out at every call. After replacing modules of the model, make new searches.
     """
 
     def __init__(self, model: Seq2Seq, config: Decoding):
@@ -71,7 +71,7 @@ class Searches:
     def __call__(
         self, source: Source, vector_BZ: Float[np.ndarray, "B Z"] | None
     ) -> Int[Array, "B W T"]:
-        """Return what ``Search`` does; rows are filled up so that every device has as many."""
+        """Search, with rows filled up by copies so that every device has equally many."""
         values = [variable.get_raw_value() for variable in self._variables]
         changed = map(operator.is_not, values, self._values)
         if not self._made or any(changed) or any(isinstance(x, np.ndarray) for x in values):
@@ -80,38 +80,38 @@ class Searches:
         rows = len(jax.tree.leaves(source)[0])
         filled = -(-rows // self._num_devices) * self._num_devices
         few = are_few(filled * self._config.beam_size // self._num_devices)
-        search = self._made.get(few)  # by itself, for another thread may drop what is made
+        search = self._made.get(few)  # read once: another thread may clear the dictionary
         if search is None:
             search = self._made[few] = make_search(self._model, self._config, filled)
         row_B = np.arange(filled) % rows
-        given = jax.tree.map(lambda leaf: leaf[row_B], (source, vector_BZ))
-        return search(*given)[:rows]
+        source, vector_BZ = jax.tree.map(lambda leaf: leaf[row_B], (source, vector_BZ))
+        return search(source, vector_BZ)[:rows]
 
 
 def search_bytes(model: ModelConfig, config: Decoding, positions: int, frames: int = 0) -> int:
-    """Return about how much memory a search takes per row, beside the model's weights.
+    """Return approximately how many bytes a search takes per row, beside the model's weights.
 
-    Keys and values of every beam and position that may be written; and what the encoder takes most
-    for before: twice its attention scores, which grow with the square of the length, or what the
-    convolutions make of speech.
+    That is the keys and values of every beam and position that may be written, and the encoder's
+    peak before: twice its attention scores, which grow with the square of the length, or the
+    output of the convolutions over speech, whichever is more.
 
     Args:
         model: its shape.
         config: beam and lengths.
         positions: of the source, S.
-        frames: of speech, A; 0 of text.
+        frames: of speech, A (10 ms each); 0 for text.
     """
     written = config.beam_size * (positions + config.extra_length)
-    kept = 2 * model.decoder_layers * model.d_model * written
-    convolved = sum(
+    cache = 2 * model.decoder_layers * model.d_model * written
+    convolutions = sum(
         -(-frames // 2**depth) * -(-MEL_CHANNELS // 2**depth) * channels
         for depth, channels in enumerate(model.cnn_channels, 1)
     )
-    return 4 * (kept + max(2 * model.num_heads * positions**2, convolved))
+    return 4 * (cache + max(2 * model.num_heads * positions**2, convolutions))
 
 
 def _devices(model: Seq2Seq) -> list[Any]:
-    """Return those that may share the rows; none where the model lies on several as it is."""
+    """Return the devices to split rows over; none for a model that is on several already."""
     leaves = [x for x in jax.tree.leaves(nnx.state(model)) if isinstance(x, jax.Array)]
     spread = any(len(leaf.sharding.device_set) > 1 for leaf in leaves)
     return [] if spread else jax.local_devices()
@@ -129,12 +129,21 @@ def _row_major(leaf: Any) -> Any:
 
 
 @functools.cache
-def _compiled(graphdef: nnx.GraphDef[Seq2Seq], config: Decoding, mesh: Mesh | None):
-    """Return the search of one kind of model; to find it by a graphdef takes 10 ms."""
+def _compiled(
+    graphdef: nnx.GraphDef[Seq2Seq], config: Decoding, mesh: Mesh | None
+) -> Callable[..., Int[Array, "B W T"]]:
+    """Return the search of one kind of model; hashing a graphdef to look it up takes 10 ms."""
 
     @functools.partial(jax.jit, static_argnames="max_length")
-    def search(params, source: Source, vector_BZ, max_length: int | None = None):
-        def of_rows(params, source, vector_BZ):
+    def search(
+        params: nnx.State,
+        source: Source,
+        vector_BZ: Float[Array, "B Z"] | None,
+        max_length: int | None = None,
+    ) -> Int[Array, "B W T"]:
+        def of_rows(
+            params: nnx.State, source: Source, vector_BZ: Float[Array, "B Z"] | None
+        ) -> Int[Array, "B W T"]:
             model = nnx.merge(graphdef, params)
             x_BSD, mask_BS = model.embed_source(source)
             memory = model.encode(x_BSD, mask_BS, vector_BZ)
@@ -143,17 +152,17 @@ def _compiled(graphdef: nnx.GraphDef[Seq2Seq], config: Decoding, mesh: Mesh | No
             start = model.start_decoding(memory, vector_BZ, config.beam_size, length)
             if config.beam_size == 1:
                 return greedy_search(*start, rows, length).tokens_BT[:, None]
-            found = beam_search(
+            n_best = beam_search(
                 *start,
                 rows,
                 length,
                 beam_size=config.beam_size,
                 alpha=config.length_penalty,
             )
-            return found.tokens_BWT
+            return n_best.tokens_BWT
 
         if mesh is not None and all(len(leaf) % mesh.size == 0 for leaf in jax.tree.leaves(source)):
-            # Each device by itself: it need not wait for the others' longest row.
+            # Each device searches alone: it need not wait for the others' longest row.
             parts = PartitionSpec("rows")
             of_rows = jax.shard_map(
                 of_rows,
