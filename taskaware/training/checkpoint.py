@@ -30,7 +30,7 @@ class Checkpoints:
 
     Args:
         folder: where steps lie, one subfolder each.
-        keep: how many of the newest stay.
+        keep: number of the newest steps that are kept; the best one is kept besides.
     """
 
     def __init__(self, folder: Path, keep: int):
@@ -42,24 +42,23 @@ class Checkpoints:
         self._whole: int | None = None  # the step that has been read to its last byte
 
     def steps(self) -> tuple[int, ...]:
-        """Return the steps that have been committed and kept, the newest last."""
-        kept = self._manifests if self._manifests.exists() else self.folder
-        return tuple(sorted(_numbers(kept)))
+        """Return the steps that have been committed and not deleted since, the newest last."""
+        folder = self._manifests if self._manifests.exists() else self.folder
+        return tuple(sorted(_numbers(folder)))
 
     def best(self) -> int | None:
         """Return the committed step of least loss, the first of equals; None if none has one.
 
         A step's loss is part of it, so no crash can part them.
         """
-        losses = {step: self._loss(step) for step in self.steps()}
-        known = {step: loss for step, loss in losses.items() if loss is not None}
-        return min(known, key=lambda step: known[step], default=None)
+        losses = {step: loss for step in self.steps() if (loss := self._loss(step)) is not None}
+        return min(losses, key=lambda step: losses[step], default=None)
 
     def recover(self, tell: Callable[[str], None]) -> int | None:
         """Return the newest step that is whole, None if none was ever committed.
 
-        What a killed run has left is cleared away, and damaged steps newer than that one are
-        moved to ``damaged``. For the run that goes on, by the first of its processes.
+        Unfinished steps of a killed run are deleted, and damaged steps newer than that one are
+        moved to ``damaged``. To be called by the run that continues; its first process does it.
 
         Args:
             tell: called with a line that names what is damaged and what is used instead.
@@ -105,18 +104,18 @@ class Checkpoints:
         Args:
             state: copied to the host before this returns, so it may be donated afterwards.
             about: what the state belongs to; ``restore`` compares it.
-            loss: by which the best of all steps is kept besides the newest, if it is known.
+            loss: the step's validation loss, if it was evaluated; the best step is kept.
 
         Raises:
-            RunError: the state before could not be saved or, by several processes, this one cannot.
+            RunError: the previous save failed or, with several processes, this one cannot begin.
         """
         self.wait()
         step = int(state.step)
-        said = {"shapes": json.dumps(_shapes(state)), "loss": json.dumps(loss)}
-        items = {"state": _plain(state), "about": about | said}
+        metadata = {"shapes": json.dumps(_shapes(state)), "loss": json.dumps(loss)}
+        items = {"state": _plain(state), "about": about | metadata}
         if jax.process_count() == 1:
             # Orbax takes a fifth of a second to begin with some hundred arrays: not in the loop.
-            # A copy, for a CPU hands out its own memory, which the next step is given.
+            # A copy: on a CPU, device_get returns the device's memory, which the next step reuses.
             items["state"] = jax.tree.map(np.array, jax.device_get(items["state"]))
             self._saving = self._background.submit(self._write, step, items)
             return
@@ -127,7 +126,7 @@ class Checkpoints:
         self._saving = self._background.submit(self._commit, step, written)
 
     def wait(self) -> None:
-        """Return when what was begun is committed; raise RunError if it could not be."""
+        """Block until the last ``save`` is committed; raise RunError if it failed."""
         saving, self._saving = self._saving, None
         try:
             if saving is not None:
@@ -155,23 +154,23 @@ class Checkpoints:
                 f"{path}: damaged ({what}); taskaware train goes back to the step before"
             )
         try:
-            found = self._about(step)
-            saved = json.loads(found["shapes"])
+            metadata = self._about(step)
+            saved = json.loads(metadata["shapes"])
         except (OSError, ValueError, LookupError) as error:
             raise self._not_restored(step, error) from error
         for name, expected in about.items():
-            if found.get(name) != expected:
+            if metadata.get(name) != expected:
                 raise UsageError(
                     f"{self.folder}/{step}: not trained with this {name} (expected "
-                    f"{found.get(name)}, found {expected}); restore it, train in a new folder, or "
-                    "say --accept-changes"
+                    f"{metadata.get(name)}, found {expected}); restore it, train in a new folder, "
+                    "or say --accept-changes"
                 )
-        wanted = _shapes(like)
-        for name in sorted(saved.keys() | wanted.keys()):
-            if saved.get(name) != wanted.get(name):
+        shapes = _shapes(like)
+        for name in sorted(saved.keys() | shapes.keys()):
+            if saved.get(name) != shapes.get(name):
                 raise UsageError(
                     f"{self.folder}/{step}: cannot be restored into this model (parameter {name}: "
-                    f"expected shape {wanted.get(name)}, found {saved.get(name)}); train in a new "
+                    f"expected shape {shapes.get(name)}, found {saved.get(name)}); train in a new "
                     "folder"
                 )
         abstract = jax.tree.map(
@@ -186,7 +185,7 @@ class Checkpoints:
         return state._replace(key=jax.random.wrap_key_data(state.key))
 
     def close(self) -> None:
-        """Wait for what was begun."""
+        """Wait for the last ``save``, as ``wait`` does, and end the background thread."""
         try:
             self.wait()
         finally:
@@ -196,14 +195,14 @@ class Checkpoints:
         self._commit(step, self._begin(step, items))
 
     def _begin(self, step: int, items: dict[str, Any]) -> Any:
-        """Have Orbax begin to write, which it ends by itself."""
+        """Start Orbax's asynchronous write and return its handle."""
         if is_first():
             self._manifests.mkdir(parents=True, exist_ok=True)
             self._record(step, "part").touch()
         return ocp.save_checkpointables_async(str(self.folder / str(step)), items)
 
     def _commit(self, step: int, written: Any) -> None:
-        """Record what has been written, then delete steps that are no longer kept."""
+        """Record a step once it is written, then delete those that are not to be kept."""
         written.result()
         if not is_first():
             return
@@ -215,23 +214,23 @@ class Checkpoints:
                 self._delete(old)
 
     def _loss(self, step: int) -> float | None:
-        """Return the loss that a step was saved with, if any and if it can be read."""
+        """Return the loss that a step was saved with, None if it has none that can be read."""
         try:
             return json.loads(self._about(step).get("loss", "null"))
         except (OSError, ValueError, AttributeError):
             return None  # damaged: whoever restores it says so
 
     def _about(self, step: int) -> dict[str, str]:
-        """Return what was said of a step when it was saved.
+        """Return the metadata that a step was saved with.
 
-        Orbax keeps words as JSON. Its own reading of them takes a fifth of a second, and waits for
-        all processes, where often only the first asks.
+        Orbax stores strings as JSON. Reading them through Orbax takes a fifth of a second and waits
+        for all processes, where often only the first one asks.
         """
         path = self.folder / str(step) / "about" / "_strings.json"
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _delete(self, step: int) -> None:
-        """Delete a step, so that a half deleted one is known as such."""
+        """Delete a step; its record is ``.part`` meanwhile, which marks it if this is cut short."""
         part = self._record(step, "part")
         if self._record(step, "json").exists():
             os.replace(self._record(step, "json"), part)
@@ -241,7 +240,7 @@ class Checkpoints:
         part.unlink(missing_ok=True)
 
     def _adopt(self) -> None:
-        """Take the steps of a run from before there were manifests as they are."""
+        """Write manifests for the steps of a run that has none, trusting their content."""
         part = self.folder / "manifests.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -250,7 +249,7 @@ class Checkpoints:
         os.replace(part, self._manifests)
 
     def _set_aside(self, step: int) -> None:
-        """Move a step to where none is looked for."""
+        """Move a step to the folder ``damaged``, where it is ignored."""
         damaged = self.folder / "damaged"
         damaged.mkdir(exist_ok=True)
         for path in (self.folder / str(step), self._record(step, "json")):
@@ -296,13 +295,13 @@ def _reason(error: Exception) -> str:
 
 
 def _shapes(state: TrainState) -> dict[str, list[int]]:
-    """Return every parameter's shape by its path: Orbax's own errors do not name it."""
+    """Return every parameter's shape by its path, for errors that name it: Orbax's do not."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state.params)
     return {jax.tree_util.keystr(path): list(leaf.shape) for path, leaf in leaves}
 
 
 def _plain(state: TrainState) -> TrainState:
-    """Replace the typed key by its numbers, which is what can be stored."""
+    """Replace the typed key by its raw numbers: Orbax cannot store a typed one."""
     if isinstance(state.key, jax.sharding.Sharding):
         return state
     if isinstance(state.key, jax.ShapeDtypeStruct):

@@ -31,30 +31,32 @@ def joint_loss(
     smoothing: float,
     task_B: Int[Array, " B"] | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Return the mean loss per target token, and what to report; no dropout without its key.
+    """Return the mean loss per target token, and metrics.
 
-    Each row is modulated by the task vector of another row of its task, so that the vector can say
-    what the task is and not what the answer is (paper §2.3). Rows that do not count are not judged,
-    but may give others their vector; those without a target give none.
+    Each row is modulated by the task vector of another row of its task, so that the vector carries
+    the task and not the answer (paper §2.3). Rows that do not count add no loss, but may lend their
+    vector to others if they have a target.
 
     Args:
         model: of the tasks.
         batch: rows of some of them.
-        shuffle_key: for who gives whom a task vector.
-        dropout_key: for dropout.
-        smoothing: ε of the labels.
-        task_B: of each joined row, in place of what the batch's names say: for one program that
+        shuffle_key: for drawing the row that each row takes its task vector from.
+        dropout_key: for dropout; None for none.
+        smoothing: ε of label smoothing.
+        task_B: the task of each joined row, in place of the batch's names: for one program that
             serves several tasks.
 
     Returns:
-        The loss and, of the tasks in the model's order, its sum and the number of tokens.
+        The loss in nats per token. Metrics: ``loss_N`` and ``tokens_N``, the summed loss and the
+        number of tokens of each task, in the model's order; ``frames`` of speech (10 ms each); and
+        ``rms`` and ``participation`` of the decoder's stream, see ``stream_health``.
     """
     order, embedded = model.order(batch), model.embed(batch)
     rows = [batch[name] for name in order.names]
     task = model.task_of_rows(batch) if task_B is None else task_B
     vector_BZ = model.task_vector(embedded, task)
     if vector_BZ is not None:
-        group_B = jnp.where(embedded.mask_BT.any(1), task, -1)  # without a target: by themselves
+        group_B = jnp.where(embedded.mask_BT.any(1), task, -1)  # rows without a target form a group
         vector_BZ = _of_donors(vector_BZ, group_B, order, shuffle_key)
     output = model(embedded, vector_BZ, dropout_key)
     target_BT = order.join([one.target.tokens_BT for one in rows])
@@ -76,9 +78,9 @@ def joint_loss(
 def _of_donors(
     vector_BZ: Float[Array, "B Z"], group_B: Int[Array, " B"], order: RowOrder, key: Key[Array, ""]
 ) -> Float[Array, "B Z"]:
-    """Return for each row the vector of another row of its group, drawn for any number of devices.
+    """Return for each row the vector of another row of its group, whatever the number of devices.
 
-    Every device is sent all vectors, and takes those of its rows.
+    Every device receives all vectors and takes those for its rows.
     """
     if order.parts == 1:
         return vector_BZ[derangement(key, group_B)]
@@ -120,33 +122,33 @@ def descend(
     A batch whose loss or gradient is not finite changes neither parameters nor optimizer; it is
     counted as a step, and as ``skipped`` in what is reported.
 
-    Two compilations of a gradient, or two processors, differ by some 3e-7 of its norm; but where a
-    ReLU's input is zero but for rounding, by that unit's share of it, 1e-5 to 1e-3. Either is a
+    Gradients of two compilations, or of two processors, differ by some 3e-7 of their norm; where
+    rounding decides the sign of a ReLU's input, by that unit's share, 1e-5 to 1e-3. Either is a
     gradient of the loss, and training does not suffer.
 
     Args:
-        loss: (parameters, batch, the step's own key) → (loss, what to report).
+        loss: (parameters, batch, key of the step) → (loss, metrics).
         optimizer: turns the gradient into an update.
         trained: which parameters change, as in ``initial_state``.
     """
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        own = nnx.filter_state(state.params, trained)
+        weights = nnx.filter_state(state.params, trained)
 
-        def loss_of(own: nnx.State):
-            return loss(nnx.merge_state(state.params, own), batch, key)
+        def loss_of(weights: nnx.State):
+            return loss(nnx.merge_state(state.params, weights), batch, key)
 
-        (value, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(own)
+        (value, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(weights)
         norm = optax.tree.norm(gradient)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
-        update, opt_state = optimizer.update(gradient, state.opt_state, own)
-        own, opt_state = jax.tree.map(
+        update, opt_state = optimizer.update(gradient, state.opt_state, weights)
+        weights, opt_state = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old),
-            (optax.apply_updates(own, update), opt_state),
-            (own, state.opt_state),
+            (optax.apply_updates(weights, update), opt_state),
+            (weights, state.opt_state),
         )
-        params = nnx.merge_state(state.params, own)
+        params = nnx.merge_state(state.params, weights)
         metrics |= {"gradient_norm": norm, "skipped": ~finite}
         return TrainState(state.step + 1, params, opt_state, state.key), metrics
 

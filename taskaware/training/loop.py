@@ -1,4 +1,4 @@
-"""The only training loop: it is handed a step function, batches and a listener."""
+"""The only training loop: it takes a step function, batches and a listener."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ from taskaware.training.state import TrainState
 
 
 class Progress(NamedTuple):
-    """What the loop tells after some steps, averaged over those that were not skipped."""
+    """What the loop reports after some steps, averaged over those that were not skipped."""
 
     step: int
     total: int
-    loss: dict[str, float]  # per target token, by task
+    loss: dict[str, float]  # nats per target token, by task
     tokens_per_second: float
     audio_seconds_per_second: float
     gradient_norm: float
@@ -37,7 +37,7 @@ class Schedule(NamedTuple):
     log_every: int
     save_every: int
     max_skipped: int
-    """So many skipped steps in a row end the run."""
+    """This many skipped steps in a row end the run."""
     evaluate_every: int = 0
     """0 for never."""
 
@@ -47,7 +47,7 @@ class Listener(Protocol):
     """What the loop tells and asks while it runs."""
 
     def report(self, progress: Progress) -> None:
-        """Hear of the steps since the last report."""
+        """Take the report of the steps since the last one."""
 
     def scores(self, state: TrainState) -> dict[str, float]:
         """Evaluate a state."""
@@ -72,17 +72,20 @@ def train(
 ) -> TrainState:
     """Run steps up to the schedule's last, or until asked to stop, and save the last.
 
-    The host waits for the device only when it reports: metrics stay on the device till then.
-    Skipped steps are therefore counted late, which costs nothing, for they change nothing.
+    The host waits for the device only to report: until then metrics stay on the device. Skipped
+    steps are therefore noticed late, which is harmless, since they change nothing.
 
     Args:
-        state: where to go on from.
-        step: compiled; may donate the state.
+        state: the state to continue from.
+        step: the compiled step; may donate the state.
         batches: from the state's step on, already on the devices.
         listener: hears reports, evaluates and saves; scores of an evaluation during which it
             stopped are dropped.
         schedule: in batches.
         tasks: names, in the order of the metrics.
+
+    Returns:
+        The state after the last step.
 
     Raises:
         RunError: too many steps in a row were skipped.
@@ -90,7 +93,7 @@ def train(
     began = since = time.monotonic()
     total = schedule.total
     pending: list[Metrics] = []
-    skipped: list[int] = []  # the last steps, as far as they were
+    skipped: list[int] = []  # the latest steps, as long as they were skipped
     for number in range(int(state.step) + 1, total + 1):
         state, metrics = step(state, next(batches))
         pending.append(metrics)
@@ -117,13 +120,13 @@ def train(
 def _skipped_in_a_row(
     skipped: list[int], steps: Sequence[dict[str, Any]], number: int, most: int
 ) -> list[int]:
-    """Return the numbers of the last steps, as far as they were skipped; ``most`` are an error.
+    """Return the numbers of the steps skipped in a row up to now; ``most`` are an error.
 
     Args:
         skipped: the same before these steps.
-        steps: what the newest of them tell.
+        steps: the metrics of these steps.
         number: of the last one.
-        most: so many are too many.
+        most: number of skipped steps in a row that raises RunError.
     """
     for batch, metrics in enumerate(steps, number - len(steps) + 1):
         skipped = [*skipped, batch] if metrics["skipped"] else []
@@ -146,7 +149,7 @@ def _summarize(
 ) -> Progress:
     taken = len(steps)
     skipped = sum(bool(metrics["skipped"]) for metrics in steps)
-    if skipped < len(steps):  # else their figures stand as they are, not finite
+    if skipped < len(steps):  # otherwise the figures stay as they are, not finite
         steps = [metrics for metrics in steps if not metrics["skipped"]]
     loss_N = np.sum([metrics["loss_N"] for metrics in steps], axis=0)
     tokens_N = np.sum([metrics["tokens_N"] for metrics in steps], axis=0)

@@ -1,4 +1,4 @@
-"""One step of meta learning: every task adapts on some of its rows and is judged by others."""
+"""One step of meta learning: every task adapts on half of its rows and is scored on the rest."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -57,28 +57,30 @@ def maml_loss(
     smoothing: float,
     meta: Meta,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Return the mean loss per target token of all tasks' queries, and what to report.
+    """Return the mean loss per target token of all tasks' queries, and metrics.
 
     Every other row of a task is its support, the rest its query: where rows are split over
-    devices, each device has both. The task vector is computed from each half's own examples,
-    and the TCN's parameters stay as they are in the inner steps (paper §2.3), so that the outer
-    gradient alone changes them.
+    devices, each device has both. Task vectors are computed within each half, and the
+    inner steps leave the TCN's parameters alone (paper §2.3): only the outer gradient changes them.
 
     Args:
         graphdef: of the model.
         params: θ and the TCN's.
-        batch: of each task twice as many rows as are judged.
+        batch: of each task twice as many rows as are scored.
         key: for shuffling and dropout.
         rates: α of each task, by its name; 0 where a task does not adapt.
-        smoothing: ε of the labels.
+        smoothing: ε of label smoothing.
         meta: the inner steps.
+
+    Returns:
+        As ``joint_loss``, over the queries; ``rms`` and ``participation`` are means over tasks.
     """
     slow, fast = nnx.split_state(params, TCNParam, ...)
     model = nnx.merge(graphdef, params)
     names = model.order(batch).names
 
     def judge(alike: str, rows: Rows, task: Int[Array, ""], rate: Rate, key: Key[Array, ""]):
-        """Return the metrics of a task, in the program of one whose rows have the same shapes."""
+        """Return a task's metrics, under the name of a task with the same shapes, ``alike``."""
 
         def loss(fast: nnx.State, half: Rows, key: Key[Array, ""]):
             shuffle_key, dropout_key = jax.random.split(key)
@@ -91,7 +93,7 @@ def maml_loss(
         adapted = adapt(lambda theta: loss(theta, support, support_key)[0], fast, rate, meta)
         return loss(adapted, query, query_key)[1]
 
-    found = []
+    per_group = []
     for group in _same_shapes(batch, names):
         together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[batch[n] for n in group])
         tasks = jnp.array([model.tasks.index(name) for name in group])
@@ -102,8 +104,8 @@ def maml_loss(
         # Not one backward pass with a cotangent per task: jaxlib 0.10.2 compiles that wrongly for
         # CPUs (jax-ml/jax#39103).
         of_one = functools.partial(judge, group[0])
-        found.append(jax.vmap(of_one)(together, tasks, alphas, keys))
-    stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+        per_group.append(jax.vmap(of_one)(together, tasks, alphas, keys))
+    stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *per_group)
     metrics = {name: stacked[name].sum(0) for name in ("loss_N", "tokens_N", "frames")}
     metrics |= {name: stacked[name].mean(0) for name in ("rms", "participation")}
     return metrics["loss_N"].sum() / metrics["tokens_N"].sum(), metrics
@@ -126,7 +128,7 @@ def maml_step(
 
 
 def _same_shapes(batch: Batch, names: Sequence[str]) -> list[list[str]]:
-    """Return groups of tasks that can be computed side by side."""
+    """Return groups of tasks whose rows have the same shapes, to be computed together."""
     groups: dict[Any, list[str]] = {}
     for name in names:
         leaves, structure = jax.tree.flatten(batch[name])

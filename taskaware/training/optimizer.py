@@ -2,6 +2,8 @@
 
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from taskaware.config import OptimizerConfig
 
@@ -14,7 +16,7 @@ def inverse_sqrt(config: OptimizerConfig, d_model: int) -> optax.Schedule:
     6.99e-4 at step 16000. The first update is step 1.
     """
 
-    def learning_rate(count):
+    def learning_rate(count: ArrayLike) -> Array:
         step = jnp.asarray(count, jnp.float32) + 1
         warmup = jnp.float32(config.warmup_steps)
         scale = config.learning_rate * d_model**-0.5
@@ -24,7 +26,7 @@ def inverse_sqrt(config: OptimizerConfig, d_model: int) -> optax.Schedule:
 
 
 def make_optimizer(config: OptimizerConfig, d_model: int) -> optax.GradientTransformation:
-    """Return clipping, Adam and the schedule; over several batches if gradients accumulate."""
+    """Return clipping, then Adam with the schedule, on ``accumulate`` batches' mean gradient."""
     steps = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     adam = optax.adam(inverse_sqrt(config, d_model), config.beta1, config.beta2, eps=config.epsilon)
     optimizer = optax.chain(*steps, adam)

@@ -12,11 +12,11 @@ from jaxtyping import Array, Int, Key
 from taskaware.modulation.tcn import TaskRow
 
 TASK_ROWS = nnx.OfType(TaskRow)
-"""What an explicit TCN holds for each task, and for no other."""
+"""Selects the parameters that belong to single tasks: the rows of an explicit TCN."""
 
 
 class TrainState(NamedTuple):
-    """All that must be saved for the next step to be the same. The data's position is ``step``."""
+    """All that resuming needs. The position in the data is ``step``."""
 
     step: Int[Array, ""]  # batches seen
     params: nnx.State
@@ -30,21 +30,21 @@ def initial_state(
     seed: int,
     trained: nnx.filterlib.Filter = ...,
 ) -> TrainState:
-    """Return the state before the first step; the optimizer's is of what is trained."""
-    own = nnx.filter_state(params, trained)
-    return TrainState(jnp.int32(0), params, optimizer.init(own), jax.random.key(seed))
+    """Return the state before the first step; the optimizer's covers trained parameters only."""
+    opt_state = optimizer.init(nnx.filter_state(params, trained))
+    return TrainState(jnp.int32(0), params, opt_state, jax.random.key(seed))
 
 
 def average(trees: Iterable[nnx.State]) -> nnx.State:
-    """Return the mean of several states' parameters, taken in float32, in their own dtype."""
+    """Return the mean of several states' parameters, in their dtype but summed in float32."""
     count, total, like = 0, None, None
     for tree in trees:
         wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
         total = wide if total is None else jax.tree.map(jnp.add, total, wide)
         count, like = count + 1, tree
-    return jax.tree.map(lambda leaf, kept: (leaf / count).astype(kept.dtype), total, like)
+    return jax.tree.map(lambda leaf, last: (leaf / count).astype(last.dtype), total, like)
 
 
 def count_parameters(params: nnx.State, kind: type[nnx.Variable] = nnx.Param) -> int:
-    """Return how many numbers the parameters of a kind hold."""
+    """Return the number of scalars in the parameters of a kind."""
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.filter_state(params, kind)))

@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
-from typing import Any, assert_never
+from typing import assert_never
 
 import jax
 from flax import nnx
+from jax.stages import Wrapped
 
 from taskaware.config import Batching, Experiment, Meta, OptimizerConfig
 from taskaware.devices.sharding import on_every_device
@@ -21,8 +22,8 @@ from taskaware.training.state import TASK_ROWS, TrainState, initial_state
 def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
     """Return the step of the experiment's strategy.
 
-    Experiments that share it, such as those of other seeds, get the same function: in one process
-    it is traced and compiled once for all of them.
+    Experiments with the same step, such as those of other seeds, get the same function: in one
+    process it is traced and compiled once for all of them.
     """
     graphdef, settings, d_model = nnx.graphdef(model), experiment.optimizer, model.config.d_model
     match experiment.strategy:
@@ -61,7 +62,7 @@ def _maml_step(
 
 
 def schedule_of(experiment: Experiment) -> Schedule:
-    """Return an experiment's schedule in batches, of which a step takes those it accumulates."""
+    """Return an experiment's schedule in batches: ``accumulate`` of them per optimizer step."""
     batches_per_step = experiment.optimizer.accumulate
     return Schedule(
         total=experiment.steps * batches_per_step,
@@ -73,21 +74,21 @@ def schedule_of(experiment: Experiment) -> Schedule:
 
 
 def shapes_of(experiment: Experiment) -> int:
-    """Return how many shapes of batches an experiment may have."""
+    """Return the largest number of shapes that an experiment's batches may have."""
     batching = experiment.batching
     return batching.buckets * (len(experiment.trained) if batching.mixing == "one_task" else 1)
 
 
 def step_on(
     experiment: Experiment, model: Seq2Seq, mesh: jax.sharding.Mesh, where: TrainState
-) -> Any:
-    """Return the step to be compiled for a mesh: see ``jit_step``.
+) -> Wrapped:
+    """Return the jitted step of an experiment on a mesh: see ``jit_step``.
 
     Args:
-        experiment: what is trained.
-        model: of it.
+        experiment: strategy, optimizer and tasks.
+        model: the experiment's model, or its shapes.
         mesh: the devices.
-        where: how the state is split over them.
+        where: the sharding of each array of the state.
     """
     return jit_step(step_of(experiment, model), (where, on_every_device(mesh)))
 
@@ -99,12 +100,12 @@ def first_state(experiment: Experiment, params: nnx.State) -> TrainState:
 
 
 def _trained(frozen: bool) -> nnx.filterlib.Filter:
-    """Return which of the model's parameters an experiment changes."""
+    """Return a filter for the parameters that an experiment trains."""
     return TASK_ROWS if frozen else ...
 
 
 def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:
-    """Return the batching, and of what each task's rows are a multiple, to split them on devices.
+    """Return the batching and the ``multiple`` of each task's rows, to split them over devices.
 
     Meta learning takes a support and a query of the batching's size from every batch.
     """
