@@ -38,19 +38,19 @@ def export(
     position 0 and then those chosen; position is an int32 scalar; logits are (rows, V).
 
     Args:
-        pretrained: of ``from_pretrained``.
+        pretrained: from ``from_pretrained``.
         task: its name.
-        folder: where to; files of the same names are replaced.
-        rows: sources that are encoded together.
-        source_length: frames (10 ms each) or tokens of a source, its end of sequence included.
-        max_length: tokens that may be written.
+        folder: where to write; files of the same names are replaced.
+        rows: number of sources that are encoded together.
+        source_length: frames (10 ms each), or tokens including EOS, that a source is padded to.
+        max_length: most tokens that can be written.
 
     Raises:
         UsageError: there is no such task, the folder cannot be written, or the extra ``export`` is
             missing.
     """
-    require_known(task, [known.name for known in pretrained.tasks], "task")
-    chosen = next(known for known in pretrained.tasks if known.name == task)
+    require_known(task, [one.name for one in pretrained.tasks], "task")
+    chosen = next(one for one in pretrained.tasks if one.name == task)
     about = {
         "task": task,
         "source": chosen.source,
@@ -83,12 +83,12 @@ def _programs(
     model, vector_BZ = pretrained.model, None
     if pretrained.vectors is not None:
         vector_BZ = jnp.tile(pretrained.vectors.named(task.name).array, (rows, 1))
-    structure: Any = None  # of what step needs, whose own containers a program does not know
+    structure: Any = None  # of keys and cache: an exported program has no containers of ours
 
     def encode(source):
         nonlocal structure
-        given = Speech(*source) if task.source == "speech" else Text(*source)
-        x_BSD, mask_BS = model.embed_source(given)
+        kind = Speech if task.source == "speech" else Text
+        x_BSD, mask_BS = model.embed_source(kind(*source))
         memory = model.encode(x_BSD, mask_BS, vector_BZ)
         keys = model.source_keys(memory)
         _, cache = model.decoding(keys, memory.mask_BS, vector_BZ, 1, max_length)

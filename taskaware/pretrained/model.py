@@ -1,4 +1,4 @@
-"""Trained models to give away: a folder that says what it is and cannot run anything.
+"""Trained models to share: a folder that describes itself and contains no code.
 
 Folder: ``config.json`` (tasks, model, digests of the other files), ``model.safetensors``,
 ``tokenizer.model``, ``task_vectors.json`` where the model is conditioned, ``README.md`` (a model
@@ -40,7 +40,7 @@ _CONFIG, _WEIGHTS, _TOKENIZER, _VECTORS, _CARD = FILES = (
     *("config.json", "model.safetensors", "tokenizer.model", "task_vectors.json", "README.md"),
 )
 _TOGETHER, _ALONE = 2**30, 2**32
-"""Bytes that inputs searched together may take at once, and one that is longer by itself."""
+"""Most bytes that a search of several inputs may take, and that of a longer one alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class _Config:
     max_tokens: int | None = None
 
     def __post_init__(self):
-        """Raise UsageError where no task is named, or two alike, or nothing may be given."""
+        """Raise UsageError on missing or repeated tasks, or on a wrong digest or limit."""
         names = [task.name for task in self.tasks]
         if not names or len(set(names)) != len(names):
             raise UsageError(f"tasks: expected one or more distinct names, found {names}")
@@ -77,13 +77,13 @@ class Pretrained:
     tasks: tuple[Task, ...]
     tokenizer: Tokenizer
     vectors: TaskVectors | None
-    """Of each task one, by its name; None for a model without conditioning."""
+    """One per task, by the task's name; None for a model without conditioning."""
     decoding: Decoding
     card: str
-    """What is to be known before it is used: data, scores, limits (Markdown)."""
+    """The model card (Markdown): data, scores and limits."""
     max_seconds: float | None = None
     max_tokens: int | None = None
-    """The longest speech and text that it was trained on; None where that is not known."""
+    """The longest speech, in seconds, and text that it was trained on; None if unknown."""
 
     def __call__(
         self,
@@ -98,16 +98,16 @@ class Pretrained:
                 whichever the task takes. Those of one call are searched together as far as that
                 takes no more than 1 GiB beside the weights; longer ones alone, up to 4 GiB.
             task: its name.
-            vector: instead of the task's own; one that is far from all known ones is warned of.
+            vector: used in place of the task's; a warning is given if it is far from every task's.
 
         Raises:
-            UsageError: there is no such task; an input is not what the task takes, or longer than
-                what the model was trained on, or than the memory allows. Nothing was computed.
+            UsageError: there is no such task, or an input is not what the task takes, longer than
+                what the model was trained on, or too long for 4 GiB. Nothing was computed.
         """
-        names = [known.name for known in self.tasks]
+        names = [one.name for one in self.tasks]
         require_known(task, names, "task")
-        given = Inputs(self.tasks[names.index(task)], inputs, self.tokenizer)
-        self._require_short(given)
+        sources = Inputs(self.tasks[names.index(task)], inputs, self.tokenizer)
+        self._require_short(sources)
         if self.vectors is None and vector is not None:
             raise UsageError("task vector: expected none, for this model has no conditioning")
         if self.vectors is not None:
@@ -115,9 +115,9 @@ class Pretrained:
                 warnings.warn(doubt, stacklevel=2)
             vector = vector or self.vectors.named(task)
         texts = [""] * len(inputs)
-        for rows in self._together(given):
+        for rows in self._together(sources):
             vector_BZ = None if vector is None else np.tile(vector.array, (len(rows), 1))
-            tokens_BWT = np.asarray(self._searches(given.source(rows), vector_BZ))
+            tokens_BWT = np.asarray(self._searches(sources.source(rows), vector_BZ))
             for row, tokens_T in zip(rows, tokens_BWT[:, 0].tolist(), strict=True):
                 texts[row] = self.tokenizer.decode(tokens_T)
         return texts
@@ -130,37 +130,37 @@ class Pretrained:
         """Return what is copied and pickled: all but the searches, which are compiled."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    def _require_short(self, given: Inputs) -> None:
-        """Raise UsageError on an input that is longer than what was trained on, or fits memory."""
-        spoken = given.task.source == "speech"
+    def _require_short(self, sources: Inputs) -> None:
+        """Raise UsageError on an input longer than those trained on, or too long for memory."""
+        spoken = sources.task.source == "speech"
         scale, unit = (FRAMES_PER_SECOND, "s") if spoken else (1, "tokens")
         limit = self.max_seconds if spoken else self.max_tokens
-        for place, length in enumerate(given.length_B.tolist()):
-            where = f"task {given.task.name!r}: input {place}: expected"
+        for place, length in enumerate(sources.length_B.tolist()):
+            where = f"task {sources.task.name!r}: input {place}: expected"
             if limit is not None and length > limit * scale:
                 raise UsageError(
                     f"{where} at most {limit:g} {unit}, the longest that the model was trained "
                     f"on, found {length / scale:g}; give it in parts"
                 )
-            if (needed := self._bytes(given, length)) > _ALONE:
+            if (needed := self._bytes(sources, length)) > _ALONE:
                 raise UsageError(
                     f"{where} one whose search fits into {_ALONE / 2**30:g} GiB, found "
                     f"{length / scale:g} {unit}, which take {needed / 2**30:.3g} GiB; give it in "
                     "parts"
                 )
 
-    def _together(self, given: Inputs) -> Iterator[list[int]]:
+    def _together(self, sources: Inputs) -> Iterator[list[int]]:
         """Yield the rows that are searched together, the longest first."""
-        left = np.argsort(-given.length_B, kind="stable").tolist()
+        left = np.argsort(-sources.length_B, kind="stable").tolist()
         while left:
-            count = max(1, _TOGETHER // self._bytes(given, int(given.length_B[left[0]])))
+            count = max(1, _TOGETHER // self._bytes(sources, int(sources.length_B[left[0]])))
             yield left[:count]
             left = left[count:]
 
-    def _bytes(self, given: Inputs, length: int) -> int:
-        """Return what a row of some length takes in a search."""
+    def _bytes(self, sources: Inputs, length: int) -> int:
+        """Return the bytes that a row of some length takes in a search."""
         config = self.model.config
-        if given.task.source == "text":
+        if sources.task.source == "text":
             return search_bytes(config, self.decoding, length)
         return search_bytes(config, self.decoding, -(-length // config.stride), length)
 
@@ -168,8 +168,8 @@ class Pretrained:
         """Write the folder that ``from_pretrained`` reads; one of an earlier model is replaced.
 
         Raises:
-            UsageError: it holds something else, or cannot be written; or the weights have become
-                others than those of such a model, which nobody could load.
+            UsageError: it holds something else, or cannot be written; or the parameters no longer
+                fit the configuration, so that nobody could load them.
         """
         folder = Path(folder)
         _require_loadable(self)
@@ -182,7 +182,7 @@ class Pretrained:
             contents[_VECTORS] = self.vectors.to_json().encode()
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         config = _Config(
-            # Where the data lay is nobody's business and of no use elsewhere.
+            # Paths of the training data are private, and of no use elsewhere.
             tasks=tuple(dataclasses.replace(task, data=()) for task in self.tasks),
             model=self.model.config,
             decoding=self.decoding,
@@ -199,20 +199,20 @@ class Pretrained:
             (folder / _VECTORS).unlink(missing_ok=True)
             for name, content in contents.items():
                 (folder / name).write_bytes(content)
-            # Last: of what is half written the digests do not agree.
+            # Last: its digests do not match a folder that is half written.
             (folder / _CONFIG).write_text(to_json(config), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{folder}: cannot be written ({error.strerror})") from None
 
     def push_to_hub(self, repo_id: str, *, private: bool = True) -> str:
-        """Upload to the Hugging Face hub (extra ``hub``), as who is logged in there.
+        """Upload to the Hugging Face hub (extra ``hub``), as the user who is logged in.
 
         Args:
-            repo_id: owner/name, made where there is none.
-            private: whether only its owner sees a new one.
+            repo_id: owner/name; created if there is none.
+            private: whether only its owner sees a new repository.
 
         Returns:
-            The commit's address.
+            The URL of the commit.
 
         Raises:
             RunError: the hub refused, or cannot be reached.
@@ -234,15 +234,15 @@ class Pretrained:
 def from_pretrained(
     path_or_id: str | Path, *, download: bool = False, revision: str | None = None
 ) -> Pretrained:
-    """Load what ``save_pretrained`` or ``push_to_hub`` wrote, from whomever it comes.
+    """Load what ``save_pretrained`` or ``push_to_hub`` wrote; safe for folders from anybody.
 
     Args:
         path_or_id: a folder; or owner/name on the Hugging Face hub (extra ``hub``).
-        download: ask the hub. Without, only what has been downloaded before is found.
-        revision: of the hub's: a commit's hash keeps to what has been looked at.
+        download: fetch from the hub. Otherwise only earlier downloads are used.
+        revision: branch, tag or commit on the hub; a commit's hash pins what you have reviewed.
 
     Raises:
-        UsageError: it is not there, damaged, of another version, or not what it says.
+        UsageError: it is missing, damaged, of another version, or does not match its config.json.
     """
     folder = Path(path_or_id)
     if not folder.is_dir():
@@ -277,11 +277,12 @@ def _parameters(model: Seq2Seq) -> dict[str, np.ndarray]:
     return {_name(path): np.asarray(leaf[...]) for path, leaf in flat}
 
 
-def _require_loadable(given: Pretrained) -> None:
+def _require_loadable(pretrained: Pretrained) -> None:
     """Raise UsageError where ``from_pretrained`` would refuse the parameters."""
-    _, params = nnx.split(abstract_for(given.tasks, given.model.config, given.tokenizer.size))
+    model, vocab_size = pretrained.model, pretrained.tokenizer.size
+    _, params = nnx.split(abstract_for(pretrained.tasks, model.config, vocab_size))
     shapes = {_name(path): leaf.shape for path, leaf in nnx.to_flat_state(params)}
-    arrays = _parameters(given.model)
+    arrays = _parameters(model)
     for name in sorted(shapes.keys() | arrays.keys()):
         expected, array = shapes.get(name), arrays.get(name)
         if array is None or (array.shape, array.dtype) != (expected, np.float32):
@@ -325,9 +326,9 @@ def _require_vectors_fit(path: Path, vectors: TaskVectors, config: _Config, mode
             f"{path}: expected the task vectors of {', '.join(expected)} of this model, found "
             f"those of {', '.join(names)} of {'this' if names != expected else 'another'} model"
         )
-    width, found = vector_width(model), vectors.array.shape[1]
-    if found != width:
-        raise UsageError(f"{path}: expected vectors of {width} numbers, found {found}")
+    width, stored = vector_width(model), vectors.array.shape[1]
+    if stored != width:
+        raise UsageError(f"{path}: expected vectors of {width} numbers, found {stored}")
 
 
 def vector_width(model: Seq2Seq) -> int:
@@ -347,12 +348,12 @@ def vector_width(model: Seq2Seq) -> int:
 
 def _require_digest(path: Path, expected: str) -> None:
     try:
-        found = sha256(path)
+        actual = sha256(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); fetch it anew") from None
-    if found != expected:
+    if actual != expected:
         raise UsageError(
-            f"{path}: expected SHA-256 {expected[:64]}, found {found}; damaged or of another "
+            f"{path}: expected SHA-256 {expected[:64]}, found {actual}; damaged or of another "
             "model: fetch it anew"
         )
 

@@ -1,7 +1,7 @@
-"""Task vectors as files: what each is the mean of, which model it belongs to, and what is near it.
+"""Task vectors as files: which examples each is the mean of, and which model it belongs to.
 
-A task vector is what the TCN says of a task (paper §2.3: "precomputed task embeddings"). It means
-something to the one model whose γ and β it makes, so every file names that model by its digest.
+A task vector is the TCN's output for a task (paper §2.3: "precomputed task embeddings"). It is
+valid for one model only, from which γ and β come, so every file names that model by its digest.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class TaskVector:
     """One task vector and where it comes from."""
 
     name: str
-    """The task's; of a mixture, what was mixed."""
+    """The task's name; of a mixture, its weights and tasks."""
     vector: tuple[float, ...]
     examples: tuple[str, ...] = ()
     """Ids of the training examples that it is the mean of."""
@@ -37,13 +37,13 @@ class TaskVector:
     """Of the draw of those examples."""
 
     def __post_init__(self):
-        """Raise UsageError on a vector that no model can use."""
+        """Raise UsageError on a vector that is empty or not finite."""
         if not self.vector or not all(map(math.isfinite, self.vector)):
             raise UsageError(f"task vector {self.name!r}: expected finite numbers, found others")
 
     @property
     def array(self) -> Float[np.ndarray, " Z"]:
-        """The vector as float32, which it was computed in."""
+        """The vector in float32, as it was computed."""
         return np.array(self.vector, np.float32)
 
 
@@ -54,7 +54,7 @@ class Nearest(NamedTuple):
     distance: float
     """Euclidean, for γ and β are linear in the vector."""
     far: bool
-    """Whether that is farther than from this task to its own nearest neighbor."""
+    """Whether that is farther than from this task to its nearest neighbor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class TaskVectors:
 
     @classmethod
     def load(cls, path: str | Path) -> "TaskVectors":
-        """Read a file that ``save`` wrote; whatever else it is, is a UsageError."""
+        """Read a file that ``save`` wrote; anything else is a UsageError."""
         return load(cls, path, FORMAT, most=_MOST)
 
     @classmethod
@@ -87,7 +87,7 @@ class TaskVectors:
         return load_stored(cls, path, None, version=FORMAT, most=_MOST)
 
     def to_json(self) -> str:
-        """Return them as one line of JSON, which gives back every bit."""
+        """Return them as one line of JSON, from which every bit can be restored."""
         return json.dumps(dataclasses.asdict(self)) + "\n"
 
     def save(self, path: str | Path) -> None:
@@ -139,29 +139,29 @@ class TaskVectors:
 
     def why_doubted(self, vector: TaskVector) -> str | None:
         """Return a line that warns of a vector far from all of these, or None."""
-        found = self.nearest(vector)
-        if not found.far:
+        neighbor = self.nearest(vector)
+        if not neighbor.far:
             return None
         return (
             f"warning: task vector {vector.name!r} is far from every known task (nearest is "
-            f"{found.name} at {found.distance:.3g}, farther than from there to the next task); do "
-            "not trust what it writes"
+            f"{neighbor.name} at {neighbor.distance:.3g}, farther than from there to the next task)"
+            "; do not trust what it writes"
         )
 
     def nearest(self, vector: TaskVector) -> Nearest:
         """Return which of these tasks a vector is nearest to, and whether it is far from all.
 
-        Far is farther from its nearest task than that task is from its own nearest neighbor: then
-        the model has been trained on nothing like it. Among fewer than two tasks nothing is far.
+        Far means farther from its nearest task than that task is from its nearest neighbor: then
+        the model has been trained on nothing similar. Among fewer than two tasks nothing is far.
         """
-        known_NZ, one_Z = self.array.astype(np.float64), np.array(vector.vector)
-        if one_Z.shape != known_NZ.shape[1:]:
+        tasks_NZ, one_Z = self.array.astype(np.float64), np.array(vector.vector)
+        if one_Z.shape != tasks_NZ.shape[1:]:
             raise UsageError(
-                f"task vector {vector.name!r}: expected {known_NZ.shape[1]} numbers, found "
+                f"task vector {vector.name!r}: expected {tasks_NZ.shape[1]} numbers, found "
                 f"{len(one_Z)}"
             )
-        distance_N = np.linalg.norm(known_NZ - one_Z[None], axis=1)
+        distance_N = np.linalg.norm(tasks_NZ - one_Z[None], axis=1)
         best = int(distance_N.argmin())
-        others = np.linalg.norm(np.delete(known_NZ, best, axis=0) - known_NZ[best][None], axis=1)
+        others = np.linalg.norm(np.delete(tasks_NZ, best, axis=0) - tasks_NZ[best][None], axis=1)
         far = len(others) > 0 and bool(distance_N[best] > others.min())
         return Nearest(self.vectors[best].name, float(distance_N[best]), far)
