@@ -43,8 +43,7 @@ class Checkpoints:
 
     def steps(self) -> tuple[int, ...]:
         """Return the steps that have been committed and not deleted since, the newest last."""
-        folder = self._manifests if self._manifests.exists() else self.folder
-        return tuple(sorted(_numbers(folder)))
+        return tuple(sorted(_numbers(self._manifests)))
 
     def best(self) -> int | None:
         """Return the committed step of least loss, the first of equals; None if none has one.
@@ -72,8 +71,6 @@ class Checkpoints:
     def _recover(self, tell: Callable[[str], None]) -> int | None:
         for part in self._manifests.glob("*.part"):
             self._delete(int(part.stem))
-        if not self._manifests.exists():
-            self._adopt()
         damaged: dict[int, str] = {}
         for step in sorted(_numbers(self.folder) | _numbers(self._manifests), reverse=True):
             what = self._damage(step)
@@ -239,15 +236,6 @@ class Checkpoints:
                 shutil.rmtree(self.folder / folder)
         part.unlink(missing_ok=True)
 
-    def _adopt(self) -> None:
-        """Write manifests for the steps of a run that has none, trusting their content."""
-        part = self.folder / "manifests.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        for step in _numbers(self.folder):
-            (part / f"{step}.json").write_text(listing(self.folder / str(step)))
-        os.replace(part, self._manifests)
-
     def _set_aside(self, step: int) -> None:
         """Move a step to the folder ``damaged``, where it is ignored."""
         damaged = self.folder / "damaged"
@@ -258,8 +246,6 @@ class Checkpoints:
                 os.replace(path, damaged / path.name)
 
     def _damage(self, step: int) -> str:
-        if not self._manifests.exists():  # of a run from before there were manifests
-            return ""
         return damage(self.folder / str(step), self._record(step, "json"))
 
     def _record(self, step: int, state: str) -> Path:

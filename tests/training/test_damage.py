@@ -150,6 +150,7 @@ def test_what_a_killed_run_was_writing_or_deleting_is_cleared_away(two_steps, tm
 
 def test_nothing_committed_is_nothing_to_go_on_from(tmp_path):
     assert recover(tmp_path) == (None, [])
+    (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "2.part").touch()
     (tmp_path / "2").mkdir()
     assert recover(tmp_path) == (None, [])
@@ -168,13 +169,13 @@ def test_a_step_is_committed_once_its_manifest_is_there_and_not_before(tmp_path,
     assert (seen, checkpoints.steps()) == ([()], (2,))
 
 
-def test_steps_from_before_there_were_manifests_are_taken_as_they_are(two_steps, tmp_path):
+def test_steps_without_any_manifest_are_no_steps(two_steps, tmp_path):
     folder = shutil.copytree(two_steps, tmp_path / "run")
     shutil.rmtree(folder / "manifests")
-    assert restore(folder, like=small(0))[1] == 6
-    assert recover(folder) == (6, [])
-    (folder / "6" / "commit_success.txt").unlink()
-    assert recover(folder)[0] == 3
+    assert Checkpoints(folder, 2).steps() == ()
+    with pytest.raises(UsageError, match=r"every checkpoint is damaged \(6: .*; 3: .*\)"):
+        recover(folder)
+    assert (folder / "6").is_dir() and (folder / "3").is_dir()  # nothing is lost of them
 
 
 @contextlib.contextmanager
