@@ -16,7 +16,7 @@ def evaluation_batches(
     size: int,
     buckets: int = 2,
     only: Sequence[int] | None = None,
-    company: bool = False,
+    with_donor: bool = False,
 ) -> Iterator[tuple[np.ndarray, Rows]]:
     """Yield (indices of examples, rows) over all examples of a task once, or some, in few shapes.
 
@@ -34,8 +34,8 @@ def evaluation_batches(
         size: rows per batch.
         buckets: number of shapes for examples within the limits.
         only: indices of the examples to take; all by default.
-        company: whether an example that is alone in its batch is joined by the shortest other one
-            of the task, which has its target but does not count: for models that take an
+        with_donor: whether an example that is alone in its batch is joined by the shortest other
+            one of the task, which has its target but does not count: for models that take an
             example's task vector from another example.
     """
     selection = np.arange(len(examples.rows)) if only is None else np.asarray(only)
@@ -49,8 +49,8 @@ def evaluation_batches(
             shape = shape_of([(examples, members)])
             for indices in np.array_split(members, -(-len(members) // rows)):
                 chosen = indices.tolist()
-                others = _shortest_other(examples, *chosen) if company and len(chosen) == 1 else []
-                if others:
+                alone = with_donor and len(chosen) == 1
+                if others := _shortest_other(examples, *chosen) if alone else []:
                     yield indices, _beside(examples, *chosen, *others)
                 else:
                     yield indices, _filled(examples, chosen, rows, shape)

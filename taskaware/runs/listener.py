@@ -111,7 +111,7 @@ def validation_losses(
     """
     for index, task in enumerate(examples):
         total = tokens = 0.0
-        for _, rows in evaluation_batches(task, size=_ROWS, company=True):
+        for _, rows in evaluation_batches(task, size=_ROWS, with_donor=True):
             if stopped():
                 return
             metrics = _measure(graphdef, smoothing, state.params, {task.task.name: rows})

@@ -112,7 +112,8 @@ def test_an_example_that_is_alone_can_have_the_shortest_other_one_for_company(co
     examples = load(corpus, source)
     given = {"size": 4, "only": [int(examples.relative_length.argmax())]}
     ((long,), alone), ((also,), pair) = (
-        next(evaluation_batches(examples, **given, company=company)) for company in (False, True)
+        next(evaluation_batches(examples, **given, with_donor=with_donor))
+        for with_donor in (False, True)
     )
     assert long == also and len(alone.counts_B) == 1
     length = examples.source_length + examples.target.length
@@ -123,7 +124,7 @@ def test_an_example_that_is_alone_can_have_the_shortest_other_one_for_company(co
         expected = examples.target[index]
         np.testing.assert_array_equal(target[: len(expected)], expected)
         assert not target[len(expected) :].any()
-    batches = [*evaluation_batches(examples, size=4, company=True)]
+    batches = [*evaluation_batches(examples, size=4, with_donor=True)]
     assert all(len(rows.counts_B) > 1 for _, rows in batches)
     judged = [i for indices, _ in batches for i in indices]
     assert sorted(judged) == list(range(len(examples.rows)))
@@ -133,7 +134,7 @@ def test_an_example_that_is_alone_can_have_the_shortest_other_one_for_company(co
 def test_the_only_example_of_a_task_has_no_company(corpus):
     (tr,) = load_tasks([load_all(corpus, target_language="tr")[1].task], "train", corpus.tokenizer)
     assert len(tr.rows) == 1
-    ((_, rows),) = evaluation_batches(tr, size=4, company=True)
+    ((_, rows),) = evaluation_batches(tr, size=4, with_donor=True)
     assert rows.counts_B.tolist() == [True, False, False, False]
     assert not rows.target.tokens_BT[1:].any()
 
