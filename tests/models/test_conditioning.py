@@ -1,13 +1,26 @@
 """Each way to tell a model its task, and where it reaches the scores."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from support.tiny_model import KINDS, PREFIX, SMALL, TASKS, WAYS, V, batch, logits, model, vectors
+from support.tiny_model import (
+    KINDS,
+    PREFIX,
+    SMALL,
+    TASKS,
+    WAYS,
+    V,
+    batch,
+    embed,
+    logits,
+    model,
+    vectors,
+)
 
 from taskaware.config import FiLMConfig
 from taskaware.models.seq2seq import with_positions
@@ -61,8 +74,13 @@ def scores_by_hand(m, b, vectors_BPD, in_front=True):
     vanilla, shared = model("vanilla"), nnx.state(m, nnx.Param)
     del shared["tcn"]
     nnx.update(vanilla, shared)
+    return scores_after(vanilla, b, vectors_BPD, m.config.injection == "input", in_front)
+
+
+@functools.partial(nnx.jit, static_argnums=(3, 4))
+def scores_after(vanilla, b, vectors_BPD, before_source, in_front):
     x_BSD, mask_BS, y_BTD, _ = vanilla.embed(b)
-    if m.config.injection == "input":
+    if before_source:
         keep = jnp.ones((4, 1), bool)
         order = slice(None) if in_front else slice(None, None, -1)
         x_BSD = jnp.concatenate([vectors_BPD, x_BSD][order], 1)
@@ -94,22 +112,24 @@ def test_a_prefix_is_one_more_position_a_vector_of_a_model_that_knows_of_none(wa
 )
 def test_a_vector_before_the_input_adds_a_source_position_and_none_that_is_scored(way, added):
     m, b = model(way), batch()
-    embedded = m.embed(b)
+    embedded = embed(m, b)
     embedding = vectors(m, b)
-    output = m(embedded, embedding)
+    output = nnx.jit(lambda m: m(embedded, embedding))(m)
     assert output.logits_BTV.shape == (4, 5, V)
     assert output.decoder_BTD.shape == (4, 5, 16)
     assert output.encoder_BSD.shape[1] == embedded.mask_BS.shape[1] + added
-    mask_BS = m.encode(embedded.x_BSD, embedded.mask_BS, embedding).mask_BS
+    encode = nnx.jit(lambda m: m.encode(embedded.x_BSD, embedded.mask_BS, embedding))
+    mask_BS = encode(m).mask_BS
     expected = np.pad(embedded.mask_BS, ((0, 0), (added, 0)), constant_values=True)
     np.testing.assert_array_equal(mask_BS, expected)
 
 
 def test_tokens_say_nothing_to_the_encoder():
     m, b = model("tokens"), batch()
-    x_BSD, mask_BS, *_ = m.embed(b)
+    x_BSD, mask_BS, *_ = embed(m, b)
     tasks = jnp.array([0, 1, 2, 0]), jnp.array([1, 2, 0, 1])
-    one, other = (m.encode(x_BSD, mask_BS, m.tcn(task_B)).memory_BSD for task_B in tasks)
+    encode = nnx.jit(lambda m, task_B: m.encode(x_BSD, mask_BS, m.tcn(task_B)).memory_BSD)
+    one, other = (encode(m, task_B) for task_B in tasks)
     assert np.array_equal(one, other)
 
 

@@ -5,7 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from support.tiny_model import SMALL, TASKS, WAYS, V, batch, logits, model, targets, vectors
+from support.tiny_model import (
+    SMALL,
+    TASKS,
+    WAYS,
+    V,
+    batch,
+    embed,
+    logits,
+    model,
+    targets,
+    vectors,
+)
 
 from taskaware.config import FiLMConfig, paper_model
 from taskaware.dims import PAD, Tokens
@@ -33,13 +44,17 @@ def test_padding_never_changes_a_score(way):
 def test_a_score_depends_on_no_later_target(way):
     """By gradient: of position t's scores with respect to what is fed in at each position."""
     m, b = model(way), batch()
-    embedded, embedding = m.embed(b), vectors(m, b)
+    embedded, embedding = embed(m, b), vectors(m, b)
+    graphdef, params = nnx.split(m)
 
-    def score(y_BTD, position):
-        return m(embedded._replace(y_BTD=y_BTD), embedding).logits_BTV[:, position].sum()
+    @jax.jit
+    @jax.grad
+    def slope(y_BTD, params, position):
+        output = nnx.merge(graphdef, params)(embedded._replace(y_BTD=y_BTD), embedding)
+        return output.logits_BTV[:, position].sum()
 
     for position in range(5):
-        reach = np.abs(jax.grad(score)(embedded.y_BTD, position)).max((0, 2))
+        reach = np.abs(slope(embedded.y_BTD, params, position)).max((0, 2))
         assert (reach[position:] == 0).all()  # its own token is what it must predict
         valid = np.asarray(targets(b) != PAD).any(0)[:position]
         assert (reach[:position][valid] > 0).all()

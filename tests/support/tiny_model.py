@@ -81,6 +81,13 @@ def targets(batch):
     return jnp.concatenate([one.target.tokens_BT for one in rows])
 
 
+@nnx.jit
+def embed(m, batch):
+    """A batch as the model reads it."""
+    return m.embed(batch)
+
+
+@nnx.jit
 def vectors(m, batch):
     """Each row's own task vector."""
     return m.task_vector(m.embed(batch), m.task_of_rows(batch))
