@@ -112,7 +112,8 @@ def test_an_example_that_is_alone_can_have_the_shortest_other_one_for_company(co
     examples = load(corpus, source)
     given = {"size": 4, "only": [int(examples.relative_length.argmax())]}
     ((long,), alone), ((also,), pair) = (
-        next(evaluation_batches(examples, **given, with_donor=with_donor))
+        next(evaluation_batches(examples, **given, with_donor=donor))
+        for donor in (False, True)
         for with_donor in (False, True)
     )
     assert long == also and len(alone.counts_B) == 1
