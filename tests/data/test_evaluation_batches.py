@@ -107,14 +107,12 @@ def test_no_example_within_the_limits_is_alone_in_a_batch(corpus, source, size):
 
 
 @pytest.mark.parametrize("source", ["speech", "text"])
-def test_an_example_that_is_alone_can_have_the_shortest_other_one_for_company(corpus, source):
+def test_an_example_that_is_alone_can_have_the_shortest_other_one_as_its_donor(corpus, source):
     """Validation gives it the task vector of that one, which does not count."""
     examples = load(corpus, source)
     given = {"size": 4, "only": [int(examples.relative_length.argmax())]}
     ((long,), alone), ((also,), pair) = (
-        next(evaluation_batches(examples, **given, with_donor=donor))
-        for donor in (False, True)
-        for with_donor in (False, True)
+        next(evaluation_batches(examples, **given, with_donor=donor)) for donor in (False, True)
     )
     assert long == also and len(alone.counts_B) == 1
     length = examples.source_length + examples.target.length
