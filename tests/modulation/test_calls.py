@@ -65,8 +65,12 @@ ROUND = {
 @pytest.mark.parametrize("way", ROUND)
 def test_a_call_that_goes_round_a_site_says_so(way, compiled):
     use, name = ROUND[way]
-    model = graft(Net(use), where="l")
-    np.testing.assert_array_equal(model(X), Net(use)(X))  # unbound: as it was
+
+    class Fresh(Layer):
+        """Of which no test before has called a site: compiled code is told apart by the class."""
+
+    model = graft(Net(use, Fresh), where="l")
+    np.testing.assert_array_equal(model(X), Net(use, Fresh)(X))  # unbound: as it was
     call = nnx.jit(lambda model, x: model(x)) if compiled else lambda model, x: model(x)
     with pytest.raises(UsageError, match=rf"'l' was not called.*Net took its '{name}'") as told:
         call(bind(model, OWN), X)
