@@ -1,8 +1,5 @@
 """Figures of task vectors and of forgetting, and how well task vectors are separated."""
 
-import contextlib
-import io
-import os
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -12,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from taskaware.errors import UsageError
+from taskaware.files.whole import open_whole
 
 # Eight colors that people with any color vision tell apart.
 # Source: Okabe and Ito 2008, "Color Universal Design"; black stands last, yellow before it.
@@ -215,24 +213,16 @@ def plot_forgetting(
 
 
 def _save(figure: Any, path_without_suffix: Path) -> None:
+    """Write a figure as .png and .svg, each whole or not at all."""
     for suffix, metadata in ((".png", {}), (".svg", {"Date": None})):
-        image = io.BytesIO()
-        figure.savefig(image, format=suffix[1:], dpi=200, metadata=metadata, bbox_inches="tight")
-        _replace(path_without_suffix.with_name(path_without_suffix.name + suffix), image)
-
-
-def _replace(path: Path, image: io.BytesIO) -> None:
-    """Write an image whole or not at all, and raise UsageError where it cannot be written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(image.getvalue())
-        os.replace(partial, path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write the figure ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):  # gone where all went well
-            partial.unlink()
+        path = path_without_suffix.with_name(path_without_suffix.name + suffix)
+        settings = {"format": suffix[1:], "metadata": metadata}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open_whole(path) as file:
+                figure.savefig(file, dpi=200, bbox_inches="tight", **settings)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot write the figure ({error.strerror})") from None
 
 
 def _require_labels(what: str, rows: int, labels: Sequence[str]) -> None:

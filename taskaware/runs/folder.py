@@ -9,9 +9,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import json
-import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +26,7 @@ from taskaware.devices.sharding import make_mesh
 from taskaware.errors import UsageError
 from taskaware.files.lock import sole_user
 from taskaware.files.strict_json import load, to_json
-from taskaware.files.whole import write_json, write_text
+from taskaware.files.whole import open_whole, write_json, write_text
 from taskaware.models.building import abstract_for, build_for
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.training.checkpoint import Checkpoints, anything_saved
@@ -117,8 +115,8 @@ def _make_folder(
         if not accept_changes or not (folder / "experiment.json").exists():
             has_begun(experiment, folder, tokenizer)
         try:
-            shutil.copyfile(experiment.tokenizer, folder / "tokenizer.part")
-            os.replace(folder / "tokenizer.part", folder / "tokenizer.model")
+            with open_whole(folder / "tokenizer.model") as file:
+                file.write(Path(experiment.tokenizer).read_bytes())
             write_json(folder / "environment.json", environment())
             # Last, for it makes this a run folder.
             write_text(folder / "experiment.json", to_json(experiment))

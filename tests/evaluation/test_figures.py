@@ -174,12 +174,11 @@ def test_a_figure_that_cannot_be_drawn_or_written_is_refused(tmp_path):
 def test_a_file_in_place_survives_a_write_that_fails(tmp_path, monkeypatch):
     (tmp_path / "map.png").write_bytes(b"the old one")
 
-    def full(self, data):
-        with self.open("wb") as file:
-            file.write(data[:100])
+    def full(self, file, **settings):
+        file.write(bytes(100))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
     with pytest.raises(UsageError, match="No space left on device"):
         plot_map(np.zeros((2, 2)), ["a", "b"], tmp_path / "map", "")
     assert (tmp_path / "map.png").read_bytes() == b"the old one"
