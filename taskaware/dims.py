@@ -17,7 +17,7 @@ V   vocabulary
 Z   task-vector width
 W   beams
 X   slots of a decoder's cache: one per position and beam
-N   tasks
+N   tasks; classes of a head
 M   models that are compared
 L   sites of modulation, in the order in which the model reaches them
 R   hidden units of an adapter
@@ -66,8 +66,36 @@ class Tokens(NamedTuple):
     tokens_BT: Int[AnyArray, "B T"]
 
 
+class Label(NamedTuple):
+    """Targets that are one class per row: k of the k-th label from 1, or 0 for no target."""
+
+    label_B: Int[AnyArray, " B"]
+
+
+class Tags(NamedTuple):
+    """Targets that are classes of source positions: k from 1, or 0 where none is judged."""
+
+    label_BS: Int[AnyArray, "B S"]
+
+
+class FrameLabels(NamedTuple):
+    """Targets that are sets of labels per audio frame; frames beyond a row's length are not judged.
+
+    A row of zero length has no target.
+    """
+
+    holds_BAN: Bool[AnyArray, "B A N"]
+    length_B: Int[AnyArray, " B"]
+
+
+class Number(NamedTuple):
+    """Targets that are one number per row, or NaN for no target."""
+
+    number_B: Float[AnyArray, " B"]
+
+
 Source = Speech | Text
-Target = Tokens
+Target = Tokens | Label | Tags | FrameLabels | Number
 """The expected output of a row; further kinds join it by ``|``."""
 
 

@@ -1,6 +1,6 @@
 """Every choice of an experiment as a frozen dataclass, validated.
 
-Reading order: checks ← task ← model ← training ← decoding ← experiment ← file.
+Reading order: checks ← task ← heads ← model ← training ← decoding ← wiring ← experiment ← file.
 """
 
 from taskaware.config.decoding import Decoding

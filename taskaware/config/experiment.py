@@ -13,6 +13,7 @@ from taskaware.config.decoding import Decoding
 from taskaware.config.model import ModelConfig
 from taskaware.config.task import Task
 from taskaware.config.training import Batching, Meta, OptimizerConfig, SpecAugment
+from taskaware.config.wiring import require_heads_fit
 from taskaware.errors import require_known
 
 
@@ -71,6 +72,7 @@ class Experiment:
         _require(ok, self, "mesh_tensor", f"a divisor of num_heads = {self.model.num_heads}")
         _require_not_negative(self, "seed")
         _require_positive_if_given(self, "validate_every", "mesh_data")
+        require_heads_fit(self.tasks, self.model)
         for name in (*self.train_on, *self.meta.tasks):
             self.task(name)
 

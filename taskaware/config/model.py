@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from taskaware.config.checks import _require, _require_positive
+from taskaware.config.heads import HeadConfig, require_distinct
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,9 @@ class FiLMConfig:
     placement: Literal["block_output", "residual_branch", "norm"] = "block_output"
     """D1: each block's whole output, residual included (the letter of eq. 7); each residual
     branch before it is added; or each branch's normed input (adaLN)."""
+    stacks: Literal["both", "encoder", "heads"] = "both"
+    """What is modulated. With heads alone (decoders, and what other heads read) the encoder's
+    output is the same for all tasks, and is computed once where one input has several."""
     scale: Literal["one_plus", "direct"] = "one_plus"
     """Of film, D2: γ = 1 + t[:d], or γ = t[:d] (the letter of eq. 6)."""
     sharing: Literal["all_blocks", "per_stack", "per_block", "per_block_offset"] = "all_blocks"
@@ -74,6 +78,8 @@ class ModelConfig:
     dropout: float = 0.1
     cnn_channels: tuple[int, ...] = (64, 64, 64)
     """Of each convolution, which halves time and frequency; the paper (§3.2) states only three."""
+    heads: tuple[HeadConfig, ...] = ()
+    """Heads that differ from the usual ones, which need not be listed; tasks name them."""
     conditioning: Literal["vanilla", "explicit", "implicit", "tokens"] = "implicit"
     """No task information; a one-hot task id (eq. 1); an example of the task (eq. 2-5); or the
     task's tokens, as ``<|de|><|translate|>``, before the output (as in Whisper)."""
@@ -99,6 +105,11 @@ class ModelConfig:
         _require(self.d_model % 2 == 0, self, "d_model", "even, for sine and cosine positions")
         _require(self.tcn.width % self.tcn.num_heads == 0, self, "tcn", "width % num_heads == 0")
         _require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
+        require_distinct(self.heads, self)
+        for head in self.heads:
+            layer = getattr(head, "layer", None) or 1
+            expected = f"a layer of head {head.name!r} from 1 to encoder_layers"
+            _require(layer <= self.encoder_layers, self, "heads", expected)
         ok = self.film.kind == "film" or self.conditioning in ("explicit", "vanilla")
         _require(ok, self, "conditioning", f"explicit where film.kind is {self.film.kind}")
 

@@ -14,6 +14,7 @@ from taskaware.config import Task
 from taskaware.errors import UsageError
 from taskaware.models.blocks import DecoderBlock, EncoderBlock
 from taskaware.models.building import abstract_for
+from taskaware.models.heads.decoder import Decoder
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.affine import Modulation
 from taskaware.modulation.folding import fold_input, fold_output
@@ -44,11 +45,22 @@ def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: T
             "bias, so it cannot be folded; share all tasks with their vectors, or train with norm "
             "post"
         )
+    name = model.head_of(task.name)
+    if len(model.heads) > 1 or not isinstance(model.heads[name], Decoder):
+        raise UsageError(
+            "single task: expected a model whose tasks share one decoder, found heads "
+            f"{', '.join(model.heads)}; share all tasks with their vectors"
+        )
+    if model.config.film.stacks != "both":
+        raise UsageError(
+            f"single task: film.stacks is {model.config.film.stacks}, which leaves sites without γ "
+            "and β to fold; share all tasks with their vectors"
+        )
     modulation = model.modulator(jnp.asarray(vector_Z)[None])
     if not isinstance(modulation, Modulation):
         raise UsageError("single task: an adapter is not affine, so no weights can take it in")
     gamma_LD, beta_LD = modulation.gamma_BD[:, 0], modulation.beta_BD[:, 0]
-    decoder_entry = model.modulator.sites("decoder").start
+    decoder_entry = model.modulator.sites(name).start
     if task.source == "text" and (gamma_LD[0] != gamma_LD[decoder_entry]).any():
         raise UsageError(
             "single task: source and target text share one table, and sharing "
@@ -68,7 +80,8 @@ def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: T
 
     for site, block in enumerate(plain.encoder, 1):
         _fold_block(block, gamma_LD[site], beta_LD[site])
-    for site, block in enumerate(plain.decoder, decoder_entry + 1):
+    decoder = plain.heads[name].blocks
+    for site, block in enumerate(decoder, decoder_entry + 1):
         _fold_block(block, gamma_LD[site], beta_LD[site])
     if plain.speech is not None:
         fold_output(plain.speech.project, gamma_LD[0], beta_LD[0])
@@ -76,8 +89,8 @@ def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: T
         _shift_entry(plain.encoder[0], beta_LD[0])
     gamma_D = gamma_LD[decoder_entry]
     plain.embedding.table_VD[...] = plain.embedding.table_VD[...] * gamma_D[None]
-    _shift_entry(plain.decoder[0], beta_LD[decoder_entry])
-    fold_output(plain.decoder[-1].add_feed_forward.norm, 1 / gamma_D, jnp.zeros_like(gamma_D))
+    _shift_entry(decoder[0], beta_LD[decoder_entry])
+    fold_output(decoder[-1].add_feed_forward.norm, 1 / gamma_D, jnp.zeros_like(gamma_D))
     return plain
 
 

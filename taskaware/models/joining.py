@@ -1,8 +1,9 @@
 """Rows of several tasks joined into one array without moving any to another device."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Shaped
@@ -29,9 +30,25 @@ class RowOrder(NamedTuple):
         width = max(x.shape[1:2] for x in arrays)
         return join([_pad_to(jnp.asarray(x), width) for x in arrays], self.parts)
 
+    def join_trees(self, trees: Sequence[Any]) -> Any:
+        """Return the rows of some of the tasks' NamedTuples of arrays, joined leaf by leaf."""
+        return jax.tree.map(lambda *leaves: self.join(leaves), *trees)
+
     def part(self, joined: Shaped[AnyArray, "B *rest"]) -> dict[str, Any]:
         """Split an array of joined rows into those of each task."""
         return dict(zip(self.names, part(joined, self.rows, self.parts), strict=True))
+
+    def of(self, names: Collection[str]) -> "RowOrder":
+        """Return the order of the rows of some of the tasks."""
+        each = [(n, rows) for n, rows in zip(self.names, self.rows, strict=True) if n in names]
+        return RowOrder(tuple(n for n, _ in each), tuple(rows for _, rows in each), self.parts)
+
+    def select(self, joined: Shaped[AnyArray, "B *rest"], names: Collection[str]) -> Any:
+        """Return the joined rows of some of the tasks, as ``of(names)`` orders them."""
+        if set(names) >= set(self.names):
+            return joined
+        rows = self.part(joined)
+        return join([rows[name] for name in self.of(names).names], self.parts)
 
     def positions(self) -> Int[np.ndarray, " B"]:
         """Return the index that each joined row would have if the tasks followed one another."""

@@ -1,6 +1,6 @@
-"""The whole model: speech or text in, tokens out, modulated by a task vector."""
+"""The whole model: speech or text in, one head's answer out, modulated by a task vector."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 import jax
@@ -11,18 +11,26 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import ModelConfig
-from taskaware.dims import PAD, Batch, Cache, Source, Speech, Text
-from taskaware.models.blocks import DecoderBlock, EncoderBlock, run_blocks
+from taskaware.config.heads import DecoderConfig, Wiring
+from taskaware.dims import PAD, Batch, Cache, Source, Speech, Target, Text, Tokens
+from taskaware.models.blocks import EncoderBlock, run_blocks
 from taskaware.models.frontends import SpeechFrontend, TokenEmbedding
+from taskaware.models.heads.base import (
+    Condition,
+    Encoded,
+    TargetVectors,
+    enter,
+    norm_of,
+    with_positions,
+    with_prefix,
+)
+from taskaware.models.heads.building import build_head
+from taskaware.models.heads.decoder import Decoder, NextLogits
 from taskaware.models.joining import RowOrder, join, row_order
-from taskaware.modulation.modulator import AnyModulation, Modulator, modulate
+from taskaware.modulation.modulator import Modulator
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
-from taskaware.nn.layers import KeysValues, dropout, sinusoids, split_key
+from taskaware.nn.layers import split_key
 from taskaware.nn.linear import transpose_kernels
-
-NextLogits = Callable[[Int[Array, "B W"], Int[Array, ""], Cache], tuple[Array, Cache]]
-"""One step of a decoder: (tokens_BW, position, cache) → (logits_BWV, cache). The first token is
-PAD, whose embedding is zero."""
 
 
 class Embedded(NamedTuple):
@@ -34,19 +42,16 @@ class Embedded(NamedTuple):
     mask_BT: Bool[Array, "B T"]
 
 
-class Condition(NamedTuple):
-    """The effect of a task vector on encoder or decoder: FiLM, or vectors before the input."""
-
-    modulation: AnyModulation | None = None
-    prefix_BPD: Float[Array, "B P D"] | None = None
-
-
 class Memory(NamedTuple):
-    """The encoder's output, which decoding starts from."""
+    """The encoder's output."""
 
     memory_BSD: Float[Array, "B S D"]
+    """After the final norm."""
     mask_BS: Bool[Array, "B S"]
     stream_BSD: Float[Array, "B S D"]
+    """Before it."""
+    layers: dict[int, Float[Array, "B S D"]]
+    """Outputs of the blocks that some head reads, by their number from 1."""
 
 
 class Output(NamedTuple):
@@ -66,6 +71,7 @@ class Seq2Seq(nnx.Module):
         tasks: their names; an explicit TCN has a row for each, in this order.
         speech: whether any task's source is speech; otherwise there is no speech frontend.
         task_tokens: of each task (``Task.tokens``), for conditioning by tokens.
+        wiring: its heads, and which tasks have them; by default one decoder for all.
     """
 
     def __init__(
@@ -76,34 +82,39 @@ class Seq2Seq(nnx.Module):
         *,
         speech: bool,
         task_tokens: Sequence[Sequence[str]] = (),
+        wiring: Wiring = Wiring(),  # noqa: B008 (a NamedTuple)
         rngs: nnx.Rngs,
     ):
         dtype = jnp.dtype(config.dtype).type
         self.config = config
         self.vocab_size = vocab_size
         self.tasks = tuple(tasks)
+        self.wiring = wiring
         self.embedding = TokenEmbedding(vocab_size, config.d_model, dtype=dtype, rngs=rngs)
         self.speech = (
-            SpeechFrontend(
-                config.d_model,
-                channels=config.cnn_channels,
-                dtype=dtype,
-                rngs=rngs,
-            )
+            SpeechFrontend(config.d_model, channels=config.cnn_channels, dtype=dtype, rngs=rngs)
             if speech
             else None
         )
         self.encoder = nnx.List(
             [EncoderBlock(config, rngs=rngs) for _ in range(config.encoder_layers)]
         )
-        self.decoder = nnx.List(
-            [DecoderBlock(config, rngs=rngs) for _ in range(config.decoder_layers)]
-        )
+        sizes = [vocab_size if outputs is None else outputs for outputs in wiring.outputs]
+        built = [
+            build_head(head, config, size, rngs=rngs)
+            for head, size in zip(wiring.heads, sizes, strict=True)
+        ]
+        self.heads = nnx.Dict({h.name: b for h, b in zip(wiring.heads, built, strict=True)})
         pre = config.norm == "pre"
         self.encoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
-        self.decoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
-        self.modulator = _modulator(config)
+        sites = {name: head.num_sites for name, head in self.heads.items()}
+        self.modulator = _modulator(config, sites)
         self.tcn = _tcn(config, len(self.tasks), task_tokens, self.modulator, rngs)
+
+    def head_of(self, task: str) -> str:
+        """Return the name of a task's head."""
+        names = self.wiring.of_tasks
+        return self.wiring.heads[0].name if names is None else names[self.tasks.index(task)]
 
     def order(self, batch: Batch) -> RowOrder:
         """Return in which order the rows of a batch's tasks are joined."""
@@ -131,8 +142,33 @@ class Seq2Seq(nnx.Module):
                 self.embed_source(Text(order.join([text.tokens_BS for text in written])))
             )
         x_BSD, mask_BS = map(order.join, zip(*sources, strict=True))
-        target_BT = order.join([one.target.tokens_BT for one in rows])
-        return Embedded(x_BSD, mask_BS, self.embedding(target_BT), target_BT != PAD)
+        return Embedded(x_BSD, mask_BS, *self._target_vectors(batch, order))
+
+    def _target_vectors(self, batch: Batch, order: RowOrder) -> TargetVectors:
+        """Return all targets as vectors: those of a head's tasks together, then all joined."""
+        by_task: dict[str, TargetVectors] = {}
+        for name, tasks in self.by_head(order.names).items():
+            of_head = order.of(tasks)
+            vectors = self._vectors_of(name, of_head.join_trees([batch[t].target for t in tasks]))
+            if len(tasks) == len(order.names):
+                return vectors
+            each = [of_head.part(leaf) for leaf in vectors]
+            by_task |= {task: TargetVectors(*(leaf[task] for leaf in each)) for task in tasks}
+        return order.join_trees([by_task[task] for task in order.names])
+
+    def _vectors_of(self, head: str, target: Target) -> TargetVectors:
+        of_tokens = [h.name for h, n in zip(self.wiring.heads, self.wiring.outputs) if n is None]
+        if head in of_tokens:
+            assert isinstance(target, Tokens), target
+            return TargetVectors(self.embedding(target.tokens_BT), target.tokens_BT != PAD)
+        return self.heads[head].vectors(target)
+
+    def by_head(self, tasks: Sequence[str]) -> dict[str, list[str]]:
+        """Return which of some tasks each head serves, in their order."""
+        heads: dict[str, list[str]] = {}
+        for task in tasks:
+            heads.setdefault(self.head_of(task), []).append(task)
+        return heads
 
     def embed_source(self, source: Source) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
         """Return the frontend's output for sources, and a mask of its valid positions."""
@@ -173,22 +209,16 @@ class Seq2Seq(nnx.Module):
         vector_BZ: Float[Array, "B Z"] | None,
         key: Key[Array, ""] | None = None,
     ) -> Output:
-        """Score every target token given those before it; a key turns dropout on."""
+        """Score every target token given those before it; a key turns dropout on.
+
+        All rows are taken to be of tasks of the first head, a decoder.
+        """
         encoder_key, decoder_key = split_key(key, 2)
         memory = self.encode(embedded.x_BSD, embedded.mask_BS, vector_BZ, encoder_key)
-        _, condition = self._conditions(vector_BZ)
-        y_BTD = jnp.pad(embedded.y_BTD[:, :-1], ((0, 0), (1, 0), (0, 0)))  # starts from zero: D17
-        decoder_keys = split_key(decoder_key, 2)
-        y_BTD = self._enter(_after(condition.prefix_BPD, y_BTD), condition, decoder_keys[0])
-        at_blocks = _at(condition.modulation, slice(1, None))
-        context = memory.memory_BSD, memory.mask_BS
-        y_BTD = run_blocks(self.decoder, y_BTD, at_blocks, decoder_keys[1], *context)
-        y_BTD = y_BTD[:, -embedded.y_BTD.shape[1] :]  # a prefix predicts nothing
-        return Output(self.logits(y_BTD), memory.stream_BSD, y_BTD)
-
-    def logits(self, y_BTD: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
-        """Score every token, given the decoder's stream before its final norm."""
-        return self.embedding.logits(_norm(self.decoder_norm, y_BTD))
+        name = self.wiring.heads[0].name
+        decoder, condition = self.heads[name], self.condition(name, vector_BZ)
+        y_BTD = decoder.stream(self.read_by(name, memory), embedded.y_BTD, condition, decoder_key)
+        return Output(decoder.logits(y_BTD, self.embedding), memory.stream_BSD, y_BTD)
 
     def encode(
         self,
@@ -198,16 +228,49 @@ class Seq2Seq(nnx.Module):
         key: Key[Array, ""] | None = None,
     ) -> Memory:
         """Condition the frontends' output and run the encoder; a prefix adds positions."""
-        condition, _ = self._conditions(vector_BZ)
+        condition = self.condition("encoder", vector_BZ)
         if condition.prefix_BPD is not None:
-            x_BSD = _after(condition.prefix_BPD, x_BSD)
+            x_BSD = with_prefix(condition, x_BSD)
             added = x_BSD.shape[1] - mask_BS.shape[1]
             mask_BS = jnp.pad(mask_BS, ((0, 0), (added, 0)), constant_values=True)
         keys = split_key(key, 2)
-        x_BSD = self._enter(x_BSD, condition, keys[0])
-        at_blocks = _at(condition.modulation, slice(1, None))
-        x_BSD = run_blocks(self.encoder, x_BSD, at_blocks, keys[1], mask_BS)
-        return Memory(_norm(self.encoder_norm, x_BSD), mask_BS, x_BSD)
+        x_BSD = enter(x_BSD, condition, self.config, keys[0])
+        depth = len(self.encoder)
+        read = {getattr(head, "layer", None) for head in self.wiring.heads} - {None, depth}
+        ends = [*sorted(read), depth]
+        block_keys = [keys[1]] if len(ends) == 1 else split_key(keys[1], len(ends))
+        layers, first = {}, 0
+        for end, block_key in zip(ends, block_keys, strict=True):
+            at_blocks = condition.at(slice(1 + first, 1 + end))
+            blocks = self.encoder[first:end]
+            layers[end] = x_BSD = run_blocks(blocks, x_BSD, at_blocks, block_key, mask_BS)
+            first = end
+        return Memory(norm_of(self.encoder_norm, x_BSD), mask_BS, x_BSD, layers)
+
+    def read_by(self, head: str, memory: Memory) -> Encoded:
+        """Return what a head reads of the encoder's output: a block's, and of which positions."""
+        config = next(one for one in self.wiring.heads if one.name == head)
+        layer = getattr(config, "layer", None)
+        x_BSD = memory.memory_BSD
+        if layer is not None and layer < len(self.encoder):
+            x_BSD = norm_of(self.encoder_norm, memory.layers[layer])
+        before = 0 if isinstance(config, DecoderConfig) else self.prefix_length
+        return Encoded(x_BSD[:, before:], memory.mask_BS[:, before:])
+
+    @property
+    def prefix_length(self) -> int:
+        """How many positions the task vector takes before the source."""
+        into_input = self.config.injection == "input"
+        return int(into_input and self.config.conditioning in ("explicit", "implicit"))
+
+    def with_transposed_kernels(self) -> "Seq2Seq":
+        """Return a copy for decoding few rows on a CPU: see ``transposed_product``."""
+        copy = nnx.clone(self)
+        for head in copy.heads.values():
+            if isinstance(head, Decoder):
+                transpose_kernels(head)
+        copy.embedding.transposed = True  # its table is stored transposed already
+        return copy
 
     def start_decoding(
         self,
@@ -215,115 +278,44 @@ class Seq2Seq(nnx.Module):
         vector_BZ: Float[Array, "B Z"] | None,
         num_beams: int,
         max_length: int,
+        head: str | None = None,
     ) -> tuple[NextLogits, Cache]:
-        """Return (next_logits, cache) for the searches of ``search``; the TCN is not called."""
-        # XLA would otherwise undo the keys' transposition, and redo it at every step.
-        source = lax.optimization_barrier(self.source_keys(memory))
-        return self.decoding(source, memory.mask_BS, vector_BZ, num_beams, max_length)
+        """Return (next_logits, cache) of a decoder, by default the first; no TCN is called."""
+        name = head or self.wiring.heads[0].name
+        condition, encoded = self.condition(name, vector_BZ), self.read_by(name, memory)
+        table = self.embedding
+        return self.heads[name].start_decoding(encoded, condition, table, num_beams, max_length)
 
-    def with_transposed_kernels(self) -> "Seq2Seq":
-        """Return a copy for decoding few rows on a CPU: see ``transposed_product``."""
-        copy = nnx.clone(self)
-        transpose_kernels(copy.decoder)
-        copy.embedding.transposed = True  # its table is stored transposed already
-        return copy
-
-    def source_keys(self, memory: Memory) -> list[KeysValues]:
-        """Return the keys and values that each decoder block attends to, once per source."""
-        return [b.cross_attention.keys_values(memory.memory_BSD) for b in self.decoder]
-
-    def decoding(
-        self,
-        source: list[KeysValues],
-        mask_BS: Bool[Array, "B S"],
-        vector_BZ: Float[Array, "B Z"] | None,
-        num_beams: int,
-        max_length: int,
-    ) -> tuple[NextLogits, Cache]:
-        """Return (next_logits, cache) as ``start_decoding``, from the blocks' keys and values."""
-        # One cache serves all beams of a row: keys and values of a token are written once, to the
-        # slot of its position and beam, and stay there when the search drops, copies or reorders
-        # beams. What moves is ``beams``, a mask per beam of the slots of the tokens it descends
-        # from: bits in place of D numbers per block. A prefix's slots come first, in every mask.
-        config = self.config
-        _, (modulation, prefix_BPD) = self._conditions(vector_BZ)
-        prefix_length = 0 if prefix_BPD is None else prefix_BPD.shape[1]
-        position_TD = jnp.asarray(sinusoids(prefix_length + max_length, config.d_model))
-        rows, slots = len(mask_BS), prefix_length + max_length * num_beams  # one per token and beam
-        head_width = config.d_model // config.num_heads
-        empty_BHXK = jnp.zeros((rows, config.num_heads, slots, head_width))
-        past = [KeysValues(empty_BHXK.swapaxes(-1, -2), empty_BHXK) for _ in self.decoder]
-        cache = Cache(jnp.zeros((rows, 1, slots), bool), past)
-
-        def take_in(
-            y_BWD: Float[Array, "B W D"],
-            position: Int[Array, ""],
-            slot: Int[Array, ""],
-            cache: Cache,
-        ) -> tuple[Float[Array, "B W D"], Cache]:
-            y_BWD = modulate(y_BWD, _at(modulation, 0)) + position_TD[position][None, None]
-            itself = jnp.tile(jnp.eye(y_BWD.shape[1], dtype=bool), (rows, 1, 1))
-            seen_BWX = lax.dynamic_update_slice_in_dim(cache.beams, itself, slot, axis=-1)
-            past = []
-            for layer, block in enumerate(self.decoder):
-                y_BWD, layer_past = block.step(
-                    y_BWD,
-                    _at(modulation, 1 + layer),
-                    source[layer],
-                    mask_BS,
-                    cache.rows[layer],
-                    slot,
-                    seen_BWX,
-                )
-                past.append(layer_past)
-            return y_BWD, Cache(seen_BWX, past)
-
-        def next_logits(
-            tokens_BW: Int[Array, "B W"], position: Int[Array, ""], cache: Cache
-        ) -> tuple[Float[Array, "B W V"], Cache]:
-            slot = prefix_length + position * num_beams
-            embedded_BWD = self.embedding(tokens_BW)
-            y_BWD, cache = take_in(embedded_BWD, prefix_length + position, slot, cache)
-            return self.logits(y_BWD), cache
-
-        for place in range(prefix_length):
-            assert prefix_BPD is not None
-            slot = jnp.int32(place)
-            _, cache = take_in(prefix_BPD[:, place][:, None], slot, slot, cache)
-        return next_logits, Cache(jnp.repeat(cache.beams, num_beams, axis=1), cache.rows)
-
-    def _conditions(self, vector_BZ: Float[Array, "B Z"] | None) -> tuple[Condition, Condition]:
-        """Return the task vector's effect on the encoder and on the decoder."""
+    def condition(self, stack: str, vector_BZ: Float[Array, "B Z"] | None) -> Condition:
+        """Return the task vector's effect on a stack: ``encoder``, or a head by its name."""
         if vector_BZ is None:
-            return Condition(), Condition()
+            return Condition()
         if self.modulator is not None:
-            modulation, sites = self.modulator(vector_BZ), self.modulator.sites
-            encoder, decoder = (modulation.at(sites(side)) for side in ("encoder", "decoder"))
-            return Condition(encoder), Condition(decoder)
-        prefix_BPD = vector_BZ.reshape(len(vector_BZ), -1, self.config.d_model)
-        both = self.config.conditioning != "tokens"
-        return Condition(prefix_BPD=prefix_BPD if both else None), Condition(prefix_BPD=prefix_BPD)
-
-    def _enter(
-        self, x: Float[Array, "B S D"], condition: Condition, key: Key[Array, ""] | None
-    ) -> Float[Array, "B S D"]:
-        """Modulate a frontend's output (D4: at the model's width), then add positions."""
-        x = with_positions(modulate(x, _at(condition.modulation, 0)))
-        return dropout(x, self.config.dropout, key)
+            if stack not in dict(self.modulator.stacks):
+                return Condition()
+            return Condition(self.modulator(vector_BZ).at(self.modulator.sites(stack)))
+        if stack == "encoder" and self.config.conditioning == "tokens":
+            return Condition()
+        return Condition(prefix_BPD=vector_BZ.reshape(len(vector_BZ), -1, self.config.d_model))
 
 
-def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:
-    """Add sinusoidal positions."""
-    return x_BSD + sinusoids(*x_BSD.shape[1:])[None]
-
-
-def _modulator(config: ModelConfig) -> Modulator | None:
-    """Return the modulator, if any: one site after each side's frontend and one per block."""
+def _modulator(config: ModelConfig, heads: Mapping[str, int]) -> Modulator | None:
+    """Return the modulator, if any: one site after each stack's entry and one per block."""
     if config.conditioning not in ("explicit", "implicit") or config.injection != "film":
         return None
+    stacks = {"encoder": 1 + config.encoder_layers} | dict(heads)
+    match config.film.stacks:
+        case "both":
+            pass
+        case "encoder":
+            stacks = {"encoder": stacks["encoder"]}
+        case "heads":
+            stacks = dict(heads)
+        case _:
+            assert_never(config.film.stacks)
     return Modulator(
         config.d_model,
-        {"encoder": 1 + config.encoder_layers, "decoder": 1 + config.decoder_layers},
+        stacks,
         kind=config.film.kind,
         scale=config.film.scale,
         sharing=config.film.sharing,
@@ -370,15 +362,3 @@ def _tcn(
             )
         case _:
             assert_never(config.conditioning)
-
-
-def _at(modulation: AnyModulation | None, site: int | slice) -> AnyModulation | None:
-    return None if modulation is None else modulation.at(site)
-
-
-def _after(prefix_BPD: Float[Array, "B P D"] | None, x: Array) -> Array:
-    return x if prefix_BPD is None else jnp.concatenate([prefix_BPD.astype(x.dtype), x], axis=1)
-
-
-def _norm(norm: nnx.LayerNorm | None, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-    return x if norm is None else norm(x)

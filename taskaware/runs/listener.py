@@ -18,6 +18,7 @@ from taskaware.runs.log import RunLog
 from taskaware.training.checkpoint import Checkpoints
 from taskaware.training.joint import joint_loss
 from taskaware.training.loop import Progress
+from taskaware.training.objective import Objective, objective_of
 from taskaware.training.state import TrainState
 
 _ROWS = 32
@@ -49,7 +50,7 @@ class RunListener:
     ):
         self._run, self._checkpoints, self._identity = run, checkpoints, identity
         self._graphdef = nnx.graphdef(model)
-        self._smoothing = run.experiment.optimizer.label_smoothing
+        self._how = objective_of(run.experiment, 0)
         self._trained = [run.experiment.tasks[index].name for index in run.experiment.trained]
         self._examples = run.examples("validation") if run.experiment.validate_every else []
         self._log = RunLog(run.folder, run.folder.name, first, total) if is_first() else None
@@ -75,7 +76,7 @@ class RunListener:
 
     def scores(self, state: TrainState) -> dict[str, float]:
         """Measure and log the validation losses; return none if training is stopped meanwhile."""
-        settings = (self._examples, self._graphdef, self._smoothing, state)
+        settings = (self._examples, self._graphdef, self._how, state)
         losses = dict(validation_losses(*settings, self.stopped))
         if self.stopped():
             return {}
@@ -96,7 +97,7 @@ class RunListener:
 def validation_losses(
     examples: Sequence[TaskExamples],
     graphdef: nnx.GraphDef[Seq2Seq],
-    smoothing: float,
+    how: Objective,
     state: TrainState,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[str, float]]:
@@ -105,7 +106,7 @@ def validation_losses(
     Args:
         examples: of every task, in order.
         graphdef: of the model.
-        smoothing: of the labels.
+        how: label smoothing, and the weights of tasks.
         state: its parameters are measured.
         stopped: asked before each batch.
     """
@@ -114,7 +115,7 @@ def validation_losses(
         for _, rows in evaluation_batches(task, size=_ROWS, with_donor=True):
             if stopped():
                 return
-            metrics = _measure(graphdef, smoothing, state.params, {task.task.name: rows})
+            metrics = _measure(graphdef, how, state.params, {task.task.name: rows})
             metrics = jax.device_get(metrics)
             total += metrics["loss_N"][index]
             tokens += metrics["tokens_N"][index]
@@ -122,6 +123,6 @@ def validation_losses(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _measure(graphdef, smoothing, params, batch):
+def _measure(graphdef, how, params, batch):
     model, key = nnx.merge(graphdef, params), jax.random.key(0)
-    return joint_loss(model, batch, key, None, smoothing)[1]
+    return joint_loss(model, batch, key, None, how)[1]

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.dims import EOS, PAD, Cache
-from taskaware.models.seq2seq import NextLogits
+from taskaware.models.heads.decoder import NextLogits
 
 
 class Hypotheses(NamedTuple):

@@ -1,6 +1,7 @@
 """Losses, steps and the loop, without files but for checkpoints.
 
-Reading order: state ← optimizer ← joint ← maml ← compiling ← loop ← strategy ← checkpoint.
+Reading order: state ← optimizer ← objective ← joint ← maml ← compiling ← loop ← strategy ←
+checkpoint.
 """
 
 import lazy_loader

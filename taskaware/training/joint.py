@@ -1,5 +1,6 @@
 """One step of joint learning: every task's rows in one batch, every parameter shared."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,16 @@ from taskaware.dims import Batch, Rows, Speech
 from taskaware.models.joining import RowOrder
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.tcn import derangement
-from taskaware.nn.losses import cross_entropy_of_stream, stream_health
+from taskaware.nn.layers import split_key
+from taskaware.nn.losses import stream_health
+from taskaware.training.objective import (
+    HeadInputs,
+    Objective,
+    Sums,
+    head_loss,
+    passes,
+    sums_of,
+)
 from taskaware.training.state import TrainState
 
 Metrics = dict[str, Array]
@@ -23,33 +33,43 @@ Step = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 """From a state and a batch to the next state."""
 
 
-def joint_loss(
+def joint_loss(*args: Any) -> tuple[Float[Array, ""], Metrics]:
+    """Return the loss of a batch, and metrics: ``joint_sums`` divided, of the same arguments."""
+    sums, metrics = joint_sums(*args)
+    return sums.loss, metrics
+
+
+def joint_sums(
     model: Seq2Seq,
     batch: Batch,
     shuffle_key: Key[Array, ""],
     dropout_key: Key[Array, ""] | None,
-    smoothing: float,
+    how: Objective,
+    progress: Float[Array, ""] | float = 1.0,
     task_B: Int[Array, " B"] | None = None,
-) -> tuple[Float[Array, ""], Metrics]:
-    """Return the mean loss per target token, and metrics.
+) -> tuple[Sums, Metrics]:
+    """Return the sums that a batch's loss is made of, and metrics.
 
-    Each row is modulated by the task vector of another row of its task, so that the vector carries
-    the task and not the answer (paper §2.3). Rows that do not count add no loss, but may lend their
-    vector to others if they have a target.
+    The loss is the sum, over heads, of the mean loss per judged token, position, frame or row of
+    all tasks that share the head. Each row is modulated by the task vector of another row of its task,
+    so that the vector carries the task and not the answer (paper §2.3). Rows that do not count add
+    no loss, but may lend their vector to others if they have a target.
 
     Args:
         model: of the tasks.
         batch: rows of some of them.
         shuffle_key: for drawing the row that each row takes its task vector from.
         dropout_key: for dropout; None for none.
-        smoothing: ε of label smoothing.
+        how: label smoothing, and the weights of tasks.
+        progress: of training, from 0 to 1: adversarial gradients grow with it.
         task_B: the task of each joined row, in place of the batch's names: for one program that
             serves several tasks.
 
     Returns:
-        The loss in nats per token. Metrics: ``loss_N`` and ``tokens_N``, the summed loss and the
-        number of tokens of each task, in the model's order; ``frames`` of speech (10 ms each); and
-        ``rms`` and ``participation`` of the decoder's stream, see ``stream_health``.
+        The sums. Metrics: ``loss_N`` and ``tokens_N``, the summed loss and the number of judged
+        tokens, positions, frames or rows of each task, in the model's order; ``frames`` of speech
+        (10 ms each); and ``rms`` and ``participation`` of the first head's stream, see
+        ``stream_health``.
     """
     order, embedded = model.order(batch), model.embed(batch)
     rows = [batch[name] for name in order.names]
@@ -58,21 +78,35 @@ def joint_loss(
     if vector_BZ is not None:
         group_B = jnp.where(embedded.mask_BT.any(1), task, -1)  # rows without a target form a group
         vector_BZ = _of_donors(vector_BZ, group_B, order, shuffle_key)
-    output = model(embedded, vector_BZ, dropout_key)
-    target_BT = order.join([one.target.tokens_BT for one in rows])
-    loss_BT = cross_entropy_of_stream(model.logits, output.decoder_BTD, target_BT, smoothing)
-    judged_BT = embedded.mask_BT & order.join([one.counts_B for one in rows])[:, None]
-    loss_B = jnp.where(judged_BT, loss_BT, 0).sum(1)
-    tokens_B = judged_BT.sum(1)
-    rms, participation = stream_health(output.decoder_BTD, judged_BT)
+    encoder_key, heads_key = split_key(dropout_key, 2)
+    memory = model.encode(embedded.x_BSD, embedded.mask_BS, vector_BZ, encoder_key)
+    counts_B = order.join([one.counts_B for one in rows])
+    inputs = HeadInputs(embedded.y_BTD, memory, vector_BZ, counts_B, task)
+    num_tasks, health = len(model.tasks), None
+    loss_N, judged_N = jnp.zeros(num_tasks), jnp.zeros(num_tasks)
+    total: Sums | None = None
+    for place, one in enumerate(passes(model, order.names, how)):
+        of_head = jax.tree.map(functools.partial(order.select, names=one.tasks), inputs)
+        target = order.of(one.tasks).join_trees([batch[name].target for name in one.tasks])
+        head_key = heads_key
+        if place and heads_key is not None:
+            head_key = jax.random.fold_in(heads_key, place)
+        losses, stream = head_loss(model, one.head, of_head, target, head_key, how, progress)
+        sums = sums_of(model, one, losses, of_head.task_B)
+        total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+        if one.is_main:
+            loss_N += jax.ops.segment_sum(losses.loss_B, of_head.task_B, num_tasks)
+            judged_N += jax.ops.segment_sum(losses.judged_B, of_head.task_B, num_tasks)
+        health = health or stream_health(*stream)
+    assert total is not None and health is not None
     metrics = {
-        "loss_N": jax.ops.segment_sum(loss_B, task, len(model.tasks)),
-        "tokens_N": jax.ops.segment_sum(tokens_B, task, len(model.tasks)),
+        "loss_N": loss_N,
+        "tokens_N": judged_N,
         "frames": sum(map(_frames, rows), jnp.int32(0)),
-        "rms": rms,
-        "participation": participation,
+        "rms": health[0],
+        "participation": health[1],
     }
-    return loss_B.sum() / tokens_B.sum(), metrics
+    return total, metrics
 
 
 def _of_donors(
@@ -99,21 +133,23 @@ def _frames(rows: Rows) -> Int[Array, ""] | int:
 def joint_step(
     graphdef: nnx.GraphDef[Seq2Seq],
     optimizer: optax.GradientTransformation,
-    smoothing: float,
+    how: Objective,
     trained: nnx.filterlib.Filter = ...,
 ) -> Step:
     """Return the step function, to be compiled once per shape and tasks of a batch."""
 
-    def loss(params: nnx.State, batch: Batch, key: Key[Array, ""]):
+    def loss(params: nnx.State, batch: Batch, key: Key[Array, ""], number: Int[Array, ""]):
         shuffle_key, dropout_key = jax.random.split(key)
-        merged = nnx.merge(graphdef, params)
-        return joint_loss(merged, batch, shuffle_key, dropout_key, smoothing)
+        merged, progress = nnx.merge(graphdef, params), how.progress(number)
+        return joint_loss(merged, batch, shuffle_key, dropout_key, how, progress)
 
     return descend(loss, optimizer, trained)
 
 
 def descend(
-    loss: Callable[[nnx.State, Any, Key[Array, ""]], tuple[Float[Array, ""], Metrics]],
+    loss: Callable[
+        [nnx.State, Any, Key[Array, ""], Int[Array, ""]], tuple[Float[Array, ""], Metrics]
+    ],
     optimizer: optax.GradientTransformation,
     trained: nnx.filterlib.Filter = ...,
 ) -> Step:
@@ -127,7 +163,7 @@ def descend(
     gradient of the loss, and training does not suffer.
 
     Args:
-        loss: (parameters, batch, key of the step) → (loss, metrics).
+        loss: (parameters, batch, key of the step, number of steps before) → (loss, metrics).
         optimizer: turns the gradient into an update.
         trained: which parameters change, as in ``initial_state``.
     """
@@ -137,7 +173,7 @@ def descend(
         weights = nnx.filter_state(state.params, trained)
 
         def loss_of(weights: nnx.State):
-            return loss(nnx.merge_state(state.params, weights), batch, key)
+            return loss(nnx.merge_state(state.params, weights), batch, key, state.step)
 
         (value, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(weights)
         norm = optax.tree.norm(gradient)

@@ -14,7 +14,8 @@ from taskaware.config import Meta
 from taskaware.dims import Batch, Rows
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.affine import TCNParam
-from taskaware.training.joint import Metrics, Step, descend, joint_loss
+from taskaware.training.joint import Metrics, Step, descend, joint_sums
+from taskaware.training.objective import Objective, Sums, passes
 
 Rate = Float[Array, ""] | float
 
@@ -54,10 +55,11 @@ def maml_loss(
     batch: Batch,
     key: Key[Array, ""],
     rates: Mapping[str, Rate],
-    smoothing: float,
+    how: Objective,
     meta: Meta,
+    progress: Float[Array, ""] | float = 1.0,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Return the mean loss per target token of all tasks' queries, and metrics.
+    """Return the loss of all tasks' queries, as ``joint_sums`` adds it up, and metrics.
 
     Every other row of a task is its support, the rest its query: where rows are split over
     devices, each device has both. Task vectors are computed within each half, and the
@@ -69,8 +71,9 @@ def maml_loss(
         batch: of each task twice as many rows as are scored.
         key: for shuffling and dropout.
         rates: α of each task, by its name; 0 where a task does not adapt.
-        smoothing: ε of label smoothing.
+        how: label smoothing, and the weights of tasks.
         meta: the inner steps.
+        progress: as in ``joint_sums``.
 
     Returns:
         As ``joint_loss``, over the queries; ``rms`` and ``participation`` are means over tasks.
@@ -80,21 +83,21 @@ def maml_loss(
     names = model.order(batch).names
 
     def judge(alike: str, rows: Rows, task: Int[Array, ""], rate: Rate, key: Key[Array, ""]):
-        """Return a task's metrics, under the name of a task with the same shapes, ``alike``."""
+        """Return a task's sums and metrics, under the name of one with the same shapes."""
 
         def loss(fast: nnx.State, half: Rows, key: Key[Array, ""]):
             shuffle_key, dropout_key = jax.random.split(key)
             merged, task_B = nnx.merge(graphdef, slow, fast), jnp.full(len(half.counts_B), task)
             keys = shuffle_key, dropout_key
-            return joint_loss(merged, {alike: half}, *keys, smoothing, task_B)
+            return joint_sums(merged, {alike: half}, *keys, how, progress, task_B)
 
         support, query = (jax.tree.map(lambda leaf, i=i: leaf[i::2], rows) for i in range(2))
         support_key, query_key = jax.random.split(key)
-        adapted = adapt(lambda theta: loss(theta, support, support_key)[0], fast, rate, meta)
-        return loss(adapted, query, query_key)[1]
+        adapted = adapt(lambda theta: loss(theta, support, support_key)[0].loss, fast, rate, meta)
+        return loss(adapted, query, query_key)
 
     per_group = []
-    for group in _same_shapes(batch, names):
+    for group in _same_shapes(model, batch, names, how):
         together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[batch[n] for n in group])
         tasks = jnp.array([model.tasks.index(name) for name in group])
         alphas = jnp.stack([jnp.asarray(rates[name]) for name in group])
@@ -105,10 +108,10 @@ def maml_loss(
         # CPUs (jax-ml/jax#39103).
         of_one = functools.partial(judge, group[0])
         per_group.append(jax.vmap(of_one)(together, tasks, alphas, keys))
-    stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *per_group)
+    sums, stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *per_group)
     metrics = {name: stacked[name].sum(0) for name in ("loss_N", "tokens_N", "frames")}
     metrics |= {name: stacked[name].mean(0) for name in ("rms", "participation")}
-    return metrics["loss_N"].sum() / metrics["tokens_N"].sum(), metrics
+    return Sums(*(leaf.sum(0) for leaf in sums)).loss, metrics
 
 
 def maml_step(
@@ -121,16 +124,20 @@ def maml_step(
 ) -> Step:
     """Return the step function, to be compiled once for all shapes of the tasks' rows."""
 
-    def loss(params: nnx.State, batch: Batch, key: Key[Array, ""]):
-        return maml_loss(graphdef, params, batch, key, rates, smoothing, meta)
+    def loss(params: nnx.State, batch: Batch, key: Key[Array, ""], number: Int[Array, ""]):
+        progress = how.progress(number)
+        return maml_loss(graphdef, params, batch, key, rates, how, meta, progress)
 
     return descend(loss, optimizer, trained)
 
 
-def _same_shapes(batch: Batch, names: Sequence[str]) -> list[list[str]]:
-    """Return groups of tasks whose rows have the same shapes, to be computed together."""
+def _same_shapes(
+    model: Seq2Seq, batch: Batch, names: Sequence[str], how: Objective
+) -> list[list[str]]:
+    """Return groups of tasks with the same heads and shapes, to be computed together."""
     groups: dict[Any, list[str]] = {}
     for name in names:
         leaves, structure = jax.tree.flatten(batch[name])
-        groups.setdefault((structure, *[leaf.shape for leaf in leaves]), []).append(name)
+        heads = tuple(one.head for one in passes(model, [name], how))
+        groups.setdefault((heads, structure, *[x.shape for x in leaves]), []).append(name)
     return list(groups.values())

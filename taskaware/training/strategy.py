@@ -15,6 +15,7 @@ from taskaware.training.compiling import jit_step
 from taskaware.training.joint import Step, joint_step
 from taskaware.training.loop import Schedule
 from taskaware.training.maml import maml_step
+from taskaware.training.objective import Objective, objective_of
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import TASK_ROWS, TrainState, initial_state
 
@@ -26,26 +27,31 @@ def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
     process it is traced and compiled once for all of them.
     """
     graphdef, settings, d_model = nnx.graphdef(model), experiment.optimizer, model.config.d_model
+    how = objective_of(experiment, schedule_of(experiment).total)
     match experiment.strategy:
         case "joint":
-            return _joint_step(graphdef, settings, d_model, experiment.frozen)
+            return _joint_step(graphdef, settings, d_model, how, experiment.frozen)
         case "maml":
             meta = experiment.meta
             rates = tuple(
                 (name, 0.0 if meta.tasks and name not in meta.tasks else meta.inner_learning_rate)
                 for name in model.tasks
             )
-            return _maml_step(graphdef, settings, d_model, rates, meta, experiment.frozen)
+            return _maml_step(graphdef, settings, d_model, how, rates, meta, experiment.frozen)
         case _:
             assert_never(experiment.strategy)
 
 
 @functools.lru_cache(maxsize=8)
 def _joint_step(
-    graphdef: nnx.GraphDef, settings: OptimizerConfig, d_model: int, frozen: bool
+    graphdef: nnx.GraphDef,
+    settings: OptimizerConfig,
+    d_model: int,
+    how: Objective,
+    frozen: bool,
 ) -> Step:
     optimizer = make_optimizer(settings, d_model)
-    return joint_step(graphdef, optimizer, settings.label_smoothing, _trained(frozen))
+    return joint_step(graphdef, optimizer, how, _trained(frozen))
 
 
 @functools.lru_cache(maxsize=8)
@@ -53,12 +59,13 @@ def _maml_step(
     graphdef: nnx.GraphDef,
     settings: OptimizerConfig,
     d_model: int,
+    how: Objective,
     rates: tuple[tuple[str, float], ...],
     meta: Meta,
     frozen: bool,
 ) -> Step:
     optimizer, trained = make_optimizer(settings, d_model), _trained(frozen)
-    return maml_step(graphdef, optimizer, settings.label_smoothing, dict(rates), meta, trained)
+    return maml_step(graphdef, optimizer, how, dict(rates), meta, trained)
 
 
 def schedule_of(experiment: Experiment) -> Schedule:

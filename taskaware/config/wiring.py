@@ -1,0 +1,184 @@
+"""Which tasks share which heads, and what the heads answer with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from taskaware.config.heads import (
+    CTCConfig,
+    DecoderConfig,
+    FramesConfig,
+    HeadConfig,
+    LabelConfig,
+    NumberConfig,
+    TagsConfig,
+    Wiring,
+)
+from taskaware.config.model import ModelConfig
+from taskaware.config.task import Task
+from taskaware.errors import UsageError, require_known
+
+FIRST_SYMBOL = 3
+"""Index of an inventory's first symbol, after padding, end and unknown."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a head can answer: values that its tasks' training examples have."""
+
+    values: tuple[str, ...] = ()
+    """Labels, tags or symbols, sorted; none of a number."""
+    mean: float = 0.0
+    deviation: float = 1.0
+    """Of a number, as the head's outputs are scaled."""
+
+    def index(self, value: str) -> int:
+        """Return a value's index, from 1; 0 if training has not seen it."""
+        return self.values.index(value) + 1 if value in self.values else 0
+
+
+Inventories = Mapping[str, Inventory]
+"""By the head's name; none of heads that write texts."""
+NO_INVENTORIES: Inventories = {}
+
+
+def head_of(task: Task, model: ModelConfig) -> HeadConfig:
+    """Return a task's head: the one it names, or the usual one of its target.
+
+    Raises:
+        UsageError: there is no head of that name, or its answers are of another kind.
+    """
+    usual = _usual(task)
+    name = task.head or usual.name
+    built_in: dict[str, HeadConfig] = {"decoder": DecoderConfig(), "ctc": CTCConfig()}
+    heads = built_in | {usual.name: usual} | {head.name: head for head in model.heads}
+    if name not in heads:
+        require_known(name, [*heads], f"task {task.name!r}: head")
+    if not _fits(heads[name], task):
+        raise UsageError(
+            f"task {task.name!r}: expected a head for target {task.target!r}, found {name!r} of "
+            f"kind {heads[name].kind!r}; name another, or leave it to the usual one"
+        )
+    return heads[name]
+
+
+def ctc_of(task: Task, model: ModelConfig) -> HeadConfig | None:
+    """Return the CTC head beside a task's decoder, if its loss has one."""
+    if not task.ctc_weight:
+        return None
+    configured = {head.name: head for head in model.heads}
+    return configured.get("ctc", CTCConfig())
+
+
+def writes_tokens(head: HeadConfig, task: Task) -> bool:
+    """Return whether a task's answers are tokens of the vocabulary that all tasks share."""
+    return isinstance(head, DecoderConfig) or (isinstance(head, CTCConfig) and task.is_text)
+
+
+def require_heads_fit(tasks: Sequence[Task], model: ModelConfig) -> None:
+    """Raise UsageError on a head without tasks, or one whose tasks need different ones."""
+    users: dict[str, list[Task]] = {}
+    for task in tasks:
+        for head in (head_of(task, model), ctc_of(task, model)):
+            if head is not None:
+                users.setdefault(head.name, []).append(task)
+    for head in model.heads:
+        if head.name not in users:
+            raise UsageError(
+                f"heads: no task has head {head.name!r}; name it in a task, or leave it out"
+            )
+    for name, sharing in users.items():
+        first = sharing[0]
+        for task in sharing[1:]:
+            same = [(one.is_text, one.target, one.column) for one in (first, task)]
+            texts = isinstance(head_of(task, model), DecoderConfig) or all(s[0] for s in same)
+            if head_of(task, model).kind != head_of(first, model).kind and not task.ctc_weight:
+                texts = False
+            if not texts and same[0] != same[1]:
+                raise UsageError(
+                    f"head {name!r}: expected tasks with the same column of the same kind, found "
+                    f"{first.name!r} with {first.target} {first.column!r} and {task.name!r} with "
+                    f"{task.target} {task.column!r}; give one of them another head"
+                )
+            if (first.role == "adversarial") != (task.role == "adversarial"):
+                raise UsageError(
+                    f"head {name!r}: expected all of its tasks adversarial or none, found "
+                    f"{first.name!r} and {task.name!r}; give one of them another head"
+                )
+
+
+def wiring_of(tasks: Sequence[Task], model: ModelConfig, inventories: Inventories) -> Wiring:
+    """Return a model's heads, in the order of the tasks, decoders first, and who has which.
+
+    Raises:
+        UsageError: an inventory is missing.
+    """
+    outputs: dict[HeadConfig, int | None] = {}
+    adversarial = {head_of(task, model).name for task in tasks if task.role == "adversarial"}
+    for task in tasks:
+        head = head_of(task, model)
+        outputs.setdefault(head, None if writes_tokens(head, task) else _size(head, inventories))
+        if (ctc := ctc_of(task, model)) is not None:
+            outputs.setdefault(ctc, None)
+    order = sorted(outputs, key=lambda head: not isinstance(head, DecoderConfig))
+    return Wiring(
+        tuple(order),
+        tuple(outputs[head] for head in order),
+        tuple(head_of(task, model).name for task in tasks),
+        tuple(sorted(adversarial)),
+    )
+
+
+def _size(head: HeadConfig, inventories: Inventories) -> int:
+    if head.name not in inventories:
+        raise UsageError(
+            f"head {head.name!r}: expected an inventory of what it answers, found none; "
+            f"there are those of {', '.join(inventories) or 'no head'}"
+        )
+    match head:
+        case NumberConfig():
+            return 1
+        case CTCConfig():
+            return FIRST_SYMBOL + len(inventories[head.name].values)
+        case LabelConfig() | TagsConfig() | FramesConfig():
+            return len(inventories[head.name].values)
+        case DecoderConfig():
+            raise AssertionError("a decoder writes tokens")
+        case _:
+            assert_never(head)
+
+
+def _usual(task: Task) -> HeadConfig:
+    match task.target:
+        case "transcript" | "translation" | "text":
+            return DecoderConfig()
+        case "label":
+            return LabelConfig(name=task.column)
+        case "tags":
+            return TagsConfig(name=task.column)
+        case "symbols":
+            return CTCConfig(name=task.column)
+        case "frames":
+            return FramesConfig(name=task.column)
+        case "number":
+            return NumberConfig(name=task.column)
+        case _:
+            assert_never(task.target)
+
+
+def _fits(head: HeadConfig, task: Task) -> bool:
+    match head:
+        case DecoderConfig():
+            return task.is_text or task.target in ("label", "tags", "symbols")
+        case CTCConfig():
+            return task.is_text or task.target == "symbols"
+        case LabelConfig():
+            return task.target == "label"
+        case TagsConfig():
+            return task.target == "tags"
+        case FramesConfig():
+            return task.target == "frames"
+        case NumberConfig():
+            return task.target == "number"
+        case _:
+            assert_never(head)

@@ -1,0 +1,13 @@
+from .base import Condition as Condition
+from .base import Encoded as Encoded
+from .base import RowLoss as RowLoss
+from .base import TargetVectors as TargetVectors
+from .building import Head as Head
+from .building import build_head as build_head
+from .ctc import CTC as CTC
+from .decoder import Decoder as Decoder
+from .decoder import NextLogits as NextLogits
+from .pooled import LabelHead as LabelHead
+from .pooled import NumberHead as NumberHead
+from .positions import FrameHead as FrameHead
+from .positions import TagHead as TagHead
