@@ -1,6 +1,6 @@
-"""Layers, products and losses: arrays in, arrays out.
+"""Layers, products, losses and reversed gradients: arrays in, arrays out.
 
-Reading order: linear ← layers ← losses.
+Reading order: linear ← layers ← losses ← reversal.
 """
 
 import lazy_loader

@@ -6,5 +6,10 @@ from .linear import Linear as Linear
 from .linear import TransposedLinear as TransposedLinear
 from .linear import transpose_kernels as transpose_kernels
 from .losses import cross_entropy_of_stream as cross_entropy_of_stream
+from .losses import ctc_labels as ctc_labels
+from .losses import ctc_loss as ctc_loss
+from .losses import needed_positions as needed_positions
 from .losses import smoothed_cross_entropy as smoothed_cross_entropy
 from .losses import stream_health as stream_health
+from .reversal import reversal_rate as reversal_rate
+from .reversal import reverse_gradient as reverse_gradient

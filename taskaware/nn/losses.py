@@ -1,12 +1,15 @@
-"""Cross-entropy with label smoothing, and statistics of the residual stream."""
+"""Cross-entropy with label smoothing, CTC, and statistics of the residual stream."""
 
 import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+from taskaware.dims import EOS, PAD, AnyArray
 
 
 def smoothed_cross_entropy(
@@ -60,6 +63,68 @@ def cross_entropy_of_stream(
     target_PBT = jnp.moveaxis(target_BT.reshape(len(target_BT), parts, width), 1, 0)
     loss_PBT = lax.map(lambda part: jax.checkpoint(loss)(*part), (y_PBTD, target_PBT))
     return jnp.moveaxis(loss_PBT, 0, 1).reshape(len(y_BTD), -1)[:, :length]
+
+
+def ctc_loss(
+    logits_BSV: Float[Array, "B S V"], mask_BS: Bool[Array, "B S"], label_BT: Int[Array, "B T"]
+) -> tuple[Float[Array, " B"], Bool[Array, " B"]]:
+    """Return each row's -log P(labels), the sum over all alignments, and which rows have one.
+
+    The blank is token 0. Rows whose labels need more positions than they have, and rows without
+    labels, are not judged: their loss and gradient are exactly 0. Losses are computed in float32
+    and not divided by any length.
+
+    Args:
+        logits_BSV: scores of every token at every source position, not normalized.
+        mask_BS: which positions count; any may be masked.
+        label_BT: tokens without EOS (see ``ctc_labels``), then padding.
+
+    Returns:
+        Losses in nats, and True for the rows that are judged.
+
+    Source: Graves et al. 2006; ``optax.ctc_loss``, which gives infeasible rows a loss of about
+    1e5 and a gradient.
+    """
+    # Every alignment takes one logit per position. Normalizing over the blank and the row's own
+    # labels alone changes all alignments by the same factor, which is put right below, and spares
+    # optax' one-hot matrix of labels by vocabulary.
+    columns = jnp.pad(label_BT, ((0, 0), (1, 0)), constant_values=PAD)
+    near = jnp.take_along_axis(logits_BSV, columns[:, None], axis=-1).astype(jnp.float32)
+    place_BT = (label_BT[:, :, None] == columns[:, None]).argmax(-1)  # equal labels share a place
+    loss_B = optax.ctc_loss(
+        near,
+        (~mask_BS).astype(jnp.float32),
+        place_BT,
+        (label_BT == PAD).astype(jnp.float32),
+        blank_id=PAD,
+        log_epsilon=-1e30,  # a loss may exceed optax' 1e5
+    )
+    total_BS = jax.nn.logsumexp(logits_BSV.astype(jnp.float32), axis=-1)
+    beyond_BS = total_BS - jax.nn.logsumexp(near, axis=-1)
+    loss_B += jnp.where(mask_BS, beyond_BS, 0).sum(-1)
+    judged_B = (mask_BS.sum(-1) >= needed_positions(label_BT)) & (label_BT != PAD).any(-1)
+    return jnp.where(judged_B, loss_B, 0), judged_B
+
+
+def ctc_labels(token_BT: Int[Array, "B T"]) -> Int[Array, "B T"]:
+    """Return the labels of CTC for targets that EOS ends: CTC ends with its input, without one."""
+    return jnp.where(token_BT == EOS, PAD, token_BT)
+
+
+def needed_positions(tokens: Int[AnyArray, "*rest T"]) -> Int[AnyArray, "*rest"]:
+    """Return how many source positions CTC needs for sequences: labels and adjacent repeats.
+
+    Equal neighbors need a blank between them. EOS and padding at the end need nothing. NumPy in,
+    NumPy out.
+
+    Example:
+        >>> import numpy as np
+        >>> int(needed_positions(np.array([5, 7, 7, 7, 1, 0])))
+        6
+    """
+    is_label = (tokens != EOS) & (tokens != PAD)
+    repeats = is_label[..., 1:] & (tokens[..., 1:] == tokens[..., :-1])
+    return is_label.sum(-1) + repeats.sum(-1)
 
 
 def stream_health(
