@@ -1,6 +1,6 @@
-"""Files that are read strictly and written whole or not at all.
+"""Files that are read strictly and written whole or not at all, and outputs written as text.
 
-Reading order: lock ← whole ← digests ← strict_json ← tensors.
+Reading order: lock ← whole ← digests ← strict_json ← tensors ← segments.
 """
 
 import lazy_loader

@@ -1,5 +1,12 @@
 from .digests import sha256 as sha256
 from .lock import sole_user as sole_user
+from .segments import Segment as Segment
+from .segments import Slot as Slot
+from .segments import format_segments as format_segments
+from .segments import format_slots as format_slots
+from .segments import marked_slots as marked_slots
+from .segments import parse_segments as parse_segments
+from .segments import parse_slots as parse_slots
 from .strict_json import from_json as from_json
 from .strict_json import load as load
 from .strict_json import load_object as load_object

@@ -1,6 +1,7 @@
 """Metrics of outputs against references.
 
-Reading order: base ← normalizers ← texts ← by_name ← task_confusion.
+Reading order: base ← normalizers ← texts ← labels ← spans ← timelines ← numbers ← verification ←
+by_name ← task_confusion.
 """
 
 import lazy_loader

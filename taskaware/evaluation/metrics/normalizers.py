@@ -2,9 +2,6 @@
 
 import re
 import unicodedata
-from typing import Any
-
-from taskaware.errors import UsageError
 
 NORMALIZER = "lower|strip-punctuation|v1"
 """Name and version of ``normalize_transcript``; its rules never change under the same version."""
@@ -76,16 +73,9 @@ def mostly_unspaced(text: str, spaces: int = 0) -> bool:
     return 2 * len(_CHARACTER.findall(text)) > len(text) - spaces
 
 
-def require_texts(name: str, texts: Any) -> None:
-    """Refuse all but a list or tuple of strings; ``name`` says whose they are."""
-    if not isinstance(texts, list | tuple):
-        raise UsageError(f"{name}: expected a list of strings, found one {type(texts).__name__}")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise UsageError(
-                f"{name}: expected one string per segment, found a {type(text).__name__} at index "
-                f"{i}"
-            )
+def spaced(text: str) -> str:
+    """Return a text in form NFC with one space between words, case and punctuation kept."""
+    return " ".join(visible(text).split())
 
 
 def _nfc(text: str) -> str:

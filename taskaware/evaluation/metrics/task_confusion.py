@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 
 from taskaware.errors import UsageError
-from taskaware.evaluation.metrics.normalizers import require_texts, words_of
+from taskaware.evaluation.metrics.base import require_texts
+from taskaware.evaluation.metrics.normalizers import spaced, words_of
 
 
 def confusion(
-    hypotheses: Sequence[str], references: Sequence[str], others: Sequence[Sequence[str]]
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    others: Sequence[Sequence[str]],
+    labels: bool = False,
 ) -> float | None:
     """Return how often the model did another task than it was asked to, in percent.
 
@@ -17,12 +21,15 @@ def confusion(
     unlike an edit rate, do not depend on the references' lengths: an output that is merely bad, or
     shares with both references only a name, ties, and a tie is not confusion.
 
+    A label is confused when it is another task's reference for the same input and not its own.
+
     Args:
         hypotheses: what the model wrote, one string per segment.
         references: what its task asked for, in the same order.
         others: for each segment what the other tasks ask for the same input; an empty tuple
             where no other task has a reference. One that says the same as the segment's own
             reference, or nothing, is ignored.
+        labels: whether all are labels: one word each, in which case and punctuation count.
 
     Returns:
         Confused outputs in percent of the segments that have something to be confused with; None
@@ -37,6 +44,8 @@ def confusion(
     Example:
         >>> confusion(["das ist gut"], ["this is good"], [("das ist gut",)])
         100.0
+        >>> confusion(["Anna", "on"], ["on", "on"], [("Anna",), ("Ben",)], labels=True)
+        50.0
     """
     require_texts("confusion: hypotheses", hypotheses)
     require_texts("confusion: references", references)
@@ -48,18 +57,23 @@ def confusion(
         )
     from rapidfuzz.distance import LCSseq  # jiwer's own dependency
 
+    words_in = _whole if labels else words_of
     confused = comparable = 0
     for i, texts in enumerate(others):
         require_texts(f"confusion: other references of segment {i}", texts)
     for hypothesis, reference, texts in zip(hypotheses, references, others, strict=True):
-        expected = words_of(reference)
-        rivals = [rival for rival in map(words_of, texts) if rival and rival != expected]
+        expected = words_in(reference)
+        rivals = [rival for rival in map(words_in, texts) if rival and rival != expected]
         if expected and rivals:
-            words = words_of(hypothesis)
+            words = words_in(hypothesis)
             comparable += 1
             hits = max(LCSseq.similarity(words, rival) for rival in rivals)
             confused += hits > LCSseq.similarity(words, expected)
     return 100.0 * confused / comparable if comparable else None
+
+
+def _whole(label: str) -> list[str]:
+    return [label] if (label := spaced(label)) else []
 
 
 def vocabulary(texts: Sequence[str]) -> frozenset[str]:

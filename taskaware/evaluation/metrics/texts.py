@@ -1,4 +1,4 @@
-"""Scores of decoded text: BLEU with its signature, WER and CER with their normalizer.
+"""Scores of decoded text: BLEU with its signature, WER and CER with their normalizer; PER.
 
 A score is only as good as the lists it was given: nested references score 100 BLEU, a list one
 line too short scores higher than the full one, an empty list scores a perfect WER. So ``bleu``,
@@ -13,13 +13,13 @@ from typing import Any
 
 from taskaware.config import has_spaces
 from taskaware.errors import UsageError
-from taskaware.evaluation.metrics.base import Metric, Score
+from taskaware.evaluation.metrics.base import Metric, Score, comparable, require_texts
 from taskaware.evaluation.metrics.normalizers import (
     NORMALIZER,
     mostly_unspaced,
     normalize_characters,
     normalize_transcript,
-    require_texts,
+    spaced,
     visible,
 )
 
@@ -120,6 +120,32 @@ def cer(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     return _of_lists(CER, hypotheses, references)
 
 
+def per(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """Score symbols: pooled phone error rate, of symbols with spaces between them.
+
+    As ``wer``, of symbols as they are written: case, stress marks and punctuation count.
+
+    Args:
+        hypotheses: what the model wrote, one string of symbols per utterance; may be empty.
+        references: what was said, in the same order.
+
+    Returns:
+        PER in percent, above 100 when many symbols are inserted.
+
+    Raises:
+        UsageError: lists that cannot be compared line by line (empty, unequal or nested lists,
+            empty references).
+
+    Source:
+        As in SUPERB (Yang et al. 2021), which counts stress too.
+
+    Example:
+        >>> per(["K AE1 T", "HH AH0 L OW1 Z"], ["K AH0 T S", "HH AH0 L OW1 Z"]).value
+        22.22222222222222
+    """
+    return _per(*comparable(PER, hypotheses, references))
+
+
 def _bleu(hypotheses: list[str], references: list[str], language: str) -> Score:
     from sacrebleu.metrics.bleu import BLEU
 
@@ -141,8 +167,15 @@ def _cer(hypotheses: list[str], references: list[str], language: str) -> Score:
     return Score(100 * rate, f"{NORMALIZER}|characters")
 
 
+def _per(hypotheses: list[str], references: list[str], language: str = "") -> Score:
+    import jiwer
+
+    rate = float(jiwer.process_words(references, hypotheses).wer)
+    return Score(100 * rate, "unit:percent|case:kept|stress:kept|average:pooled|version:1")
+
+
 def _of_lists(
-    metric: Metric[str],
+    metric: Metric,
     hypotheses: Any,
     references: Any,
     language: str = "",
@@ -152,21 +185,10 @@ def _of_lists(
     for side, texts in (("hypotheses", hypotheses), ("references", references)):
         require_texts(f"{metric.title}: {side}", texts)
         _refuse_pieces(f"{metric.title}: {side}", texts)
-    if len(hypotheses) != len(references) or not references:
-        raise UsageError(
-            f"{metric.title}: expected one reference per hypothesis and at least one of each, "
-            f"found {len(hypotheses)} hypotheses and {len(references)} references"
-        )
-    normalized = [metric.normalize(text) for text in references]
-    empty = [i for i, text in enumerate(normalized) if not text]
-    if empty:
-        raise UsageError(
-            f"{metric.title}: {len(empty)} of {len(references)} references are empty, the first at "
-            f"index {empty[0]}: {references[empty[0]]!r}; leave those segments out on both sides"
-        )
+    pairs = comparable(metric, hypotheses, references)
     if advice is not None:
         _require_spaces(metric.title, references, advice)
-    return metric.score([*map(metric.normalize, hypotheses)], normalized, language)
+    return metric.score(*pairs, language)
 
 
 def _refuse_pieces(name: str, texts: Sequence[str]) -> None:
@@ -190,3 +212,4 @@ def _require_spaces(name: str, references: Sequence[str], advice: str) -> None:
 BLEU = Metric("bleu", "BLEU", True, visible, _bleu)
 WER = Metric("wer", "WER", False, normalize_transcript, _wer)
 CER = Metric("cer", "CER", False, normalize_characters, _cer)
+PER = Metric("per", "PER", False, spaced, _per)
