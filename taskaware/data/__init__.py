@@ -1,7 +1,7 @@
 """From corpora to batches of a bounded number of shapes; no JAX.
 
-Reading order: audio ← toy ← corpora ← tokenizer ← tasks ← buckets ← rows ← inputs ← batches ←
-blanks ← passes ← provenance.
+Reading order: audio ← toy ← corpora ← tokenizer ← targets ← tasks ← inventories ← buckets ← rows ←
+inputs ← batches ← blanks ← passes ← provenance.
 """
 
 import lazy_loader

@@ -15,8 +15,9 @@ import numpy as np
 
 from taskaware.config import Batching, SpecAugment
 from taskaware.data.audio.augment import spec_augment
-from taskaware.data.buckets import Shape, equal_mass, least_padding, shape_of
+from taskaware.data.buckets import equal_mass, least_padding, shape_of
 from taskaware.data.rows import collate
+from taskaware.data.targets import Shape
 from taskaware.data.tasks import TaskExamples
 from taskaware.dims import Batch, Speech
 

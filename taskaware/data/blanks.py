@@ -6,9 +6,9 @@ import numpy as np
 
 from taskaware.config import Batching
 from taskaware.data.batches import mixed_sources
-from taskaware.data.buckets import Shape
+from taskaware.data.targets import Shape, blank_target
 from taskaware.data.tasks import TaskExamples
-from taskaware.dims import MEL_CHANNELS, Batch, Rows, Speech, Text, Tokens
+from taskaware.dims import MEL_CHANNELS, Batch, Rows, Speech, Text
 
 
 def blank_batches(
@@ -22,7 +22,7 @@ def blank_batches(
     """Return a batch of zeros, which take no memory, per shape that ``training_batches`` yields."""
     return [
         {
-            examples.task.name: _blank(count, shape, spoken=examples.source is None)
+            examples.task.name: _blank(examples, count, shape)
             for examples, count in zip(source.tasks, rows, strict=True)
         }
         for source in mixed_sources(tasks, only, batching, multiple, 0, stride)[0]
@@ -30,11 +30,12 @@ def blank_batches(
     ]
 
 
-def _blank(count: int, shape: Shape, *, spoken: bool) -> Rows:
+def _blank(examples: TaskExamples, count: int, shape: Shape) -> Rows:
     def zeros(dtype: type, *axes: int) -> np.ndarray:
         return np.broadcast_to(dtype(0), (count, *axes))
 
     source = Text(zeros(np.int32, shape.source))
-    if spoken:
+    if examples.source is None:
         source = Speech(zeros(np.float32, shape.frames, MEL_CHANNELS), zeros(np.int32))
-    return Rows(source, Tokens(zeros(np.int32, shape.target)), zeros(np.bool_))
+    target = blank_target(examples.task, count, shape, examples.inventory)
+    return Rows(source, target, zeros(np.bool_))

@@ -6,30 +6,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from taskaware.data.targets import TARGET_WORK, Shape
 from taskaware.data.tasks import TaskExamples
 
 _FRAME_STEP, _TOKEN_STEP = 32, 4
 """Lengths are rounded up to multiples of these, so that similar data compile to one program."""
-_TARGET_WORK = 1.6
-"""What a target token costs, in source positions. With 12 + 12 blocks, D = 512 and V = 32,000, a
-forward pass takes about 63 MFLOP per position and 108 per token, whose logits are computed too."""
 _SOURCE_CUTS, _TARGET_CUTS, _TARGET_BUCKETS = 48, 16, 8
 """Numbers of quantiles of lengths at which edges may be, and the most target buckets per source
 bucket."""
 _SAMPLE = 4096
 """Examples per task, about, from which quantiles of target lengths are estimated."""
-
-
-class Shape(NamedTuple):
-    """A bucket's padded lengths: frames, source tokens, target tokens."""
-
-    frames: int
-    source: int
-    target: int
-
-    def work(self, stride: int) -> float:
-        """Return the cost of a row, in source positions of ``stride`` frames each."""
-        return max(self.frames / stride, self.source) + _TARGET_WORK * self.target
 
 
 class Bucket(NamedTuple):
@@ -92,7 +78,7 @@ def least_padding(
             members = slab(first, last)
             position = max(_positions(e, m, stride) for e, m in zip(tasks, members, strict=True))
             target = _cheapest(_longest_targets(tasks, members, mass), most)[0]
-            cost[first, last, 1:] = (last - first) * (position + _TARGET_WORK * target)
+            cost[first, last, 1:] = (last - first) * (position + TARGET_WORK * target)
     buckets = []
     for first, last, pieces in _Paths(cost[:, :, 1:], count).back(parts, count):
         members = slab(first, last)

@@ -9,8 +9,8 @@ from jaxtyping import Int16
 from taskaware.config import Task
 from taskaware.data.audio.features import WINDOW, log_mel, normalize, num_frames, to_int16
 from taskaware.data.buckets import rounded
-from taskaware.data.rows import pad
-from taskaware.data.tasks import TokenRows, input_text
+from taskaware.data.targets import TokenRows, pad
+from taskaware.data.tasks import tokens_of_task
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import MEL_CHANNELS, Source, Speech, Text
 from taskaware.errors import UsageError
@@ -34,8 +34,11 @@ class Inputs:
         _require_list(task, inputs)
         self._samples: list[np.ndarray] = []
         self._tokens: TokenRows | None = None
+        self.word_starts: list[list[int]] = []
         if task.source == "text":
-            self._tokens = TokenRows(tokenizer.encode(input_text(text, task)) for text in inputs)
+            tokens = [tokens_of_task(text, task, tokenizer) for text in inputs]
+            self.word_starts = [starts for _, starts in tokens]
+            self._tokens = TokenRows(one for one, _ in tokens)
             self.length_B = self._tokens.length
         else:
             self._samples = [
@@ -43,6 +46,12 @@ class Inputs:
                 for place, one in enumerate(inputs)
             ]
             self.length_B = np.array([num_frames(len(one)) for one in self._samples], np.int32)
+
+    def about(self, row: int) -> dict[str, Any]:
+        """Return what an answer's text depends on besides the answer: see ``search.as_text``."""
+        if self._tokens is None:
+            return {"frames": int(self.length_B[row])}
+        return {"starts": self.word_starts[row]}
 
     def source(self, rows: Sequence[int]) -> Source:
         """Return some of the inputs, prepared and padded as in training."""

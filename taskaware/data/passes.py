@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from taskaware.data.buckets import Shape, cut_by_length, shape_of
+from taskaware.data.buckets import cut_by_length, shape_of
 from taskaware.data.rows import collate
+from taskaware.data.targets import Shape, without_target
 from taskaware.data.tasks import TaskExamples
-from taskaware.dims import PAD, Rows
+from taskaware.dims import Rows
 
 
 def evaluation_batches(
@@ -61,7 +62,7 @@ def _filled(examples: TaskExamples, chosen: list[int], rows: int, shape: Shape) 
     count = len(chosen)
     filled = collate(examples, chosen + chosen[-1:] * (rows - count), shape)
     filled.counts_B[count:] = False
-    filled.target.tokens_BT[count:] = PAD
+    without_target(filled.target, slice(count, None))
     return filled
 
 

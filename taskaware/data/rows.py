@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from taskaware.data.buckets import Shape
+from taskaware.data.targets import Shape, pad
 from taskaware.data.tasks import TaskExamples
-from taskaware.dims import MEL_CHANNELS, PAD, Rows, Speech, Text, Tokens
+from taskaware.dims import MEL_CHANNELS, Rows, Speech, Text
 
 
 def collate(
@@ -23,7 +23,7 @@ def collate(
         shape: to which rows are padded.
         computed: the rows whose speech frames are computed; others' are zero; all if None.
     """
-    target = Tokens(pad([examples.target[index] for index in indices], shape.target))
+    target = examples.target.rows(indices, shape)
     counts_B = np.ones(len(indices), bool)
     if examples.source is not None:
         tokens_BS = pad([examples.source[index] for index in indices], shape.source)
@@ -34,11 +34,3 @@ def collate(
     for row in range(len(indices)) if computed is None else computed:
         frames_BAC[row, : length_B[row]] = examples.frames(indices[row])
     return Rows(Speech(frames_BAC, length_B), target, counts_B)
-
-
-def pad(sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
-    """Join token sequences into one array; shorter ones end in padding."""
-    out = np.full((len(sequences), width), PAD, np.int32)
-    for row, tokens in enumerate(sequences):
-        out[row, : len(tokens)] = tokens
-    return out

@@ -2,42 +2,27 @@
 
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32
 
 from taskaware.config import Batching, Task
+from taskaware.config.wiring import Inventory
 from taskaware.data.audio.features import log_mel, normalize, num_frames
 from taskaware.data.corpora.base import PreparedCorpus, Row
+from taskaware.data.targets import TokenRows, output_text, targets_of
 from taskaware.data.tokenizer import Tokenizer
-from taskaware.dims import EOS, FRAMES_PER_SECOND, MEL_CHANNELS, UNK
+from taskaware.dims import FRAMES_PER_SECOND, MEL_CHANNELS, UNK
 from taskaware.errors import UsageError
 
 _CACHE_BYTES = 2**30
 """Of frames, for all recordings of the process together."""
 _VALUE_BYTES = 4
+_NONE: Mapping[str, Inventory] = {}
 _reserving = threading.Lock()
 _reserved: dict[int, int] = {}  # bytes per Recordings of this process that caches, by id
-
-
-class TokenRows:
-    """Token sequences of many lengths in one array: 4 bytes per token."""
-
-    def __init__(self, sequences: Iterable[Sequence[int]]):
-        arrays = [np.asarray([*tokens, EOS], np.int32) for tokens in sequences]
-        self.length = np.array([len(array) for array in arrays], np.int32)
-        self._flat = np.concatenate(arrays) if arrays else np.zeros(0, np.int32)
-        self._start = np.concatenate([[0], np.cumsum(self.length, dtype=np.int64)])
-
-    def __getitem__(self, index: int) -> Int32[np.ndarray, " T"]:
-        """Return one sequence, EOS at its end."""
-        return self._flat[self._start[index] : self._start[index + 1]]
-
-    def having(self, token: int) -> list[int]:
-        """Return the indices of the sequences that contain a token, in order."""
-        places = np.flatnonzero(self._flat == token)
-        return np.unique(np.searchsorted(self._start, places, side="right") - 1).tolist()
 
 
 class Recordings:
@@ -83,7 +68,9 @@ class TaskExamples:
         task: whose examples they are.
         rows: their texts and ids.
         folder: the index, among the task's folders, of the one that each example comes from.
-        target: the expected outputs, as tokens.
+        target: the expected outputs, as arrays.
+        inventory: what the task's head can answer; None of tokens of the vocabulary.
+        word_starts: of tasks that tag words, where each word's tokens begin in the source.
         source_length: frames (10 ms each) of a speech source, tokens of a text source.
         relative_length: of each source or target, whichever is more, relative to the limit of
             training: above 1 is too long; zeros without limits.
@@ -101,8 +88,9 @@ class TaskExamples:
         seed: int = 0,
         *,
         keep_long: bool = False,
+        inventory: Inventory | None = None,
     ):
-        self.task = task
+        self.task, self.inventory = task, inventory
         self._place: list[tuple[Recordings, int]] = []
         self.rows: list[Row] = []
         folders = []
@@ -115,15 +103,17 @@ class TaskExamples:
         self.folder = np.array(folders, np.int32)
         if not self.rows:
             raise nothing_serves(task, split)
-        self.target = TokenRows(map(tokenizer.encode, self.references()))
         self.source = None
+        self.word_starts: list[list[int]] = []
         if task.source == "text":
-            texts = (input_text(row.source_text, task) for row in self.rows)
-            self.source = TokenRows(map(tokenizer.encode, texts))
+            coded = [tokens_of_task(row.source_text, task, tokenizer) for row in self.rows]
+            self.word_starts = [starts for _, starts in coded] if task.target == "tags" else []
+            self.source = TokenRows(tokens for tokens, _ in coded)
             self.source_length = self.source.length
         else:
             frames = [num_frames(row.num_samples) for row in self.rows]
             self.source_length = np.array(frames, np.int32)
+        self.target = targets_of(task, self.rows, self.word_starts, tokenizer, inventory)
         self.relative_length = np.zeros(len(self.rows))
         self.selection = np.arange(len(self.rows))
         if limits is not None:
@@ -150,7 +140,13 @@ class TaskExamples:
 
     def unknown(self) -> list[int]:
         """Return the indices of examples whose target has characters that the tokenizer lacks."""
-        return self.target.having(UNK)
+        return self.target.having(UNK) if isinstance(self.target, TokenRows) else []
+
+    def about(self, index: int) -> dict[str, Any]:
+        """Return what an answer's text depends on besides the answer: see ``search.as_text``."""
+        if self.source is None:
+            return {"frames": int(self.source_length[index])}
+        return {"starts": self.word_starts[index]} if self.word_starts else {}
 
     def frames(self, index: int) -> Float32[np.ndarray, "frames C"]:
         """Return a speech example's normalized log-mel frames (10 ms each); do not change them."""
@@ -172,12 +168,14 @@ def load_tasks(
     seed: int = 0,
     *,
     keep_long: bool = False,
+    inventories: Mapping[str, Inventory] = _NONE,
 ) -> list[TaskExamples]:
     """Load every task's examples of a split; a folder that several tasks share is opened once.
 
     A folder without the split (augmented speech has only train) is skipped where another folder of
     the task has it. With limits, as for training, longer examples are left out, and ``seed`` draws
-    the examples of a task that has ``max_examples``. With ``keep_long``, as for evaluation, all
+    the examples of a task that has ``max_examples``. ``inventories`` are by task, of those whose
+    heads do not write texts. With ``keep_long``, as for evaluation, all
     examples are used and the limits only set ``relative_length``.
 
     Raises:
@@ -189,7 +187,9 @@ def load_tasks(
     opened = {f: Recordings(corpora[f], split) for folders in used for f in folders}
     return [
         TaskExamples(
-            task, [opened[f] for f in folders], split, tokenizer, limits, seed, keep_long=keep_long
+            *(task, [opened[f] for f in folders], split, tokenizer, limits, seed),
+            keep_long=keep_long,
+            inventory=inventories.get(task.name),
         )
         for task, folders in zip(tasks, used, strict=True)
     ]
@@ -204,10 +204,14 @@ def folders_with(split: str, task: Task, corpora: Mapping[str, PreparedCorpus]) 
 def nothing_serves(task: Task, split: str) -> UsageError:
     """Return the error for a task whose folders have no example of it."""
     return UsageError(
-        f"task {task.name!r}: no {task.source} example with a {task.target} "
+        f"task {task.name!r}: no {task.source} example with {_needed(task)} "
         f"({task.source_language} to {task.output_language}) in split {split!r} of "
         f"{', '.join(task.data) or 'no folder'}; prepare such data or change the task"
     )
+
+
+def _needed(task: Task) -> str:
+    return f"a label in column {task.column!r}" if task.column else f"a {task.target}"
 
 
 def nothing_short(task: Task, limits: Batching) -> UsageError:
@@ -226,7 +230,7 @@ def serves(row: Row, task: Task) -> bool:
 def serves_output(row: Row, task: Task) -> bool:
     """Return whether a row has the output that a task needs, whatever its source."""
     languages = row.source_language == task.source_language and (
-        task.target == "transcript" or row.target_language == task.target_language
+        task.target != "translation" or row.target_language == task.target_language
     )
     return languages and bool(output_text(row, task))
 
@@ -236,6 +240,13 @@ def input_text(text: str, task: Task) -> str:
     return f"{task.prefix} {text}".strip()
 
 
-def output_text(row: Row, task: Task) -> str:
-    """Return a task's expected output for a row: its transcript or its translation."""
-    return row.source_text if task.target == "transcript" else row.target_text
+def tokens_of_task(text: str, task: Task, tokenizer: Tokenizer) -> tuple[Sequence[int], list[int]]:
+    """Return a text task's input as tokens, and where each word that it tags begins."""
+    if task.target != "tags":
+        return tokenizer.encode(input_text(text, task)), []
+    tokens: list[int] = list(tokenizer.encode(task.prefix)) if task.prefix else []
+    starts = []
+    for word in text.split():
+        starts.append(len(tokens))
+        tokens += tokenizer.encode(word)
+    return tokens, starts

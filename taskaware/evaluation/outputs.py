@@ -17,11 +17,13 @@ from taskaware.runs.inference import decode_tasks, tell_long
 
 
 def scores(examples: Sequence[TaskExamples], decoded: Sequence[list[str]]) -> Scores:
-    """Score each task's outputs in its metric."""
+    """Score each task's outputs in its metrics."""
     measured: Scores = {}
     for task, texts in zip(examples, decoded, strict=True):
-        name, language = task.task.metric_name, task.task.output_language
-        measured[task.task.name] = {name: evaluated(name, texts, task.references(), language)}
+        references, language = task.references(), task.task.output_language
+        measured[task.task.name] = {
+            name: evaluated(name, texts, references, language) for name in task.task.metric_names
+        }
     return measured
 
 

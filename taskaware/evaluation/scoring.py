@@ -1,6 +1,7 @@
 """From a trained run to a row of the results table, with the texts that it was scored on."""
 
-from taskaware.data.tasks import TaskExamples, output_text, serves_output
+from taskaware.data.targets import output_text
+from taskaware.data.tasks import TaskExamples, serves_output
 from taskaware.evaluation.metrics.task_confusion import confusion, other_language_share, vocabulary
 from taskaware.evaluation.outputs import _decode, _write_lines, scores
 from taskaware.evaluation.results import Result, Selection, store_result

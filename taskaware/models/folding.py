@@ -80,7 +80,7 @@ def fold_task(model: Seq2Seq, vector_Z: Float[Array | np.ndarray, " Z"], task: T
 
     for site, block in enumerate(plain.encoder, 1):
         _fold_block(block, gamma_LD[site], beta_LD[site])
-    decoder = plain.heads[name].blocks
+    decoder = plain.decoder(name).blocks
     for site, block in enumerate(decoder, decoder_entry + 1):
         _fold_block(block, gamma_LD[site], beta_LD[site])
     if plain.speech is not None:

@@ -11,8 +11,21 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import ModelConfig
-from taskaware.config.heads import DecoderConfig, Wiring
-from taskaware.dims import PAD, Batch, Cache, Source, Speech, Target, Text, Tokens
+from taskaware.config.heads import DecoderConfig, HeadConfig, Wiring
+from taskaware.dims import (
+    PAD,
+    Batch,
+    Cache,
+    FrameLabels,
+    Label,
+    Number,
+    Source,
+    Speech,
+    Tags,
+    Target,
+    Text,
+    Tokens,
+)
 from taskaware.models.blocks import EncoderBlock, run_blocks
 from taskaware.models.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.models.heads.base import (
@@ -25,7 +38,10 @@ from taskaware.models.heads.base import (
     with_prefix,
 )
 from taskaware.models.heads.building import build_head
+from taskaware.models.heads.ctc import CTC
 from taskaware.models.heads.decoder import Decoder, NextLogits
+from taskaware.models.heads.pooled import LabelHead, NumberHead
+from taskaware.models.heads.positions import FrameHead, TagHead
 from taskaware.models.joining import RowOrder, join, row_order
 from taskaware.modulation.modulator import Modulator
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
@@ -157,11 +173,22 @@ class Seq2Seq(nnx.Module):
         return order.join_trees([by_task[task] for task in order.names])
 
     def _vectors_of(self, head: str, target: Target) -> TargetVectors:
-        of_tokens = [h.name for h, n in zip(self.wiring.heads, self.wiring.outputs) if n is None]
-        if head in of_tokens:
-            assert isinstance(target, Tokens), target
-            return TargetVectors(self.embedding(target.tokens_BT), target.tokens_BT != PAD)
-        return self.heads[head].vectors(target)
+        place = [one.name for one in self.wiring.heads].index(head)
+        match self.heads[head], target:
+            case (Decoder() | CTC(), Tokens()) if self.wiring.outputs[place] is None:
+                return TargetVectors(self.embedding(target.tokens_BT), target.tokens_BT != PAD)
+            case CTC() as made, Tokens():
+                return made.vectors(target)
+            case LabelHead() as made, Label():
+                return made.vectors(target)
+            case NumberHead() as made, Number():
+                return made.vectors(target)
+            case TagHead() as made, Tags():
+                return made.vectors(target)
+            case FrameHead() as made, FrameLabels():
+                return made.vectors(target)
+            case _:
+                raise AssertionError(f"head {head!r} for targets of {type(target).__name__}")
 
     def by_head(self, tasks: Sequence[str]) -> dict[str, list[str]]:
         """Return which of some tasks each head serves, in their order."""
@@ -216,7 +243,7 @@ class Seq2Seq(nnx.Module):
         encoder_key, decoder_key = split_key(key, 2)
         memory = self.encode(embedded.x_BSD, embedded.mask_BS, vector_BZ, encoder_key)
         name = self.wiring.heads[0].name
-        decoder, condition = self.heads[name], self.condition(name, vector_BZ)
+        decoder, condition = self.decoder(name), self.condition(name, vector_BZ)
         y_BTD = decoder.stream(self.read_by(name, memory), embedded.y_BTD, condition, decoder_key)
         return Output(decoder.logits(y_BTD, self.embedding), memory.stream_BSD, y_BTD)
 
@@ -236,8 +263,7 @@ class Seq2Seq(nnx.Module):
         keys = split_key(key, 2)
         x_BSD = enter(x_BSD, condition, self.config, keys[0])
         depth = len(self.encoder)
-        read = {getattr(head, "layer", None) for head in self.wiring.heads} - {None, depth}
-        ends = [*sorted(read), depth]
+        ends = sorted({depth, *filter(None, map(_layer, self.wiring.heads))})
         block_keys = [keys[1]] if len(ends) == 1 else split_key(keys[1], len(ends))
         layers, first = {}, 0
         for end, block_key in zip(ends, block_keys, strict=True):
@@ -250,7 +276,7 @@ class Seq2Seq(nnx.Module):
     def read_by(self, head: str, memory: Memory) -> Encoded:
         """Return what a head reads of the encoder's output: a block's, and of which positions."""
         config = next(one for one in self.wiring.heads if one.name == head)
-        layer = getattr(config, "layer", None)
+        layer = _layer(config)
         x_BSD = memory.memory_BSD
         if layer is not None and layer < len(self.encoder):
             x_BSD = norm_of(self.encoder_norm, memory.layers[layer])
@@ -284,7 +310,13 @@ class Seq2Seq(nnx.Module):
         name = head or self.wiring.heads[0].name
         condition, encoded = self.condition(name, vector_BZ), self.read_by(name, memory)
         table = self.embedding
-        return self.heads[name].start_decoding(encoded, condition, table, num_beams, max_length)
+        return self.decoder(name).start_decoding(encoded, condition, table, num_beams, max_length)
+
+    def decoder(self, head: str | None = None) -> Decoder:
+        """Return the decoder of a name, by default the first head."""
+        made = self.heads[head or self.wiring.heads[0].name]
+        assert isinstance(made, Decoder), f"head {head!r} is no decoder"
+        return made
 
     def condition(self, stack: str, vector_BZ: Float[Array, "B Z"] | None) -> Condition:
         """Return the task vector's effect on a stack: ``encoder``, or a head by its name."""
@@ -297,6 +329,11 @@ class Seq2Seq(nnx.Module):
         if stack == "encoder" and self.config.conditioning == "tokens":
             return Condition()
         return Condition(prefix_BPD=vector_BZ.reshape(len(vector_BZ), -1, self.config.d_model))
+
+
+def _layer(head: HeadConfig) -> int | None:
+    """Return which encoder block a head reads; None for the last one."""
+    return None if isinstance(head, DecoderConfig) else head.layer
 
 
 def _modulator(config: ModelConfig, heads: Mapping[str, int]) -> Modulator | None:

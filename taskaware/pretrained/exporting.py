@@ -16,6 +16,7 @@ from jax import export as jax_export
 from taskaware.config import Task
 from taskaware.dims import EOS, MEL_CHANNELS, Speech, Text
 from taskaware.errors import UsageError, require_known
+from taskaware.models.heads.decoder import Decoder
 from taskaware.pretrained.model import Pretrained
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -83,6 +84,14 @@ def _programs(
     model, vector_BZ = pretrained.model, None
     if pretrained.vectors is not None:
         vector_BZ = jnp.tile(pretrained.vectors.named(task.name).array, (rows, 1))
+    name = model.head_of(task.name)
+    decoder = model.heads[name]
+    if not isinstance(decoder, Decoder):
+        raise UsageError(
+            f"export: task {task.name!r} has no decoder but head {name!r}, which is not exported "
+            "yet; use from_pretrained"
+        )
+    how = model.condition(name, vector_BZ), model.embedding, 1, max_length
     structure: Any = None  # of keys and cache: an exported program has no containers of ours
 
     def encode(source):
@@ -90,15 +99,15 @@ def _programs(
         kind = Speech if task.source == "speech" else Text
         x_BSD, mask_BS = model.embed_source(kind(*source))
         memory = model.encode(x_BSD, mask_BS, vector_BZ)
-        keys = model.source_keys(memory)
-        _, cache = model.decoding(keys, memory.mask_BS, vector_BZ, 1, max_length)
+        keys = decoder.source_keys(model.read_by(name, memory))
+        _, cache = decoder.decoding(keys, memory.mask_BS, *how)
         both = (keys, memory.mask_BS), cache
         structure = [*map(jax.tree.structure, both)]
         return tuple(tuple(jax.tree.leaves(part)) for part in both)
 
     def step(token_B, position, *both):
         (keys, mask_BS), cache = map(jax.tree.unflatten, structure, both)
-        next_logits, _ = model.decoding(keys, mask_BS, vector_BZ, 1, max_length)
+        next_logits, _ = decoder.decoding(keys, mask_BS, *how)
         logits_BWV, cache = next_logits(token_B[:, None], position, cache)
         return logits_BWV[:, 0], tuple(jax.tree.leaves(cache))
 

@@ -13,7 +13,7 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -22,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from taskaware.config import Decoding, ModelConfig, Task
+from taskaware.config.wiring import Inventories, Inventory
 from taskaware.data.inputs import Inputs
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import FRAMES_PER_SECOND
@@ -33,6 +34,7 @@ from taskaware.models.building import abstract_for
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
+from taskaware.search.answers import as_text, ctc_weight
 from taskaware.search.model import Searches, search_bytes
 
 FORMAT = 1
@@ -56,6 +58,7 @@ class _Config:
     task_vectors_sha256: str | None = None
     max_seconds: float | None = None
     max_tokens: int | None = None
+    inventories: dict[str, Inventory] = field(default_factory=dict)
 
     def __post_init__(self):
         """Raise UsageError on missing or repeated tasks, or on a wrong digest or limit."""
@@ -84,6 +87,8 @@ class Pretrained:
     max_seconds: float | None = None
     max_tokens: int | None = None
     """The longest speech, in seconds, and text that it was trained on; None if unknown."""
+    inventories: Inventories = field(default_factory=dict)
+    """What each head that does not write texts can answer, by the head's name."""
 
     def __call__(
         self,
@@ -114,17 +119,25 @@ class Pretrained:
             if vector is not None and (doubt := self.vectors.why_doubted(vector)):
                 warnings.warn(doubt, stacklevel=2)
             vector = vector or self.vectors.named(task)
-        texts = [""] * len(inputs)
+        texts, search = [""] * len(inputs), self._search_of(sources.task)
+        inventory = self.inventories.get(self.model.head_of(task))
         for rows in self._together(sources):
             vector_BZ = None if vector is None else np.tile(vector.array, (len(rows), 1))
-            tokens_BWT = np.asarray(self._searches(sources.source(rows), vector_BZ))
-            for row, tokens_T in zip(rows, tokens_BWT[:, 0].tolist(), strict=True):
-                texts[row] = self.tokenizer.decode(tokens_T)
+            best_BW = np.asarray(search(sources.source(rows), vector_BZ))
+            for row, best_W in zip(rows, best_BW, strict=True):
+                about = sources.about(row)
+                texts[row] = as_text(best_W[0], sources.task, self.tokenizer, inventory, **about)
         return texts
 
+    def _search_of(self, task: Task) -> Searches:
+        what = self.model.head_of(task.name), ctc_weight(task, self.decoding)
+        if what not in self._searches:
+            self._searches[what] = Searches(self.model, self.decoding, *what)
+        return self._searches[what]
+
     @functools.cached_property
-    def _searches(self) -> Searches:
-        return Searches(self.model, self.decoding)
+    def _searches(self) -> dict[tuple[str, float], Searches]:
+        return {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: all but the searches, which are compiled."""
@@ -191,6 +204,7 @@ class Pretrained:
             task_vectors_sha256=digests.get(_VECTORS),
             max_seconds=self.max_seconds,
             max_tokens=self.max_tokens,
+            inventories=dict(self.inventories),
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -259,7 +273,10 @@ def from_pretrained(
     card = folder / _CARD
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     limits = config.max_seconds, config.max_tokens
-    return Pretrained(model, config.tasks, tokenizer, vectors, config.decoding, text, *limits)
+    return Pretrained(
+        *(model, config.tasks, tokenizer, vectors, config.decoding, text),
+        *(*limits, config.inventories),
+    )
 
 
 def digest(model: Seq2Seq) -> str:
@@ -280,7 +297,9 @@ def _parameters(model: Seq2Seq) -> dict[str, np.ndarray]:
 def _require_loadable(pretrained: Pretrained) -> None:
     """Raise UsageError where ``from_pretrained`` would refuse the parameters."""
     model, vocab_size = pretrained.model, pretrained.tokenizer.size
-    _, params = nnx.split(abstract_for(pretrained.tasks, model.config, vocab_size))
+    _, params = nnx.split(
+        abstract_for(pretrained.tasks, model.config, vocab_size, pretrained.inventories)
+    )
     shapes = {_name(path): leaf.shape for path, leaf in nnx.to_flat_state(params)}
     arrays = _parameters(model)
     for name in sorted(shapes.keys() | arrays.keys()):
@@ -311,7 +330,7 @@ def _shapes(path: Path, config: _Config, vocab_size: int, tensors: int) -> tuple
     try:
         if layers > tensors:
             raise ValueError(f"{layers} layers in {tensors} tensors")
-        abstract = abstract_for(tasks, model, vocab_size)
+        abstract = abstract_for(tasks, model, vocab_size, config.inventories)
     except Exception as error:  # whatever JAX says of shapes that cannot be
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path}: not the weights of config.json's model ({reason})") from None

@@ -1,6 +1,7 @@
 """A run folder: an experiment, and everything that belongs to its result.
 
-Folder: ``experiment.json``, ``environment.json``, ``tokenizer.model``, ``checkpoints/``,
+Folder: ``experiment.json``, ``environment.json``, ``tokenizer.model``, ``inventories.json`` where
+heads answer with labels, ``checkpoints/``,
 ``task_vectors.json``, ``metrics.jsonl``, TensorBoard events, and after evaluation
 ``results.json`` with hypotheses and references as text.
 """
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 import jax
 
 from taskaware.config import Experiment
+from taskaware.config.wiring import NO_INVENTORIES, Inventories, Inventory
+from taskaware.data.inventories import inventories_by_task, read_inventories
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.machine import cpu_count
@@ -25,7 +28,7 @@ from taskaware.devices.processes import on_first_process
 from taskaware.devices.sharding import make_mesh
 from taskaware.errors import UsageError
 from taskaware.files.lock import sole_user
-from taskaware.files.strict_json import load, to_json
+from taskaware.files.strict_json import load, load_stored, to_json
 from taskaware.files.whole import open_whole, write_json, write_text
 from taskaware.models.building import abstract_for, build_for
 from taskaware.models.seq2seq import Seq2Seq
@@ -37,7 +40,7 @@ _MAY_CHANGE = (
 )
 """Fields that a resumed run may change: they decide how long and where it trains, not what."""
 
-_LOCK = "lock"
+_LOCK, _INVENTORIES = "lock", "inventories.json"
 
 
 class Run(NamedTuple):
@@ -46,6 +49,8 @@ class Run(NamedTuple):
     folder: Path
     experiment: Experiment
     tokenizer: Tokenizer
+    inventories: Inventories = NO_INVENTORIES
+    """What each head that does not write texts can answer."""
 
     @classmethod
     def start(
@@ -62,7 +67,7 @@ class Run(NamedTuple):
         """
         folder, tokenizer = Path(folder), Tokenizer.load(Path(experiment.tokenizer))
         on_first_process(lambda: _make_folder(experiment, folder, tokenizer, accept_changes))
-        return cls(folder, experiment, tokenizer)
+        return cls(folder, experiment, tokenizer, _stored_inventories(folder))
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -71,22 +76,28 @@ class Run(NamedTuple):
         if not (folder / "experiment.json").exists():
             raise UsageError(f"{folder}: no experiment.json; expected a folder of taskaware train")
         experiment = load(Experiment, folder / "experiment.json")
-        return cls(folder, experiment, Tokenizer.load(folder / "tokenizer.model"))
+        tokenizer = Tokenizer.load(folder / "tokenizer.model")
+        return cls(folder, experiment, tokenizer, _stored_inventories(folder))
 
     def examples(self, split: str, only: str | None = None) -> list[TaskExamples]:
         """Load every task's examples of a split, or one task's; training leaves long ones out."""
         tasks = [task for task in self.experiment.tasks if only in (None, task.name)]
         limits, seed = self.experiment.batching, self.experiment.seed
-        return load_tasks(tasks, split, self.tokenizer, limits, seed, keep_long=split != "train")
+        return load_tasks(
+            *(tasks, split, self.tokenizer, limits, seed),
+            keep_long=split != "train",
+            inventories=inventories_by_task(tasks, self.experiment.model, self.inventories),
+        )
 
     def fresh_model(self) -> Seq2Seq:
         """Build the experiment's model with new weights."""
-        tasks, seed = self.experiment.tasks, self.experiment.seed
-        return build_for(tasks, self.experiment.model, self.tokenizer.size, seed=seed)
+        tasks, config, seed = self.experiment.tasks, self.experiment.model, self.experiment.seed
+        return build_for(tasks, config, self.tokenizer.size, self.inventories, seed=seed)
 
     def abstract_model(self) -> Seq2Seq:
         """Build the experiment's model with shapes in place of arrays."""
-        return abstract_for(self.experiment.tasks, self.experiment.model, self.tokenizer.size)
+        tasks, config = self.experiment.tasks, self.experiment.model
+        return abstract_for(tasks, config, self.tokenizer.size, self.inventories)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -108,6 +119,26 @@ class Run(NamedTuple):
         return Checkpoints(self.folder / "checkpoints", self.experiment.keep)
 
 
+def _stored_inventories(folder: Path) -> Inventories:
+    return load_stored(dict[str, Inventory], folder / _INVENTORIES, NO_INVENTORIES)
+
+
+def _inventories(experiment: Experiment) -> dict[str, Inventory]:
+    """Return what an experiment's heads answer; of heads that a base run has, what it has."""
+    read = read_inventories(experiment.tasks, experiment.model)
+    if experiment.start_from is None:
+        return read
+    base = Path(experiment.start_from)
+    before = _stored_inventories(base)
+    for name in read.keys() & before.keys():
+        if unseen := sorted({*read[name].values} - {*before[name].values}):
+            raise UsageError(
+                f"{base}: its head {name!r} has not seen {unseen[0]!r}, nor {len(unseen) - 1} other"
+                " values of the data; name another head in the tasks, or leave such examples out"
+            )
+    return read | {name: before[name] for name in read.keys() & before.keys()}
+
+
 def _make_folder(
     experiment: Experiment, folder: Path, tokenizer: Tokenizer, accept_changes: bool
 ) -> None:
@@ -118,6 +149,8 @@ def _make_folder(
             with open_whole(folder / "tokenizer.model") as file:
                 file.write(Path(experiment.tokenizer).read_bytes())
             write_json(folder / "environment.json", environment())
+            if not (folder / _INVENTORIES).exists() and (inventories := _inventories(experiment)):
+                write_text(folder / _INVENTORIES, to_json(inventories))
             # Last, for it makes this a run folder.
             write_text(folder / "experiment.json", to_json(experiment))
         except OSError as error:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +17,8 @@ from taskaware.dims import Batch
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.pretrained.model import digest
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
-from taskaware.search.model import make_search
+from taskaware.search.answers import as_text, ctc_weight
+from taskaware.search.model import Search, make_search
 
 _ROWS = 32
 """Examples embedded together."""
@@ -107,17 +109,25 @@ def n_best(
         config: beam, length penalty, lengths.
         count: texts per example, at most the beam size.
     """
-    search = make_search(model, config, config.batch_size)
+    searches: dict[tuple[Any, ...], Search] = {}
     texts: dict[int, list[list[str]]] = {i: [[]] * len(e.rows) for i, e in tasks.items()}
     for index, examples in tasks.items():
+        task = examples.task
+        kind = {"head": model.head_of(task.name), "ctc_weight": ctc_weight(task, config)}
+        if (search := searches.get((*kind.values(),))) is None:
+            search = make_search(model, config, config.batch_size, **kind)
+            searches[(*kind.values(),)] = search
         for chosen, rows in evaluation_batches(examples, size=config.batch_size):
             vector_BZ = None
             if vectors is not None:
-                vector_Z = vectors.named(examples.task.name).array
+                vector_Z = vectors.named(task.name).array
                 vector_BZ = np.tile(vector_Z, (len(rows.counts_B), 1))
-            tokens_BWT = np.asarray(search(rows.source, vector_BZ))
-            for row, tokens_WT in zip(chosen, tokens_BWT[:, :count].tolist(), strict=False):
-                texts[index][row] = [tokenizer.decode(tokens) for tokens in tokens_WT]
+            best_BW = np.asarray(search(rows.source, vector_BZ))[:, :count]
+            for row, best_W in zip(chosen.tolist(), best_BW, strict=False):
+                about = examples.about(row)
+                texts[index][row] = [
+                    as_text(one, task, tokenizer, examples.inventory, **about) for one in best_W
+                ]
     return texts
 
 

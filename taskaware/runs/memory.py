@@ -12,11 +12,23 @@ import jax
 from flax import nnx
 
 from taskaware.config import Experiment
+from taskaware.config.wiring import Inventories
 from taskaware.data.blanks import blank_batches
+from taskaware.data.inventories import inventories_by_task, read_inventories
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.sharding import batch_sharding, row_parts, state_sharding
-from taskaware.dims import MEL_CHANNELS, Batch, Speech
+from taskaware.dims import (
+    MEL_CHANNELS,
+    Batch,
+    FrameLabels,
+    Label,
+    Number,
+    Speech,
+    Tags,
+    Target,
+    Tokens,
+)
 from taskaware.errors import UsageError
 from taskaware.models.building import abstract_for
 from taskaware.runs.folder import mesh_of
@@ -55,8 +67,12 @@ def fit(
         UsageError: not even one example per task fits.
     """
     limit = int(0.95 * device_memory()) if limit is None else limit
-    tasks = load_tasks(experiment.tasks, "train", tokenizer, experiment.batching, experiment.seed)
-    needs = _Needs(experiment, tokenizer.size, tasks)
+    inventories = read_inventories(experiment.tasks, experiment.model)
+    tasks = load_tasks(
+        *(experiment.tasks, "train", tokenizer, experiment.batching, experiment.seed),
+        inventories=inventories_by_task(experiment.tasks, experiment.model, inventories),
+    )
+    needs = _Needs(experiment, tokenizer.size, tasks, inventories)
     size = experiment.batching.size
     work = [_work(batch, experiment.model.stride) for batch in needs.batches(size)]
     watched = {work.index(max(work))}  # indices of shapes
@@ -109,8 +125,14 @@ def _between(good: int, bad: int, needed: dict[int, int], limit: int) -> int:
 class _Needs:
     """The device memory of a training step, compiled once per shape of batch."""
 
-    def __init__(self, experiment: Experiment, vocab_size: int, tasks: list[TaskExamples]):
-        model = abstract_for(experiment.tasks, experiment.model, vocab_size)
+    def __init__(
+        self,
+        experiment: Experiment,
+        vocab_size: int,
+        tasks: list[TaskExamples],
+        inventories: Inventories,
+    ):
+        model = abstract_for(experiment.tasks, experiment.model, vocab_size, inventories)
         self._experiment, self._tasks = experiment, tasks
         self._mesh = mesh_of(experiment)
         state = jax.eval_shape(lambda params: first_state(experiment, params), nnx.state(model))
@@ -163,7 +185,7 @@ def _name(batch: Batch) -> str:
     for rows in batch.values():
         kind = "frames" if isinstance(rows.source, Speech) else "tokens"
         _, source, *_ = rows.source[0].shape
-        about = f"{source} {kind} → {rows.target.tokens_BT.shape[1]} tokens"
+        about = f"{source} {kind} → {_target(rows.target)}"
         counts[about] = counts.get(about, 0) + len(rows.counts_B)
     return " + ".join(f"{count} × {about}" for about, count in counts.items())
 
@@ -174,5 +196,12 @@ def _work(batch: Batch, stride: int) -> int:
     for rows in batch.values():
         spoken = isinstance(rows.source, Speech)
         source = rows.source[0].size // (MEL_CHANNELS * stride) if spoken else rows.source[0].size
-        work += source + rows.target.tokens_BT.size
+        work += source + (rows.target[0].size if isinstance(rows.target, Tokens) else 0)
     return work
+
+
+def _target(target: Target) -> str:
+    if isinstance(target, Tokens):
+        return f"{target.tokens_BT.shape[1]} tokens"
+    names = {Label: "label", Tags: "tags", FrameLabels: "labelled frames", Number: "number"}
+    return names[type(target)]

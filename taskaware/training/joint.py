@@ -51,9 +51,9 @@ def joint_sums(
     """Return the sums that a batch's loss is made of, and metrics.
 
     The loss is the sum, over heads, of the mean loss per judged token, position, frame or row of
-    all tasks that share the head. Each row is modulated by the task vector of another row of its task,
-    so that the vector carries the task and not the answer (paper §2.3). Rows that do not count add
-    no loss, but may lend their vector to others if they have a target.
+    all tasks that share the head. Each row is modulated by the task vector of another row of its
+    task, so that the vector carries the task and not the answer (paper §2.3). Rows that do not
+    count add no loss, but may lend their vector to others if they have a target.
 
     Args:
         model: of the tasks.

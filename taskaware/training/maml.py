@@ -117,7 +117,7 @@ def maml_loss(
 def maml_step(
     graphdef: nnx.GraphDef[Seq2Seq],
     optimizer: optax.GradientTransformation,
-    smoothing: float,
+    how: Objective,
     rates: Mapping[str, Rate],
     meta: Meta,
     trained: nnx.filterlib.Filter = ...,

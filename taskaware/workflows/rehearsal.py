@@ -10,10 +10,13 @@ import jax
 from flax import nnx
 
 from taskaware.config import Batching, Experiment, Task
+from taskaware.config.wiring import Inventory, head_of
 from taskaware.data.audio.features import SAMPLE_RATE, num_frames
 from taskaware.data.batches import rows_per_batch
 from taskaware.data.corpora.base import PreparedCorpus, Row
-from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, output_text, serves
+from taskaware.data.inventories import read_inventories
+from taskaware.data.targets import output_text
+from taskaware.data.tasks import folders_with, nothing_serves, nothing_short, serves
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.sharding import row_parts
 from taskaware.dims import FRAMES_PER_SECOND
@@ -98,7 +101,8 @@ def _model(
 ) -> nnx.State:
     """Return the parameters' shapes, without computing parameters."""
     vocabulary = tokenizer.size if tokenizer else PAPER_VOCABULARY
-    params = nnx.state(abstract_for(experiment.tasks, experiment.model, vocabulary))
+    inventories = _inventories(experiment)
+    params = nnx.state(abstract_for(experiment.tasks, experiment.model, vocabulary, inventories))
     state = jax.eval_shape(lambda params: first_state(experiment, params), params)
     sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state[1:3])]
     model = experiment.model
@@ -112,6 +116,15 @@ def _model(
     )
     findings.append(Finding("model", detail))
     return params
+
+
+def _inventories(experiment: Experiment) -> dict[str, Inventory]:
+    """Return what the heads can answer, or one value each where data is missing."""
+    try:
+        return read_inventories(experiment.tasks, experiment.model)
+    except UsageError:  # the data's own finding says so
+        heads = [head_of(task, experiment.model) for task in experiment.tasks]
+        return {head.name: Inventory(values=("?",)) for head in heads}
 
 
 def _devices(experiment: Experiment, findings: list[Finding]) -> int:

@@ -61,6 +61,7 @@ def shareable(run: Run, selection: Selection = "newest", task: str | None = None
         card,
         limits.max_seconds if math.isfinite(limits.max_seconds) else None,
         limits.max_tokens,
+        {} if task is not None else run.inventories,
     )
 
 

@@ -11,8 +11,8 @@ from taskaware.devices.sharding import constrain
 from taskaware.dims import PAD, Tokens
 from taskaware.models.heads.base import Condition, Encoded, RowLoss, TargetVectors
 from taskaware.modulation.modulator import modulate
-from taskaware.nn.ctc import ctc_labels, ctc_loss
 from taskaware.nn.linear import Linear
+from taskaware.nn.losses import ctc_labels, ctc_loss
 
 
 class CTC(nnx.Module):
@@ -51,7 +51,7 @@ class CTC(nnx.Module):
 
         Source: Graves et al. 2006, "Connectionist Temporal Classification".
         """
-        labels_BT = ctc_labels(target.tokens_BT)
+        labels_BT = ctc_labels(jnp.asarray(target.tokens_BT))
         mask_BS = jnp.repeat(encoded.mask_BS, self.rate, axis=1)
         loss_B, feasible_B = ctc_loss(self.logits(encoded, condition), mask_BS, labels_BT)
         length_B: Int[Array, " B"] = (labels_BT != PAD).sum(1)

@@ -79,7 +79,7 @@ class FrameHead(nnx.Module):
     def vectors(self, target: FrameLabels) -> TargetVectors:
         """Return, per position, the sum of the columns of the labels that hold in its frames."""
         holds_BAN, length_B = jnp.asarray(target.holds_BAN), jnp.asarray(target.length_B)
-        rows, frames, labels = holds_BAN.shape
+        rows, frames = holds_BAN.shape[:2]
         positions = -(-frames // self.stride)
         padded = jnp.pad(holds_BAN, ((0, 0), (0, positions * self.stride - frames), (0, 0)))
         flat = padded.reshape(rows, positions, -1).astype(jnp.float32) / self.stride
