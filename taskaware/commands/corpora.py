@@ -164,6 +164,9 @@ def _tell(corpus: Any, paper: str = "") -> None:
     for split, summary in summaries:
         for what, count in summary.noted.most_common():
             say(f"{split}: {count:,} kept all the same: {what}")
+        columns = (f"{column} {n:,} ({m:,})" for column, (n, m) in summary.labels.items())
+        if summary.labels:
+            say(f"{split}: labels (distinct): {', '.join(columns)}")
     if paper:
         say(f"the paper's train split of it: {paper}")
     print(f"{corpus.directory}: ready")

@@ -2,12 +2,14 @@
 
 The paper trains on such copies together with the originals (§6.1.1). Only the copies are written;
 ``Task.data`` then lists both folders. An utterance ``ID`` becomes ``ID~1``, ``ID~2`` and so on,
-each with its own parameters and the texts of the original. Examples without audio are skipped.
+each with its own parameters and the texts and labels of the original; times in a label move with
+the speech. Examples without audio are skipped.
 """
 
 import functools
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from taskaware.data.corpora.base import (
     UTTERANCES_PER_SHARD,
     Example,
     PreparedCorpus,
+    Row,
     Splits,
     open_cached,
 )
@@ -35,6 +38,10 @@ _BOUNDS = {
     "snr": (-100.0, 100.0),
 }
 """Values outside are taken for mistakes, such as percent or seconds."""
+
+_TIMES = re.compile(r"(?<= )(\d+(?:\.\d+)?) (\d+(?:\.\d+)?)(?=, |$)", re.ASCII)
+"""Start and end of a segment, as in the label "speech 0.31 1.1, speech 1.52 2.04"."""
+_TIMED = re.compile(rf"\S+ {_TIMES.pattern}(, \S+ {_TIMES.pattern})*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -98,25 +105,48 @@ class Augmented:
                     f"{self.folder}: expected speech in split {split!r}, found text alone"
                 )
             parts = (spoken[i : i + per_shard] for i in range(0, len(spoken), per_shard))
-            shards[split] = [functools.partial(_copies, self, split, p) for p in parts]
+            timed = _timed(corpus.rows(split))
+            shards[split] = [functools.partial(_copies, self, split, timed, p) for p in parts]
         return shards
 
 
-def _copies(how: Augmented, split: str, indices: list[int]) -> Iterator[Example]:
+def _timed(rows: Sequence[Row]) -> frozenset[str]:
+    """Return the columns of labels all of which are segments with times."""
+    labels = [pair for row in rows for pair in row.labels.items()]
+    return frozenset(column for column, _ in labels) - frozenset(
+        column for column, label in labels if not _TIMED.fullmatch(label)
+    )
+
+
+def _copies(
+    how: Augmented, split: str, timed: frozenset[str], indices: list[int]
+) -> Iterator[Example]:
     corpus = open_cached(how.folder)
     for index in indices:
-        id, _, *rest = corpus.rows(split)[index]
+        id, _, *rest, labels = corpus.rows(split)[index]
         samples_A = corpus.audio(split, index)
         digest = int.from_bytes(hashlib.sha256(id.encode()).digest())
         for copy in range(1, how.copies + 1):
             rng = np.random.default_rng((how.seed, copy, digest))
-            yield Example(f"{id}~{copy}", _changed(samples_A, how, rng), *rest)
+            changed, shorter = _changed(samples_A, how, rng)
+            moved = {column: _moved(labels[column], shorter) for column in timed & labels.keys()}
+            yield Example(f"{id}~{copy}", changed, *rest, labels={**labels, **moved})
+
+
+def _moved(segments: str, shorter: float) -> str:
+    return _TIMES.sub(
+        lambda times: " ".join(str(round(float(time) / shorter, 3)) for time in times.groups()),
+        segments,
+    )
 
 
 def _changed(
     samples_A: Int16[np.ndarray, " A"], how: Augmented, rng: np.random.Generator
-) -> Int16[np.ndarray, " changed"]:
-    """Return changed speech; its parameters are drawn in the order in which they are applied."""
+) -> tuple[Int16[np.ndarray, " changed"], float]:
+    """Return changed speech, and the factor by which its times are divided.
+
+    The parameters are drawn in the order in which they are applied.
+    """
     ranges = (how.speed, how.tempo, how.echo_delay, how.echo_decay)
     factor, rate, delay, decay = (rng.uniform(*drawn) for drawn in ranges)
     changed = augment.tempo(augment.speed(samples_A, factor), rate)
@@ -124,4 +154,4 @@ def _changed(
         changed = augment.echo(changed, delay, decay)
     if how.snr is not None:
         changed = augment.add_noise(changed, rng.uniform(*how.snr), rng)
-    return changed
+    return changed, factor * rate

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +23,11 @@ UTTERANCES_PER_SHARD = 200
 TEXTS_PER_SHARD = 50_000
 
 NO_AUDIO = np.zeros(0, np.int16)
+NO_LABELS: Mapping[str, str] = {}
+"""Millions of rows share it."""
 
 _LONGEST_LINE = 2**20
+_LABEL = re.compile(r"(?=\S)[^\t\n\v\f\r\0\x1c-\x1e\x85\u2028\u2029]+(?<=\S)")
 
 
 class Example(NamedTuple):
@@ -40,6 +44,8 @@ class Example(NamedTuple):
     target_language: str
     """Empty, like the target text, if there is no translation."""
     corpus: str
+    labels: Mapping[str, str] = NO_LABELS
+    """What else is known of it, such as its intent: a text for each column that it has."""
 
 
 class Row(NamedTuple):
@@ -53,6 +59,7 @@ class Row(NamedTuple):
     source_language: str
     target_language: str
     corpus: str
+    labels: Mapping[str, str] = NO_LABELS
 
 
 class LeftOut(NamedTuple):
@@ -156,8 +163,16 @@ def decode_line(line: bytes) -> str:
     return text
 
 
+def is_label(value: Any) -> bool:
+    """Return whether a value can be a label, or the name of a column of labels.
+
+    That is one line of text, without tabs and NUL, and without white space around it.
+    """
+    return isinstance(value, str) and _LABEL.fullmatch(value) is not None
+
+
 def feature_types() -> Any:
-    """Return the features of a record, as TFDS describes them."""
+    """Return the features of a record, as TFDS describes them; labels are a JSON object."""
     import tensorflow_datasets as tfds
 
     texts = {name: tfds.features.Text() for name in Example._fields if name != "audio"}
@@ -364,9 +379,13 @@ def _texts(values: Any, count: int) -> list[str]:
 
 
 def _row(line: bytes) -> Row:
-    id, num_samples, *texts = json.loads(line)
+    id, num_samples, *texts, labels = json.loads(line)
     if type(num_samples) is not int or num_samples < 0:
         raise TypeError(f"expected a number of samples, found {num_samples!r}")
-    id, speaker, source, target, *rest = _texts([id, *texts], len(Row._fields) - 1)
-    # Millions of rows share a few languages, corpora and speakers.
-    return Row(id, num_samples, sys.intern(speaker), source, target, *map(sys.intern, rest))
+    id, speaker, source, target, *rest = _texts([id, *texts], len(Row._fields) - 2)
+    if type(labels) is not dict or not all(map(is_label, (*labels, *labels.values()))):
+        raise TypeError(f"expected labels, each one line of text, found {labels!r}")
+    # Millions of rows share a few languages, corpora, speakers and labels.
+    shared = {sys.intern(column): sys.intern(label) for column, label in labels.items()}
+    texts = sys.intern(speaker), source, target, *map(sys.intern, rest)
+    return Row(id, num_samples, *texts, labels=shared or NO_LABELS)

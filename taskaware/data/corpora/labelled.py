@@ -64,4 +64,5 @@ def _examples(
                 source_language=row.source_language,
                 target_language=language,
                 corpus=row.corpus,
+                labels=row.labels,
             )

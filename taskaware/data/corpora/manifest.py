@@ -16,6 +16,7 @@ target_language  such as de
 split            "train" if it is empty or there is no such column
 ===============  ================================================================================
 
+Further columns are labels of the examples, if ``labels`` names them; an empty field is no label.
 Quotation marks are part of a field. A field in quotes with only doubled ones inside was either
 quoted by the program that wrote the table, such as pandas or Excel, or is a whole sentence of
 direct speech; ``quotes`` says which.
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from taskaware.data.corpora.base import Splits, Unreadable
+from taskaware.data.corpora.base import NO_LABELS, Splits, Unreadable
 from taskaware.data.corpora.segments import Entry, Segment, as_splits
 from taskaware.data.corpora.tables import AudioFolder, csv_quoted, lines, plain
 from taskaware.errors import UsageError, nearest
@@ -56,22 +57,26 @@ class Manifest:
     quotes: _Quotes = "refuse"
     """What to do with fields that are quoted as in CSV: refuse them; keep the quotes as text; or
     undo the quoting of all fields, which may then contain tabs and line ends too."""
+    labels: tuple[str, ...] = ()
+    """Columns whose fields are labels of the examples, such as intent or speaker."""
 
     name = "manifest"
 
     def splits(self, *, strict: bool) -> Splits:
         """Return shards that read the corpus; errors name file and line."""
         root = self.table.parent if self.audio_root is None else self.audio_root
-        entries = _entries(self.table, root, self.quotes)
+        entries = _entries(self.table, root, self.quotes, self.labels)
         return as_splits(entries, self.table.stem, strict=strict, resample=self.resample)
 
 
-def _entries(table: Path, root: Path, quotes: _Quotes) -> dict[str, list[Entry]]:
+def _entries(
+    table: Path, root: Path, quotes: _Quotes, labels: tuple[str, ...]
+) -> dict[str, list[Entry]]:
     """Check every row, and return them by split."""
     splits: dict[str, list[Entry]] = {}
     split = "train"
     rows = _csv_rows(table) if quotes == "undo" else _rows(table, refuse=quotes == "refuse")
-    columns = _columns(*next(rows, (f"{table}:1", [])))
+    columns = _columns(*next(rows, (f"{table}:1", [])), labels)
     folders = functools.cache(AudioFolder.of)
     for where, fields in rows:
         if isinstance(fields, Unreadable):
@@ -79,7 +84,7 @@ def _entries(table: Path, root: Path, quotes: _Quotes) -> dict[str, list[Entry]]
             splits.setdefault(split, []).append(fields)
             continue
         try:
-            split, segment = _segment(where, fields, columns, root, folders)
+            split, segment = _segment(where, fields, columns, root, folders, labels)
             splits.setdefault(split, []).append(segment)
         except UsageError as error:
             splits.setdefault(split, []).append(Unreadable("row", f"{where}: {error}"))
@@ -131,21 +136,22 @@ def _csv_rows(table: Path) -> Iterator[_Row]:
         ) from None
 
 
-def _columns(where: str, columns: list[str] | Unreadable) -> list[str]:
+def _columns(where: str, columns: list[str] | Unreadable, labels: tuple[str, ...]) -> list[str]:
     if isinstance(columns, Unreadable):
         raise UsageError(columns.message)
-    for name in _COLUMNS:
+    for name in (*_COLUMNS, *labels):
         if name not in columns:
             raise UsageError(
                 f"{where}: column {name!r} is missing, found {', '.join(columns) or 'nothing'}"
                 f"{nearest(name, columns)}"
             )
-    names = (*_COLUMNS, "split")
+    names = [*dict.fromkeys((*_COLUMNS, "split", *labels))]
     for name in columns:
         if name not in names or columns.count(name) > 1:
             raise UsageError(
-                f"{where}: expected each of the columns {', '.join(names)} once and no others,"
-                f" found {name!r}{' twice' if name in names else nearest(name, names)}"
+                f"{where}: expected each of the columns {', '.join(names)} once and no others but"
+                f" those of --labels, found {name!r}"
+                f"{' twice' if name in names else nearest(name, names)}"
             )
     return columns
 
@@ -156,6 +162,7 @@ def _segment(
     columns: list[str],
     root: Path,
     folders: Callable[[Path], AudioFolder],
+    labels: tuple[str, ...],
 ) -> tuple[str, Segment]:
     if len(fields) != len(columns):
         raise UsageError(
@@ -163,7 +170,8 @@ def _segment(
             f" {len(fields)}"
         )
     row = dict(zip(columns, fields, strict=True))
-    row |= {name: plain(row[name]) for name in _TEXTS}
+    row |= {name: plain(row[name]) for name in (*_TEXTS, *labels)}
+    given = {name: row[name] for name in labels}
     split = row.pop("split", "") or "train"
     for name in ("id", "source_text", "source_language"):
         if not row[name]:
@@ -179,8 +187,9 @@ def _segment(
         audio = _audio(root, row["audio"], folders)
     elif start is not None or duration is not None:
         raise UsageError("expected start and duration only beside audio, found them without")
-    texts = tuple(row[name] for name in _TEXTS)
-    return split, Segment(where, row["id"], audio, start or 0.0, duration, *texts)
+    texts = (row[name] for name in _TEXTS)
+    about = (row["id"], audio, start or 0.0, duration)
+    return split, Segment(where, *about, *texts, labels=given or NO_LABELS)
 
 
 def _seconds(name: str, row: dict[str, str]) -> float | None:

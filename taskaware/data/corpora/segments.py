@@ -7,6 +7,7 @@ from typing import NamedTuple
 from taskaware.data.audio.recording import TooShortError, read_audio
 from taskaware.data.corpora.base import (
     NO_AUDIO,
+    NO_LABELS,
     TEXTS_PER_SHARD,
     UTTERANCES_PER_SHARD,
     Example,
@@ -37,6 +38,7 @@ class Segment(NamedTuple):
     target_text: str
     source_language: str
     target_language: str
+    labels: Mapping[str, str] = NO_LABELS
 
 
 Entry = Segment | LeftOut | Unreadable
@@ -92,7 +94,7 @@ def _read(entries: Sequence[Entry], corpus: str, resample: bool) -> Iterator[Ite
         if not isinstance(entry, Segment):
             yield entry
             continue
-        where, id, audio, start, duration, *texts = entry
+        where, id, audio, start, duration, *texts, labels = entry
         samples = NO_AUDIO
         if audio:
             try:
@@ -104,4 +106,4 @@ def _read(entries: Sequence[Entry], corpus: str, resample: bool) -> Iterator[Ite
                 yield Unreadable("audio", f"{where}: {error}")
                 continue
             yield from (Noted(note, where) for note in notes)
-        yield Example(id, samples, *texts, corpus=corpus)
+        yield Example(id, samples, *texts, corpus=corpus, labels=labels)

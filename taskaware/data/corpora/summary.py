@@ -1,7 +1,7 @@
 """Check a corpus without writing it, and summarize a prepared one in numbers."""
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from taskaware.data.audio.features import SAMPLE_RATE
@@ -11,10 +11,11 @@ from taskaware.data.corpora.base import (
     LeftOut,
     Noted,
     PreparedCorpus,
+    Row,
     Shard,
     Unreadable,
 )
-from taskaware.data.corpora.write import OnShard, in_processes
+from taskaware.data.corpora.write import OnShard, checked, in_processes
 
 SHOWN = 20
 """Problems per kind that are listed individually."""
@@ -60,7 +61,7 @@ def _read(shard: Shard) -> Findings:
     good = 0
     left_out, noted, bad = (collections.Counter[str]() for _ in range(3))
     messages: dict[str, list[str]] = {}
-    for item in shard():
+    for item in map(checked, shard()):
         match item:
             case Example():
                 good += 1
@@ -81,6 +82,15 @@ def _sum(a: Findings, b: Findings) -> Findings:
     return Findings(a.good + b.good, left_out, noted, bad, messages)
 
 
+class Labels(NamedTuple):
+    """A column of labels in numbers."""
+
+    examples: int
+    """Examples that have it."""
+    distinct: int
+    """Different values of it."""
+
+
 class Summary(NamedTuple):
     """A split of a prepared corpus in numbers."""
 
@@ -97,6 +107,8 @@ class Summary(NamedTuple):
     """What was left out, by reason."""
     noted: collections.Counter[str]
     """Examples with a note, by note."""
+    labels: dict[str, Labels]
+    """By column of labels, sorted."""
 
 
 def summarize(corpus: PreparedCorpus) -> Iterator[tuple[str, Summary]]:
@@ -124,5 +136,14 @@ def summarize(corpus: PreparedCorpus) -> Iterator[tuple[str, Summary]]:
                 known_words=shared / max(1, words.total()),
                 left_out=reasons,
                 noted=collections.Counter(item.what for item in corpus.noted(split)),
+                labels=_labels(rows),
             ),
         )
+
+
+def _labels(rows: Sequence[Row]) -> dict[str, Labels]:
+    values: dict[str, collections.Counter[str]] = {}
+    for row in rows:
+        for column, label in row.labels.items():
+            values.setdefault(column, collections.Counter())[label] += 1
+    return {column: Labels(some.total(), len(some)) for column, some in sorted(values.items())}

@@ -27,8 +27,10 @@ from tensorflow_datasets.core import splits as tfds_splits
 
 from taskaware.data.audio.features import SAMPLE_RATE
 from taskaware.data.corpora.base import (
+    NO_LABELS,
     Corpus,
     Example,
+    Item,
     LeftOut,
     Noted,
     PreparedCorpus,
@@ -39,6 +41,7 @@ from taskaware.data.corpora.base import (
     digests_file,
     feature_types,
     index_file,
+    is_label,
     left_out_file,
     notes_file,
 )
@@ -271,12 +274,14 @@ class _Records(NamedTuple):
             open(attempts[1], "w", encoding="utf-8", errors="backslashreplace") as gone,
             open(attempts[2], "w", encoding="utf-8", errors="backslashreplace") as notes,
         ):
-            for item in self.shard():
+            for item in map(checked, self.shard()):
                 match item:
                     case Example():
                         row = Row(item.id, len(item.audio), *item[2:])
                         rows.write(json.dumps(row, ensure_ascii=False) + "\n")
-                        yield item.id, {**item._asdict(), "sample_rate": SAMPLE_RATE}
+                        labels = json.dumps(item.labels, ensure_ascii=False)
+                        record = {**item._asdict(), "labels": labels, "sample_rate": SAMPLE_RATE}
+                        yield item.id, record
                     case LeftOut():
                         gone.write(json.dumps(item, ensure_ascii=False) + "\n")
                     case Noted():
@@ -287,6 +292,25 @@ class _Records(NamedTuple):
                         gone.write(json.dumps([kind, message], ensure_ascii=False) + "\n")
         for whole, file in zip(attempts, files, strict=True):
             os.replace(whole, file)
+
+
+def checked(item: Item) -> Item:
+    """Return an item of a shard; an example with a bad label is ``Unreadable``.
+
+    Labels that are empty are dropped: such an example is not labelled.
+    """
+    if not isinstance(item, Example) or item.labels is NO_LABELS:
+        return item
+    labels = {column: label for column, label in item.labels.items() if label != ""}
+    for column, label in labels.items():
+        for what, value in (("column", column), (f"label {column!r}", label)):
+            if not is_label(value):
+                return Unreadable(
+                    "label",
+                    f"{item.corpus}: {item.id!r}: {what}: expected one line of text without tabs,"
+                    f" NUL and white space around it, found {value!r:.80}; mend the reader",
+                )
+    return item._replace(labels=labels)
 
 
 class _Done(NamedTuple):

@@ -21,6 +21,10 @@ def spoken(id, seconds=0.3):
     return Example(id, samples.astype(np.int16), *texts, "en", "de", "c")
 
 
+def timed(id, labels, seconds=0.5):
+    return spoken(id, seconds)._replace(labels=labels)
+
+
 def written(id):
     return Example(id, NO_AUDIO, "", f"read {id}", f"lies {id}", "en", "de", "c")
 
@@ -258,3 +262,24 @@ def test_the_command_refuses_a_range_in_one_line(given, tmp_path):
         "prepare", "augmented", given.directory, "--out", tmp_path / "out", *options
     )
     assert refused(outcome).startswith("tempo: expected two numbers from 0.1 to 10")
+
+
+def test_times_in_labels_move_with_the_speech(tmp_path):
+    train = [
+        timed(
+            "a", {"speech": "speech 0.1 0.3, speech 0.35 0.45", "name": "hall 12 30", "who": "x"}
+        ),
+        timed("b", {"speech": "speech 0.25 0.5", "name": "no hall"}),
+        written("t"),
+    ]
+    given = corpus_of(tmp_path / "given", train=train)
+    options = {"copies": 1, "speed": (2.0, 2.0), "tempo": (1.25, 1.25), "echo_decay": (0.0, 0.0)}
+    rows = prepare_augmented(given.directory, tmp_path / "out", **options).rows("train")
+    # 0.1 / 2.5 is 0.04. A column is one of times if all of it is.
+    assert rows[0].labels == {
+        "speech": "speech 0.04 0.12, speech 0.14 0.18",
+        "name": "hall 12 30",
+        "who": "x",
+    }
+    assert rows[1].labels == {"speech": "speech 0.1 0.2", "name": "no hall"}
+    assert rows[1].num_samples == 3200

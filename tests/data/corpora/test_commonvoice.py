@@ -54,8 +54,8 @@ def row(**changes):
 def test_a_row_is_a_sentence_and_its_clip(root, tmp_path):
     corpus = prepared(voice(root, OLD + ANNA + BERT), tmp_path)
     assert [(row.id, *row[2:]) for row in corpus.rows("train")] == [
-        ("clip_1", "anna", "Hello.", "", "en", "", "common_voice"),
-        ("clip_2", "bert", "Good bye.", "", "en", "", "common_voice"),
+        ("clip_1", "anna", "Hello.", "", "en", "", "common_voice", {}),
+        ("clip_2", "bert", "Good bye.", "", "en", "", "common_voice", {}),
     ]
 
 
@@ -235,7 +235,7 @@ def test_translations_are_joined_to_the_clips(root, tmp_path):
     table = COVOST + 'clip_1.mp3\t"Hallo."\ttrain\nclip_2.mp3\tTschüss.\ttest\n'
     corpus = prepared(covost(root, table), tmp_path)
     assert [(row.id, *row[2:]) for row in corpus.rows("train")] == [
-        ("clip_1", "anna", "Hello.", '"Hallo."', "en", "de", "covost2")
+        ("clip_1", "anna", "Hello.", '"Hallo."', "en", "de", "covost2", {})
     ]
     assert texts(corpus, "test") == [("clip_2", "Good bye.", "Tschüss.")]
     assert abs(len(corpus.audio("test", 0)) - 16000) < 1200

@@ -23,9 +23,9 @@ def samples(i):
 
 def example(i, audio=None):
     audio = samples(i) if audio is None else audio
-    return Example(
-        f"u{i}", audio, f"s{i % 2}", f"text {i}\u2028\n\tö", f"Text {i}", "en", "de", "c"
-    )
+    texts = f"text {i}\u2028\n\tö", f"Text {i}"
+    labels = {"kind": f"größer {i % 3}", "number": str(i)} if i % 2 else {}
+    return Example(f"u{i}", audio, f"s{i % 2}", *texts, "en", "de", "c", labels)
 
 
 def read():
@@ -70,6 +70,8 @@ def test_tfds_alone_reads_the_folder(folder):
     assert record["id"] == b"u6"
     assert record["source_text"].decode() == "text 6\u2028\n\tö"
     assert record["sample_rate"] == 16000
+    assert json.loads(record["labels"]) == {}
+    assert json.loads(source[7]["labels"]) == {"kind": "größer 1", "number": "7"}
     np.testing.assert_array_equal(record["audio"], samples(6))
 
 

@@ -50,6 +50,7 @@ def test_a_line_is_a_stretch_of_a_speech(root, tmp_path):
             "en",
             "de",
             "europarl_st",
+            {},
         )
     ]
     np.testing.assert_array_equal(corpus.audio("train", 0), SPEECH[4000:12000])

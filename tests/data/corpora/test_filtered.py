@@ -148,7 +148,7 @@ def test_a_filtered_corpus_is_the_rest_and_says_what_it_lacks(folder, tmp_path):
     ]
     np.testing.assert_array_equal(corpus.audio("train", 1), tone(-20.0))
     assert [row.id for row in corpus.rows("test")] == ["c0"]
-    assert corpus.rows("train")[0][2:] == ("anna", "Yes.", "", "en", "", "c")
+    assert corpus.rows("train")[0][2:] == ("anna", "Yes.", "", "en", "", "c", {})
 
 
 def test_other_splits_are_filtered_on_demand(folder, tmp_path):

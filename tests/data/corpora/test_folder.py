@@ -28,7 +28,7 @@ def files(folder=""):
 
 def test_a_recording_has_its_text_beside_it(root, tmp_path):
     corpus = prepared(Folder(write(root, files())), tmp_path)
-    assert corpus.rows("train") == [("a", 8000, "", "good day", "", "en", "", "folder")]
+    assert corpus.rows("train") == [("a", 8000, "", "good day", "", "en", "", "folder", {})]
     np.testing.assert_array_equal(corpus.audio("train", 0), A)
     assert left_out(corpus) == [("text without a recording", f"{root}/a.de.txt")]
 

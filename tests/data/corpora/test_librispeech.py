@@ -33,7 +33,7 @@ def chapter(root, table=TABLE, folder=CHAPTER, suffix="flac"):
 
 def test_an_utterance_is_a_file_and_a_line_of_its_chapter(root, tmp_path):
     corpus = prepared(LibriSpeech(chapter(root)), tmp_path)
-    about = ("en", "", "librispeech")
+    about = ("en", "", "librispeech", {})
     assert corpus.rows("train") == [
         ("103-1240-0000", 8000, "103", "chapter one missus rachel", "", *about),
         ("103-1240-0001", 4800, "103", "that's her brook", "", *about),

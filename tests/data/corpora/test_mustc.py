@@ -49,7 +49,7 @@ def mustc(root, *args, **changes):
 def test_an_entry_of_either_release_is_a_stretch_of_a_talk(root, tmp_path, table):
     corpus = prepared(mustc(root, table, "Hello. (Laughter)\n", "Hallo. (Lachen)\n"), tmp_path)
     assert corpus.rows("train") == [
-        ("ted_1_0", 8000, "spk.1", "Hello. (Laughter)", "Hallo. (Lachen)", "en", "de", "mustc")
+        ("ted_1_0", 8000, "spk.1", "Hello. (Laughter)", "Hallo. (Lachen)", "en", "de", "mustc", {})
     ]
     np.testing.assert_array_equal(corpus.audio("train", 0), TALK_1[4000:12000])
 
@@ -316,7 +316,7 @@ def test_iwslt_has_all_its_sets_in_one_folder(root, tmp_path):
     corpus = prepared(IWSLT(iwslt(root, "train", "dev2010", "tst2013", "tst2014")), tmp_path)
     assert set(corpus.splits) == {"train", "validation", "tst2013", "tst2014"}
     assert corpus.rows("validation") == [
-        ("ted_1_0", 3200, "spk.1", "dev2010", "A", "en", "de", "iwslt")
+        ("ted_1_0", 3200, "spk.1", "dev2010", "A", "en", "de", "iwslt", {})
     ]
     np.testing.assert_array_equal(corpus.audio("tst2013", 0), TALK_1[:3200])
     assert left_out(corpus, "tst2014") == [

@@ -44,7 +44,7 @@ def folder(tmp_path):
 
 def test_each_line_gives_an_example_for_each_target(folder):
     corpus = prepared(write(folder, en=ENGLISH, de=GERMAN, ro=ROMANIAN), "en de ro")
-    german, romanian = ("en", "de", "my_talks_2"), ("en", "ro", "my_talks_2")
+    german, romanian = (("en", language, "my_talks_2", {}) for language in ("de", "ro"))
     assert corpus.splits == ("train",)
     assert corpus.rows("train") == [
         ("train-0000001-de", 0, "", "good day", "guten Tag", *german),

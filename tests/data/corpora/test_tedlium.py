@@ -54,7 +54,17 @@ def test_a_line_is_a_stretch_of_a_sphere_file(root, tmp_path, byte_order):
     audio = sphere(MOTHERS, byte_order)
     corpus = prepared(tedlium(root, LINE, audio=audio), tmp_path)
     assert corpus.rows("train") == [
-        ("911Mothers_2010W-0001", 8000, "911Mothers_2010W", "because of", "", "en", "", "tedlium")
+        (
+            "911Mothers_2010W-0001",
+            8000,
+            "911Mothers_2010W",
+            "because of",
+            "",
+            "en",
+            "",
+            "tedlium",
+            {},
+        )
     ]
     np.testing.assert_array_equal(corpus.audio("train", 0), MOTHERS[4000:12000])
 

@@ -112,6 +112,11 @@ CORPORA = {
     "a text that is a list": corpus(
         "index-train.jsonl", first_row(lambda row: [*row[:3], [], *row[4:]]), "cannot read index-tr"
     ),
+    "a label of two lines": corpus(
+        "index-train.jsonl",
+        first_row(lambda row: [*row[:8], {"intent": "a\nb"}]),
+        "cannot read index-train",
+    ),
     "a reason that is a list": corpus(
         "left_out-train.jsonl", b'[["a"], "b"]\n', "cannot read left_out-train.jsonl"
     ),
