@@ -11,6 +11,7 @@ pytest.importorskip("tensorflow_datasets")
 from taskaware.data.corpora.base import NO_AUDIO, Example, PreparedCorpus
 from taskaware.data.corpora.filtered import Filtered
 from taskaware.data.corpora.labelled import Labelled
+from taskaware.data.corpora.manifest import Manifest
 from taskaware.data.corpora.summary import check, summarize
 from taskaware.data.corpora.write import prepare, prepare_corpus
 
@@ -129,3 +130,75 @@ def test_what_a_reader_gives_need_not_be_a_dict(tmp_path):
     labels = MappingProxyType({"a": "b"})
     splits = {"train": [lambda: [text("1", labels)]]}
     assert prepare("c", lambda: splits, tmp_path / "out").rows("train")[0].labels == {"a": "b"}
+
+
+HEADER = (
+    "id audio start duration speaker source_text target_text source_language target_language"
+).split()
+
+
+def table(folder, columns, *rows):
+    """A table of text, with columns beside those that every table has."""
+    lines = [[*HEADER, *columns]]
+    for number, row in enumerate(rows):
+        lines.append([str(number), *[""] * 4, "say", "", "en", "", *row])
+    path = folder / "table.tsv"
+    path.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def from_table(path, *labels, **options):
+    out = path.parent / "prepared"
+    return prepare_corpus(Manifest(path, labels=labels, **options), out)
+
+
+def test_further_columns_of_a_table_are_labels(tmp_path):
+    path = table(tmp_path, ["slots", "intent"], ["O  B-who ", "question"], ["", "größer"], ["", ""])
+    rows = from_table(path, "intent", "slots").rows("train")
+    assert [row.labels for row in rows] == [
+        {"intent": "question", "slots": "O B-who"},
+        {"intent": "größer"},
+        {},
+    ]
+
+
+def test_a_column_that_every_table_has_can_be_a_label_too(tmp_path):
+    path = table(tmp_path, ["split"], ["test"])
+    (row,) = from_table(path, "source_language", "split").rows("test")
+    assert row.labels == {"source_language": "en", "split": "test"}
+
+
+def test_a_label_that_was_quoted_is_one_line(tmp_path):
+    path = table(tmp_path, ["intent"], ['"two\nlines"'])
+    (row,) = from_table(path, "intent", quotes="undo").rows("train")
+    assert row.labels == {"intent": "two lines"}
+
+
+def test_a_column_of_labels_that_is_missing_is_named_with_the_nearest(tmp_path):
+    path = table(tmp_path, ["intent"], ["question"])
+    with pytest.raises(UsageError) as error:
+        from_table(path, "intents")
+    assert str(error.value).startswith(f"{path}:1: column 'intents' is missing, found id, ")
+    assert str(error.value).endswith("did you mean 'intent'?")
+
+
+@pytest.mark.parametrize("labels", [(), ("intent",)])
+def test_a_column_that_nobody_named_is_refused(tmp_path, labels):
+    path = table(tmp_path, ["intent", "slots"], ["question", "O"])
+    with pytest.raises(
+        UsageError, match=r"no others but those of --labels, found '(slots|intent)'"
+    ):
+        from_table(path, *labels)
+
+
+def test_a_column_of_labels_that_occurs_twice_is_refused(tmp_path):
+    path = table(tmp_path, ["intent", "intent"], ["question", "command"])
+    with pytest.raises(UsageError, match="found 'intent' twice"):
+        from_table(path, "intent")
+
+
+def test_the_command_takes_several_columns(tmp_path):
+    path = table(tmp_path, ["intent", "slots"], ["question", "O"])
+    out = tmp_path / "out"
+    words = f"prepare manifest {path} --labels intent slots --out {out} --workers 1".split()
+    assert "train: labels (distinct): intent 1 (1), slots 1 (1)" in taskaware(*words).out
