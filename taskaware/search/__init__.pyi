@@ -1,4 +1,8 @@
 from .beam import beam_search as beam_search
+from .ctc import ctc_beam_search as ctc_beam_search
+from .ctc import ctc_greedy_search as ctc_greedy_search
+from .ctc import joint_scores as joint_scores
+from .ctc import prefix_scores as prefix_scores
 from .greedy import greedy_search as greedy_search
 from .greedy import length_penalty as length_penalty
 from .model import Searches as Searches

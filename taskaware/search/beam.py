@@ -42,6 +42,7 @@ def beam_search(
     *,
     beam_size: int,
     alpha: float,
+    normalized: bool = False,
 ) -> NBest:
     """Return the W best hypotheses per row that beam search finds.
 
@@ -57,22 +58,24 @@ def beam_search(
         max_length: T.
         beam_size: W.
         alpha: the exponent of the length penalty.
+        normalized: whether the model returns scores that are added up as they are, none above 0,
+            as log probabilities and ``joint_scores`` are; otherwise they are normalized first.
 
     Returns:
-        Tokens, and log probability over length penalty.
+        Tokens, and log probability (or the sum of scores) over length penalty.
     """
     most_penalty = length_penalty(max_length, alpha)
 
     def unfinished(beams: _Beams) -> Bool[Array, ""]:
-        # Log probabilities only fall, and the largest penalty raises scores most.
+        # Sums of what is never above 0 only fall, and the largest penalty raises scores most.
         hope_B = beams.alive_BW[:, 0] / most_penalty
         return (beams.position < max_length) & (hope_B > beams.ended_BW.min(1)).any()
 
     def extend(beams: _Beams) -> _Beams:
         position = beams.position
         logits_BWV, cache = next_logits(token_at(beams.alive_BWT, position), position, beams.cache)
-        log_p_BWV = jax.nn.log_softmax(logits_BWV) + beams.alive_BW[..., None]
-        best, parent, token = _best_extensions(log_p_BWV, 2 * beam_size)
+        score_BWV = logits_BWV if normalized else jax.nn.log_softmax(logits_BWV)
+        best, parent, token = _best_extensions(score_BWV + beams.alive_BW[..., None], 2 * beam_size)
         grown = jnp.take_along_axis(beams.alive_BWT, parent[..., None], axis=1)
         grown = grown.at[:, :, position].set(token)
         ends = token == EOS

@@ -29,7 +29,12 @@ def length_penalty(length: Array | int, alpha: float) -> Array | float:
 
 
 def greedy_search(
-    next_logits: NextLogits, cache: Cache, num_rows: int, max_length: int
+    next_logits: NextLogits,
+    cache: Cache,
+    num_rows: int,
+    max_length: int,
+    *,
+    normalized: bool = False,
 ) -> Hypotheses:
     """Take the likeliest token at each position until every row has ended.
 
@@ -38,9 +43,11 @@ def greedy_search(
         cache: its state before the first token, for one beam.
         num_rows: B.
         max_length: T; a row that has not ended by then is cut.
+        normalized: whether the model returns scores that are added up as they are, as log
+            probabilities and ``joint_scores`` are; otherwise they are normalized first.
 
     Returns:
-        Tokens, and the sum of their log probabilities.
+        Tokens, and the sum of their log probabilities (or scores).
     """
 
     def unfinished(state):
@@ -50,9 +57,9 @@ def greedy_search(
     def extend(state):
         position, tokens_BT, score_B, done_B, cache = state
         logits_BWV, cache = next_logits(token_at(tokens_BT, position)[:, None], position, cache)
-        log_p_BV = jax.nn.log_softmax(logits_BWV[:, 0])
-        best_B = log_p_BV.max(-1)
-        token_B = jnp.where(done_B, PAD, first_true(~(log_p_BV < best_B[:, None])))
+        score_BV = logits_BWV[:, 0] if normalized else jax.nn.log_softmax(logits_BWV[:, 0])
+        best_B = score_BV.max(-1)
+        token_B = jnp.where(done_B, PAD, first_true(~(score_BV < best_B[:, None])))
         score_B = score_B + jnp.where(done_B, 0, best_B)
         return (
             position + 1,
