@@ -312,6 +312,25 @@ def test_segments_without_another_reference_do_not_count():
     assert confusion(hypotheses, ["…", "the dog", "Ja!"], [("der Hund",), (), ("—",)]) is None
 
 
+def test_a_label_is_confused_when_it_is_exactly_what_another_task_asks_for():
+    """Intent asked for, of a model that answers the speaker, language or intent."""
+    references, others = ["go", "go", "Stop", "go"], [("Anna", "en"), ("Anna", "de")] * 2
+    assert confusion(["Anna", "de", "Stop", "go"], references, others, labels=True) == 50
+    # Right, wrong but of this task, of another case, of another example.
+    outputs = ["go", "Stop", "anna", "en"]
+    assert confusion(outputs, references, others, labels=True) == 0
+    # As text case would not count, and a part would do.
+    assert confusion(["anna"], ["go"], [("Anna",)], labels=True) == 0
+    assert confusion(["anna"], ["go"], [("Anna",)]) == 100
+    assert confusion(["light on"], ["off"], [("light off", "on")], labels=True) == 0
+
+
+def test_a_label_that_two_tasks_share_is_not_confused():
+    assert confusion(["de"], ["de"], [("de", "Ben")], labels=True) == 0
+    assert confusion(["de", ""], ["de", " "], [("de", ""), ("x",)], labels=True) is None
+    assert confusion(["!"], ["?"], [("!",)], labels=True) == 100
+
+
 @pytest.mark.usefixtures("as_users_call_it")
 @pytest.mark.parametrize(
     ("others", "names"),

@@ -9,7 +9,7 @@ from taskaware.errors import UsageError
 from taskaware.evaluation.metrics.base import Metric, Score, comparable
 from taskaware.evaluation.metrics.normalizers import spaced
 
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,30}\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,30}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?")
 
 
 def mae(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
