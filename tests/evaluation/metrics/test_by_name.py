@@ -1,5 +1,6 @@
 """The closed set of metrics: every one is reached by its name and knows which way is better."""
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -37,6 +38,15 @@ def test_every_metric_is_reached_by_its_name_and_knows_which_way_is_better(name)
     assert good.signature and good.signature == bad.signature
     titles = [metric(other).title for other in get_args(MetricName)]
     assert titles.count(metric(name).title) == 1
+
+
+def test_every_metric_has_its_row_in_the_documentation():
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [*get_args(MetricName)]
+    for name in rows:
+        best = next(line for line in page.splitlines() if f"| `{name}` |" in line).split("|")[3]
+        assert metric(name).higher_is_better == (float(best) > 0)
 
 
 @pytest.mark.parametrize("name", get_args(MetricName))
