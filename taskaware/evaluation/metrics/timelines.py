@@ -49,9 +49,9 @@ def der(hypotheses: Sequence[str], references: Sequence[str], collar: float = 0.
     Args:
         hypotheses: as for ``frame_f1``.
         references: as for ``frame_f1``.
-        collar: seconds that are not scored on *either* side of every beginning and end of the
-            references' segments, as in md-eval and dscore; pyannote.metrics gives twice this
-            number, the whole width.
+        collar: seconds, to the millisecond, that are not scored on *either* side of every beginning
+            and end of the references' segments, as in md-eval and dscore; pyannote.metrics gives
+            twice this number, the whole width.
 
     Returns:
         DER, above 100 with much false alarm.
@@ -68,7 +68,7 @@ def der(hypotheses: Sequence[str], references: Sequence[str], collar: float = 0.
     """
     if not 0 <= collar < 1e9:
         raise UsageError(f"DER: collar: expected seconds of at least 0, found {collar}")
-    return _der(*comparable(DER, hypotheses, references), collar=collar)
+    return _der(*comparable(DER, hypotheses, references), collar=round(collar, 3))
 
 
 def _frame_f1(hypotheses: list[str], references: list[str], language: str = "") -> Score:

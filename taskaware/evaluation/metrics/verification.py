@@ -26,7 +26,8 @@ def eer(score_B: Float[np.ndarray, " B"], target_B: Bool[np.ndarray, " B"]) -> S
         EER: 0 for perfect separation, 50 if all scores are equal.
 
     Raises:
-        UsageError: no trial of one of the two kinds, or a score that is not finite.
+        UsageError: no trial of one of the two kinds, a score that is not finite, or not one True or
+            False per score.
 
     Source:
         As in s3prl and SUPERB (Yang et al. 2021): the root of 1 - x - TPR(x).
@@ -84,6 +85,12 @@ def _counts(
 
     The first threshold accepts nothing; then comes one per distinct score.
     """
+    score_B, target_B = np.asarray(score_B), np.asarray(target_B)
+    if target_B.dtype != bool or score_B.shape != target_B.shape or score_B.ndim != 1:
+        raise UsageError(
+            f"{title}: expected one score and one True or False per trial, found "
+            f"{score_B.shape} scores and {target_B.shape} of {target_B.dtype}"
+        )
     targets = int(target_B.sum())
     others = len(target_B) - targets
     if not targets or not others or not np.isfinite(score_B).all():

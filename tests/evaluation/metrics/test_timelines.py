@@ -67,6 +67,7 @@ def test_der_signature_says_collar_and_overlap():
     )
     signature = der([HYPOTHESIS], [REFERENCE], collar=0.25).signature
     assert "|collar:0.25s-each-side|" in signature
+    assert der([HYPOTHESIS], [REFERENCE], collar=0.0004) == der([HYPOTHESIS], [REFERENCE])
 
 
 @pytest.mark.parametrize("collar", [0, 120])

@@ -1,5 +1,6 @@
 """EER and minDCF: by hand, and beside scikit-learn's ROC with scipy's root, as s3prl has it."""
 
+import jaxtyping
 import numpy as np
 import pytest
 from scipy.interpolate import interp1d
@@ -96,6 +97,14 @@ def test_trials_that_define_no_rate_are_refused(some, names):
         eer(*some)
     with pytest.raises(UsageError, match="minDCF: expected finite scores"):
         min_dcf(*some, 0.5)
+
+
+@pytest.mark.parametrize("target_B", [[True], [1, 0], [[True, False]]])
+def test_trials_of_another_form_are_refused(monkeypatch, target_B):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    assert eer([0.9, 0.1], [True, False]).value == 0
+    with pytest.raises(UsageError, match="EER: expected one score and one True or False per trial"):
+        eer([0.9, 0.1], target_B)
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0, -1.0, float("nan")])
