@@ -1,6 +1,6 @@
 """Searches for the best output: greedy and beam, of a decoder, of CTC and of both.
 
-Reading order: greedy ← beam ← ctc ← model.
+Reading order: greedy ← beam ← ctc ← answers ← model.
 """
 
 import lazy_loader

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from taskaware.dims import EOS, PAD, Cache
-from taskaware.models.seq2seq import NextLogits
+from taskaware.models.heads.decoder import NextLogits
 from taskaware.nn.layers import NEVER
 from taskaware.search.beam import NBest, beam_search
 from taskaware.search.greedy import Hypotheses

@@ -10,23 +10,28 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from taskaware.config import Decoding, ModelConfig
 from taskaware.dims import MEL_CHANNELS, Source
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.nn.linear import are_few
-from taskaware.search.beam import beam_search
-from taskaware.search.greedy import greedy_search
+from taskaware.search.answers import answer
 
-Search = Callable[..., Int[Array, "B W T"]]
-"""(source, vector_BZ, max_length=None) → the W best hypotheses per row of a source, the best first.
-``vector_BZ`` is each row's task vector, None for a model without conditioning; ``max_length`` is T,
-by default the source's positions and ``Decoding.extra_length`` more."""
+Search = Callable[..., Array]
+"""(source, vector_BZ, max_length=None) → the best answers per row of a source: see ``answer``.
+``vector_BZ`` is each row's task vector, None for a model without conditioning; ``max_length`` is of
+tokens."""
 
 
 def make_search(
-    model: Seq2Seq, config: Decoding, rows: int | None = None, *, split: bool = True
+    model: Seq2Seq,
+    config: Decoding,
+    rows: int | None = None,
+    *,
+    split: bool = True,
+    head: str | None = None,
+    ctc_weight: float = 0.0,
 ) -> Search:
     """Return a model's search, compiled once per shape for all models of one kind.
 
@@ -37,6 +42,8 @@ def make_search(
             for it, which takes as long as some steps of a search.
         split: whether to split the rows over this process's devices, where they divide evenly. A
             model that is on several devices already, as on a training mesh, is left there.
+        head: whose answers; by default the first head's.
+        ctc_weight: of joint CTC/attention: see ``answer``.
     """
     devices = _devices(model)[: None if split else 1]
     if rows is not None and devices:
@@ -50,7 +57,8 @@ def make_search(
         mesh = jax.make_mesh((len(devices),), ("rows",), (AxisType.Auto,), devices=devices)
         params = jax.tree.map(_row_major, params)
         params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
-    return functools.partial(_compiled(graphdef, config, mesh), params)
+    name = head or model.wiring.heads[0].name
+    return functools.partial(_compiled(graphdef, config, mesh, name, ctc_weight), params)
 
 
 class Searches:
@@ -61,16 +69,17 @@ class Searches:
     place, are laid out at every call. After replacing modules of the model, make new searches.
     """
 
-    def __init__(self, model: Seq2Seq, config: Decoding):
-        self._model, self._config = model, config
+    def __init__(
+        self, model: Seq2Seq, config: Decoding, head: str | None = None, ctc_weight: float = 0.0
+    ):
+        self._model, self._config, self._head = model, config, head
+        self._ctc_weight = ctc_weight
         self._variables = [v for _, v in nnx.iter_graph(model) if isinstance(v, nnx.Variable)]
         self._values: list[Any] = []
         self._num_devices = 1
         self._made: dict[bool, Search] = {}
 
-    def __call__(
-        self, source: Source, vector_BZ: Float[np.ndarray, "B Z"] | None
-    ) -> Int[Array, "B W T"]:
+    def __call__(self, source: Source, vector_BZ: Float[np.ndarray, "B Z"] | None) -> Array:
         """Search, with rows filled up by copies so that every device has equally many."""
         values = [variable.get_raw_value() for variable in self._variables]
         changed = map(operator.is_not, values, self._values)
@@ -82,7 +91,9 @@ class Searches:
         few = are_few(filled * self._config.beam_size // self._num_devices)
         search = self._made.get(few)  # read once: another thread may clear the dictionary
         if search is None:
-            search = self._made[few] = make_search(self._model, self._config, filled)
+            search = self._made[few] = make_search(
+                self._model, self._config, filled, head=self._head, ctc_weight=self._ctc_weight
+            )
         row_B = np.arange(filled) % rows
         source, vector_BZ = jax.tree.map(lambda leaf: leaf[row_B], (source, vector_BZ))
         return search(source, vector_BZ)[:rows]
@@ -130,8 +141,12 @@ def _row_major(leaf: Any) -> Any:
 
 @functools.cache
 def _compiled(
-    graphdef: nnx.GraphDef[Seq2Seq], config: Decoding, mesh: Mesh | None
-) -> Callable[..., Int[Array, "B W T"]]:
+    graphdef: nnx.GraphDef[Seq2Seq],
+    config: Decoding,
+    mesh: Mesh | None,
+    head: str,
+    ctc_weight: float,
+) -> Callable[..., Array]:
     """Return the search of one kind of model; hashing a graphdef to look it up takes 10 ms."""
 
     @functools.partial(jax.jit, static_argnames="max_length")
@@ -140,26 +155,14 @@ def _compiled(
         source: Source,
         vector_BZ: Float[Array, "B Z"] | None,
         max_length: int | None = None,
-    ) -> Int[Array, "B W T"]:
+    ) -> Array:
         def of_rows(
             params: nnx.State, source: Source, vector_BZ: Float[Array, "B Z"] | None
-        ) -> Int[Array, "B W T"]:
+        ) -> Array:
             model = nnx.merge(graphdef, params)
             x_BSD, mask_BS = model.embed_source(source)
             memory = model.encode(x_BSD, mask_BS, vector_BZ)
-            rows, positions = mask_BS.shape
-            length = max_length or positions + config.extra_length
-            start = model.start_decoding(memory, vector_BZ, config.beam_size, length)
-            if config.beam_size == 1:
-                return greedy_search(*start, rows, length).tokens_BT[:, None]
-            n_best = beam_search(
-                *start,
-                rows,
-                length,
-                beam_size=config.beam_size,
-                alpha=config.length_penalty,
-            )
-            return n_best.tokens_BWT
+            return answer(model, head, memory, vector_BZ, config, max_length, ctc_weight)
 
         if mesh is not None and all(len(leaf) % mesh.size == 0 for leaf in jax.tree.leaves(source)):
             # Each device searches alone: it need not wait for the others' longest row.
