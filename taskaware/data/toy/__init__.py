@@ -2,5 +2,5 @@
 
 It replaces real corpora wherever something must be tried within minutes.
 
-Reading order: lexicon ← clauses ← grammar ← speech.
+Reading order: lexicon ← marks ← clauses ← grammar ← speech.
 """

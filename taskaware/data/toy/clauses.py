@@ -9,6 +9,7 @@ clauses.
 from typing import NamedTuple
 
 from taskaware.data.toy import lexicon as lex
+from taskaware.data.toy.marks import mark, unmarked
 
 SHAPES = (
     "statement",
@@ -41,6 +42,8 @@ class Sentence(NamedTuple):
     turkish: str
     shape: str
     """One of ``SHAPES``."""
+    marked: str
+    """The English words, each phrase between the marks of its slot, without punctuation."""
 
 
 class NounPhrase(NamedTuple):
@@ -74,17 +77,18 @@ def realize(shape: str, clause: Clause, dependent: Clause | None = None) -> Sent
         dependent: the clause after "because" or "that", or the one of "when", which comes first.
     """
     asks = shape in ("question", "what", "who", "where", "why", "how_many")
-    mark = "?" if asks else "."
+    end = "?" if asks else "."
+    marked = _english(shape, clause, dependent)
     english, german, romanian, turkish = (
-        text[0].upper() + text[1:] + mark
+        text[0].upper() + text[1:] + end
         for text in (
-            _english(shape, clause, dependent),
+            unmarked(marked),
             _german(shape, clause, dependent),
             _romanian(shape, clause, dependent),
             _turkish(shape, clause, dependent),
         )
     )
-    return Sentence(english, german, romanian, turkish, shape)
+    return Sentence(english, german, romanian, turkish, shape, marked.replace(",", ""))
 
 
 def _join(*parts: str | None) -> str:
@@ -108,14 +112,15 @@ def _english(shape: str, clause: Clause, dependent: Clause | None) -> str:
             return f"when {_english_clause(dependent)}, {_english_clause(clause)}"
         case "inversion":
             assert clause.time
-            return _join(clause.time.english, _english_clause(clause._replace(time=None)))
+            rest = _english_clause(clause._replace(time=None))
+            return _join(mark("when", clause.time.english), rest)
         case "question":
             return _english_clause(clause, inverted=True)
         case "what" | "where" | "why":
             return _join(_WH[shape][0], _english_clause(clause, inverted=True))
         case "how_many":
             counted = clause._replace(object=None)
-            return _join(_english_phrase(clause.object), _english_clause(counted, inverted=True))
+            return _join(_english_phrase(clause.object, "what"), _english_clause(counted, True))
     return _english_clause(clause)
 
 
@@ -128,34 +133,40 @@ def _english_clause(clause: Clause, inverted: bool = False) -> str:
         auxiliary, form = "did" if clause.past else "does" if person == 1 else "do", base
     elif not clause.past:
         form = present if person == 1 else base
-    subject = _english_phrase(clause.subject)
+    subject = _english_phrase(clause.subject, "who")
     first = (auxiliary, subject) if inverted else (subject, auxiliary)
     return _join(
         *first,
         "not" if clause.negative else "",
         form,
-        _english_phrase(clause.object),
+        _english_phrase(clause.object, "what"),
         _english_adjunct(clause.adjunct),
-        clause.time.english if clause.time else "",
+        mark("when", clause.time.english) if clause.time else "",
     )
 
 
 def _english_adjunct(phrase: NounPhrase | None) -> str:
     if not phrase:
         return ""
-    return _join("in" if phrase.noun.kind == "place" else "with", _english_phrase(phrase))
+    words = _english_phrase(phrase, "")
+    place = phrase.noun.kind == "place"
+    return mark("where", f"in {words}") if place else mark("with_whom", f"with {words}")
 
 
-def _english_phrase(phrase: NounPhrase | lex.Pronoun | None) -> str:
+def _english_phrase(phrase: NounPhrase | lex.Pronoun | None, slot: str) -> str:
     if not isinstance(phrase, NounPhrase):
-        return phrase.english if phrase else ""
+        return mark("" if phrase is lex.WHO else slot, phrase.english) if phrase else ""
     words = _join(phrase.adjective and phrase.adjective.english, phrase.noun.english[phrase.plural])
     determiner = phrase.determiner
     if determiner == "this" and phrase.plural:
         determiner = "these"
     elif determiner == "a" and words[0] in "aeiou":
         determiner = "an"
-    return _join(determiner, words)
+    elif slot and determiner in lex.NUMERALS:
+        return _join(mark("how_many", determiner), mark(slot, words))
+    elif determiner == "how many":
+        return _join(determiner, mark(slot, words))
+    return mark(slot, _join(determiner, words))
 
 
 # German -------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The synthesizer is GPL-3 and comes with the extra ``synth``; nothing of it is sh
 import _ctypes
 import ctypes
 import itertools
+import random
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 )
 _MARGIN = 800  # samples at 16 kHz: 50 ms of silence stay on either side
 _SILENCE = 32  # of 32768: the synthesizer's pauses are quieter
+_PAUSE = 1280  # samples: 80 ms; within words there are up to 60 ms of silence, between clauses 110
 
 _lock = threading.Lock()  # the synthesizer keeps its state in globals
 
@@ -51,20 +53,25 @@ class Voice(NamedTuple):
     pitch: int
     """0 to 99, within the variant's range; 50 is its default."""
 
+    @property
+    def variant(self) -> str:
+        """Who speaks, whatever the language, such as "f3"."""
+        return self.name.partition("+")[2]
 
-def training_voices() -> tuple[Voice, ...]:
+
+def training_voices(language: str = "en-us") -> tuple[Voice, ...]:
     """Return every training variant at two rates and two pitches."""
-    return _voices(_TRAINING)
+    return _voices(_TRAINING, language)
 
 
-def held_out_voices() -> tuple[Voice, ...]:
+def held_out_voices(language: str = "en-us") -> tuple[Voice, ...]:
     """Return voices for validation and test, of variants that no training voice uses."""
-    return _voices(_HELD_OUT)
+    return _voices(_HELD_OUT, language)
 
 
-def _voices(variants: tuple[str, ...]) -> tuple[Voice, ...]:
+def _voices(variants: tuple[str, ...], language: str) -> tuple[Voice, ...]:
     return tuple(
-        Voice(f"en-us+{variant}", rate, pitch)
+        Voice(f"{language}+{variant}", rate, pitch)
         for variant, rate, pitch in itertools.product(variants, _RATES, _PITCHES)
     )
 
@@ -92,6 +99,27 @@ def synthesize(text: str, voice: Voice) -> Int16[np.ndarray, " A"]:
     sound_A = np.clip(np.round(resampled), -32768, 32767).astype(np.int16)
     loud = np.flatnonzero(np.abs(sound_A.astype(int)) > _SILENCE)
     return sound_A[max(loud[0] - _MARGIN, 0) : loud[-1] + 1 + _MARGIN]
+
+
+def with_pauses(text: str, voice: Voice, rng: random.Random) -> Int16[np.ndarray, " A"]:
+    """Read a text aloud with pauses of 0.2 to 0.8 s before it, after it and between two words."""
+    words = text.split()
+    cut = rng.randrange(1, max(2, len(words)))
+    sound = [np.zeros(rng.randint(3200, 12800), np.int16)]
+    for part in filter(None, (words[:cut], words[cut:])):
+        pause = np.zeros(rng.randint(3200, 12800), np.int16)
+        sound += [synthesize(" ".join(part), voice), pause]
+    return np.concatenate(sound)
+
+
+def stretches(sound_A: Int16[np.ndarray, " A"]) -> list[tuple[float, float]]:
+    """Return start and end, in seconds, of each stretch of a synthesized text without a pause.
+
+    The synthesizer is silent for 110 ms and more between clauses, for 60 ms at most within words.
+    """
+    loud = np.flatnonzero(np.abs(sound_A.astype(int)) > _SILENCE)
+    parts = np.split(loud, np.flatnonzero(np.diff(loud) > _PAUSE) + 1)
+    return [(part[0] / 16000, (part[-1] + 1) / 16000) for part in parts if len(part)]
 
 
 def over_telephone(sound_A: Int16[np.ndarray, " A"]) -> Int16[np.ndarray, " A"]:

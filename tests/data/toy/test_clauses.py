@@ -337,7 +337,7 @@ WRITTEN = [
 @pytest.mark.parametrize(("made", "english", "german", "romanian", "turkish"), WRITTEN)
 def test_a_sentence_is_what_a_speaker_would_say(made, english, german, romanian, turkish):
     found = realize(*made)
-    assert found == (english, german, romanian, turkish, made[0])
+    assert found[:5] == (english, german, romanian, turkish, made[0])
 
 
 def test_every_shape_is_among_the_written_sentences():

@@ -1,4 +1,5 @@
 import hashlib
+import random
 import subprocess
 import sys
 import threading
@@ -178,3 +179,47 @@ def test_a_telephone_clips_instead_of_wrapping_around():
     square = np.where(np.arange(16000) % 16 < 8, 32767, -32768).astype(np.int16)
     heard = speech.over_telephone(square).astype(int)
     assert np.abs(np.diff(heard)).max() < 40000
+
+
+def sound_of(*stretches):
+    """Loud and silent stretches in turn, the first of them loud, each of some samples."""
+    rng = np.random.default_rng(0)
+    parts = [
+        rng.choice([-900, 900], length) if i % 2 == 0 else np.zeros(length)
+        for i, length in enumerate(stretches)
+    ]
+    return np.concatenate(parts).astype(np.int16)
+
+
+def test_segments_are_what_pauses_part():
+    # Silence of 60 ms is within a word, one of 110 ms is a pause.
+    silence = np.zeros(800, np.int16)
+    sound_A = np.concatenate([silence, sound_of(1600, 960, 1600, 1760, 3200), silence])
+    assert speech.stretches(sound_A) == [(0.05, 0.31), (0.42, 0.62)]
+
+
+def test_sound_without_speech_has_no_segments():
+    assert speech.stretches(np.full(1600, 30, np.int16)) == []
+
+
+@pytest.mark.parametrize("text", ["one two three", "one two", "one"])
+def test_pauses_are_put_around_the_words_and_between_two(monkeypatch, text):
+    def spoken(part, voice):
+        assert voice == PLAIN
+        said.append(part)
+        return sound_of(1600 * len(part.split()))
+
+    monkeypatch.setattr(speech, "synthesize", spoken)
+    cuts = set()
+    for seed in range(20):
+        said = []
+        sound_A = speech.with_pauses(text, PLAIN, random.Random(seed))
+        assert " ".join(said) == text
+        assert len(said) == min(2, len(text.split()))
+        cuts.add(tuple(said))
+        times = [0.0, *(time for one in speech.stretches(sound_A) for time in one)]
+        times.append(len(sound_A) / 16000)
+        pauses = np.diff(times)[::2]
+        assert len(pauses) == len(said) + 1
+        assert (pauses > 0.199).all() and (pauses < 0.801).all()
+    assert len(cuts) == max(1, len(text.split()) - 1)
