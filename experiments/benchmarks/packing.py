@@ -31,8 +31,9 @@ from jax import lax
 from peers import CHANNELS, RESULTS, SIZES, TASKS, Size, own_model
 
 from taskaware.config import OptimizerConfig
-from taskaware.data.buckets import Shape, least_padding, shape_of
-from taskaware.data.tasks import TaskExamples, TokenRows
+from taskaware.data.buckets import least_padding, shape_of
+from taskaware.data.targets import Shape, TokenRows
+from taskaware.data.tasks import TaskExamples
 from taskaware.dims import EOS, Batch, Rows, Speech, Tokens
 from taskaware.files.whole import write_json
 from taskaware.models.blocks import DecoderBlock, EncoderBlock

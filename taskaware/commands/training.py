@@ -44,7 +44,11 @@ def quickstart(out: Path = Path("quickstart"), steps: int | None = None, seed: i
 
 
 def vocab(
-    data: tuple[Path, ...], out: Path, size: int = 32_000, also: tuple[str, ...] = ()
+    data: tuple[Path, ...],
+    out: Path,
+    size: int = 32_000,
+    also: tuple[str, ...] = (),
+    labels: tuple[str, ...] = (),
 ) -> None:
     """Learn one sub-word vocabulary over the training text of all languages.
 
@@ -53,12 +57,13 @@ def vocab(
         out: the SentencePiece model to write.
         size: number of tokens (paper: 32,000).
         also: further texts to cover, such as the prefixes of tasks.
+        labels: columns of labels that are texts to be written, such as marked transcripts.
     """
     from taskaware.data.corpora.base import PreparedCorpus
     from taskaware.data.tokenizer import train_tokenizer
 
     corpora = [PreparedCorpus(folder) for folder in data]
-    texts = itertools.chain.from_iterable(corpus.texts("train") for corpus in corpora)
+    texts = itertools.chain.from_iterable(corpus.texts("train", labels) for corpus in corpora)
     train_tokenizer(itertools.chain(texts, also), size, out)
     examples = sum(len(corpus.rows("train")) for corpus in corpora)
     print(f"{out}: {size} tokens from {examples} examples")

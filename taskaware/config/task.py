@@ -68,6 +68,7 @@ class Task:
     reversal: float = 1.0
     """Of an adversarial task: the factor that its reversed gradient grows to."""
     source_language: str = "en"
+    """Of the source and of a transcript. Empty for any, where the output is not text."""
     target_language: str = "de"
     """Language of the translation; unused by a transcript."""
     data: tuple[str, ...] = ()
@@ -100,6 +101,8 @@ class Task:
         _require(ok, self, "more_metrics", f"some {expected}")
         ok = self.metric != "wer" or has_spaces(self.output_language)
         _require(ok, self, "metric", f"cer, as {self.output_language} has no spaces between words")
+        ok = bool(self.source_language) or not self.is_text
+        _require(ok, self, "source_language", "a language where the output is text")
         _require(0 <= self.ctc_weight <= 1, self, "ctc_weight", "from 0 to 1")
         ok = not self.ctc_weight or (self.is_text and self.head != "ctc")
         _require(ok, self, "ctc_weight", "0 unless a decoder writes a text")

@@ -229,7 +229,7 @@ def serves(row: Row, task: Task) -> bool:
 
 def serves_output(row: Row, task: Task) -> bool:
     """Return whether a row has the output that a task needs, whatever its source."""
-    languages = row.source_language == task.source_language and (
+    languages = task.source_language in ("", row.source_language) and (
         task.target != "translation" or row.target_language == task.target_language
     )
     return languages and bool(output_text(row, task))

@@ -105,7 +105,9 @@ def passes(model: Seq2Seq, tasks: Sequence[str], how: Objective) -> list[Pass]:
     return those
 
 
-def sums_of(model: Seq2Seq, one: Pass, losses: RowLoss, task_B: Int[Array, " B"]) -> Sums:
+def sums_of(
+    model: Seq2Seq, one: Pass, losses: RowLoss, task_B: Int[Array | np.ndarray, " B"]
+) -> Sums:
     """Return one head's losses, weighted, as sums over all heads."""
     loss_B = losses.loss_B
     if one.shares is not None:

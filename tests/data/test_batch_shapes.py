@@ -21,7 +21,8 @@ from support.toy_batches import (
 )
 
 from taskaware.config import Batching, ModelConfig
-from taskaware.data.buckets import _FRAME_STEP, _TOKEN_STEP, Shape
+from taskaware.data.buckets import _FRAME_STEP, _TOKEN_STEP
+from taskaware.data.targets import Shape
 from taskaware.data.tasks import load_tasks
 from taskaware.models.frontends import SpeechFrontend
 

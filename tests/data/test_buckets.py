@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskaware.config import ModelConfig
-from taskaware.data import buckets
-from taskaware.data.buckets import Shape, equal_mass, least_padding, shape_of
-from taskaware.data.tasks import TaskExamples, TokenRows
+from taskaware.data.buckets import equal_mass, least_padding, shape_of
+from taskaware.data.targets import TARGET_WORK, Shape, TokenRows
+from taskaware.data.tasks import TaskExamples
 
 FEW = 6
 
@@ -187,8 +187,8 @@ def test_edges_stand_where_the_model_s_own_stride_has_least_padding(
 
 
 def test_work_is_the_longer_source_and_the_target():
-    assert Shape(frames=80, source=6, target=10).work(8) == 10 + buckets._TARGET_WORK * 10
-    assert Shape(frames=80, source=6, target=10).work(4) == 20 + buckets._TARGET_WORK * 10
+    assert Shape(frames=80, source=6, target=10).work(8) == 10 + TARGET_WORK * 10
+    assert Shape(frames=80, source=6, target=10).work(4) == 20 + TARGET_WORK * 10
     assert Shape(frames=80, source=16, target=0).work(8) == 16
 
 

@@ -9,12 +9,11 @@ from taskaware.data import tasks
 from taskaware.data.audio.features import log_mel, normalize, num_frames
 from taskaware.data.corpora.base import Example, PreparedCorpus, Row
 from taskaware.data.corpora.write import prepare
+from taskaware.data.targets import TokenRows, output_text
 from taskaware.data.tasks import (
     Recordings,
     TaskExamples,
-    TokenRows,
     load_tasks,
-    output_text,
     serves,
     serves_output,
 )
@@ -274,10 +273,10 @@ def test_without_a_prefix_the_tokenizer_is_given_the_text_itself(corpus, monkeyp
     monkeypatch.setattr(Tokenizer, "encode", lambda self, text: heard.append(text) or [5])
     mt = load(corpus, task("mt"))
     texts = [row.source_text for row in mt.rows]
-    assert heard == [*mt.references(), *texts]
+    assert heard == [*texts, *mt.references()]
     heard.clear()
     load(corpus, task("mt", prefix="to German:"))
-    assert heard == [*mt.references(), *(f"to German: {text}" for text in texts)]
+    assert heard == [*(f"to German: {text}" for text in texts), *mt.references()]
 
 
 def test_a_prefix_counts_towards_the_longest_source(corpus):

@@ -19,6 +19,7 @@ from taskaware.errors import UsageError
 from taskaware.models.building import abstract, build
 from taskaware.training.joint import joint_step
 from taskaware.training.maml import maml_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
@@ -50,7 +51,7 @@ def compiled(conditioning, *shape, **changes):
         **changes,
     )
     net, sgd = build(config, VOCABULARY, toy_run.TASKS, speech=True, seed=0), optax.sgd(0.1)
-    step = jax.jit(joint_step(nnx.graphdef(net), sgd, 0.1))
+    step = jax.jit(joint_step(nnx.graphdef(net), sgd, Objective(0.1)))
     state, batch = initial_state(nnx.state(net), sgd, 0), toy_run.batch(rows=16)
     if not shape:
         return Compiled(step.lower(state, batch).compile(), state, batch)
@@ -140,9 +141,9 @@ def test_no_row_goes_to_another_device(conditioning, strategy):
     """Rows of speech and text are joined where they are, and dropout is drawn there."""
     net = toy_run.model(conditioning, dropout=0.1)
     graphdef, sgd = nnx.graphdef(net), optax.sgd(0.1)
-    step = joint_step(graphdef, sgd, 0.1)
+    step = joint_step(graphdef, sgd, Objective(0.1))
     if strategy == "maml":
-        step = maml_step(graphdef, sgd, 0.1, dict.fromkeys(toy_run.TASKS, 0.1), Meta())
+        step = maml_step(graphdef, sgd, Objective(0.1), dict.fromkeys(toy_run.TASKS, 0.1), Meta())
     mesh = sharding.make_mesh(8)
     with jax.set_mesh(mesh):
         state = initial_state(nnx.state(net), sgd, 0)

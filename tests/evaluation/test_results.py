@@ -12,9 +12,9 @@ from flax import nnx
 from support.command_line import get_ready, refused, taskaware, tiny
 
 from taskaware.config import Task
-from taskaware.data.buckets import Shape
 from taskaware.data.corpora.base import Row
 from taskaware.data.rows import collate
+from taskaware.data.targets import Shape
 from taskaware.data.tasks import TaskExamples
 from taskaware.evaluation.metrics.base import Measured
 from taskaware.evaluation.metrics.texts import bleu, wer

@@ -89,9 +89,9 @@ def scores_after(vanilla, b, vectors_BPD, before_source, in_front):
     # What is fed in at each target's position is the target before it, and zero at first.
     before_BTD = jnp.zeros_like(y_BTD).at[:, 1:].set(y_BTD[:, :-1])
     y_BTD = with_positions(jnp.concatenate([vectors_BPD, before_BTD], 1))
-    for block in vanilla.decoder:
+    for block in vanilla.decoder().blocks:
         y_BTD = block(y_BTD, None, None, memory.memory_BSD, memory.mask_BS)
-    scores = vanilla.embedding.logits(vanilla.decoder_norm(y_BTD))
+    scores = vanilla.embedding.logits(vanilla.decoder().norm(y_BTD))
     return scores[:, vectors_BPD.shape[1] :]
 
 

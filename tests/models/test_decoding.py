@@ -48,7 +48,7 @@ def test_transposed_kernels_give_the_same_scores(dtype):
     m, b = model("explicit", dtype=dtype), batch()
     before, embedding = nnx.state(m), vectors(m, b)
     transposed = m.with_transposed_kernels()
-    assert transposed.decoder[1].self_attention.query.kernel_DF.shape == (16, 16)
+    assert transposed.decoder().blocks[1].self_attention.query.kernel_DF.shape == (16, 16)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(m), before)
     scores = []
     for way in (m, transposed):

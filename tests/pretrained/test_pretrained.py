@@ -44,7 +44,7 @@ def test_the_weights_are_plain_safetensors_under_the_parameters_paths(shared, tm
     (length,) = struct.unpack("<Q", content[:8])
     header, numbers = json.loads(content[8 : 8 + length]), content[8 + length :]
     model = random_model(tmp_path).model
-    kernel = model.decoder[1].feed_forward.down.kernel[...]
+    kernel = model.decoder().blocks[1].feed_forward.down.kernel[...]
     entry = header["decoder.1.feed_forward.down.kernel"]
     assert (entry["dtype"], entry["shape"]) == ("F32", [8, 8])
     begin, end = entry["data_offsets"]
@@ -56,7 +56,7 @@ def test_a_model_is_named_by_its_weights(shared, tmp_path):
     file = hashlib.sha256((shared / "model.safetensors").read_bytes()).hexdigest()
     model = random_model(tmp_path).model
     assert digest(model) == file == json.loads((shared / "task_vectors.json").read_text())["model"]
-    bias = model.decoder[0].feed_forward.up.bias
+    bias = model.decoder().blocks[0].feed_forward.up.bias
     bias[...] = bias[...].at[0].add(1e-6)
     assert digest(model) != file
 

@@ -222,7 +222,7 @@ def test_a_model_is_shared_with_the_numbers_that_were_tried_however_they_lie(lay
 )
 def test_weights_that_nobody_could_load_are_not_shared(change, message, tmp_path):
     given = random_model(tmp_path)
-    bias = given.model.decoder[0].feed_forward.up.bias
+    bias = given.model.decoder().blocks[0].feed_forward.up.bias
     bias.set_raw_value(change(np.asarray(bias[...])))
     with pytest.raises(UsageError, match=rf"'decoder\.0\.feed_forward\.up\.bias': .*{message}"):
         given.save_pretrained(tmp_path / "model")

@@ -23,6 +23,7 @@ from taskaware.modulation import linen as taskaware_linen
 from taskaware.nn.losses import smoothed_cross_entropy
 from taskaware.training.joint import joint_loss
 from taskaware.training.maml import maml_loss
+from taskaware.training.objective import Objective
 
 B, S, T, V, N = 48, 32, 32, 64, 3
 KEY = jax.random.key(0)
@@ -109,7 +110,7 @@ def joint(width, conditioning, *, speech=False, **changes):
     rows = batch(speech)
 
     def loss(params):
-        return joint_loss(nnx.merge(graphdef, params), rows, KEY, None, 0.1)[0]
+        return joint_loss(nnx.merge(graphdef, params), rows, KEY, None, Objective(0.1))[0]
 
     return loss, params
 
@@ -119,7 +120,7 @@ def meta(width, conditioning, order, **changes):
     rows, rates = batch(), dict.fromkeys(TASKS, jnp.asarray(0.05, FLOAT))
 
     def loss(params):
-        return maml_loss(graphdef, params, rows, KEY, rates, 0.1, Meta(order=order))[0]
+        return maml_loss(graphdef, params, rows, KEY, rates, Objective(0.1), Meta(order=order))[0]
 
     return loss, params
 

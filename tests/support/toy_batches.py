@@ -10,7 +10,7 @@ import numpy as np
 from taskaware.config import Batching, SpecAugment, Task
 from taskaware.data import batches, provenance
 from taskaware.data.blanks import blank_batches
-from taskaware.data.buckets import Shape
+from taskaware.data.targets import Shape
 from taskaware.data.tasks import load_tasks
 from taskaware.dims import Speech
 

@@ -12,6 +12,7 @@ from taskaware.config import ModelConfig, OptimizerConfig, TCNConfig
 from taskaware.dims import EOS, PAD, Rows, Speech, Text, Tokens
 from taskaware.models.building import build
 from taskaware.training.joint import joint_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
@@ -49,7 +50,7 @@ def setup(conditioning="explicit", optimizer=OPTIMIZER, **changes):
     """Return (compiled step, state) of a fresh tiny model."""
     graphdef, params = nnx.split(model(conditioning, **changes))
     optax_optimizer = make_optimizer(optimizer, MODEL.d_model)
-    step = jax.jit(joint_step(graphdef, optax_optimizer, optimizer.label_smoothing))
+    step = jax.jit(joint_step(graphdef, optax_optimizer, Objective(optimizer.label_smoothing)))
     return step, initial_state(params, optax_optimizer, 0)
 
 

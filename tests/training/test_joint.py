@@ -12,6 +12,7 @@ from taskaware.dims import Tokens
 from taskaware.modulation.tcn import derangement
 from taskaware.nn.losses import smoothed_cross_entropy
 from taskaware.training.joint import descend, joint_loss
+from taskaware.training.objective import Objective
 from taskaware.training.state import initial_state
 
 TASK_OF_ROWS = np.repeat(np.arange(3), 8)
@@ -41,7 +42,7 @@ def test_a_strategy_compiles_once_learns_repeats_and_keeps_dtypes(conditioning):
 
 def test_the_loss_is_the_mean_over_all_target_tokens_and_splits_by_task():
     m, b = model("explicit", dropout=0.0), toy_run.batch()
-    loss, metrics = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.1))(b)
+    loss, metrics = jax.jit(lambda b: joint_loss(m, b, *KEYS, Objective(0.1)))(b)
     each = losses(m, b, embedding(m, b), 0.1)
     valid, task = np.asarray(toy_run.targets(b) != 0), TASK_OF_ROWS
     assert float(loss) == pytest.approx(each[valid].mean(), rel=1e-5)
@@ -62,7 +63,7 @@ def test_rows_that_do_not_count_are_not_judged():
         name: b[name]._replace(counts_B=counts[8 * n : 8 * n + 8])
         for n, name in enumerate(toy_run.TASKS)
     }
-    loss, metrics = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.1))(some)
+    loss, metrics = jax.jit(lambda b: joint_loss(m, b, *KEYS, Objective(0.1)))(some)
     valid = np.asarray(toy_run.targets(b) != 0) & counts[:, None]
     each = losses(m, b, None, 0.1)
     assert float(loss) == pytest.approx(each[valid].mean(), rel=1e-5)
@@ -76,17 +77,18 @@ def test_tasks_may_come_in_any_order_and_only_some_of_them():
 
     def in_order(names):
         """The loss's program where the batch is a dict of that order, as JAX's own never is."""
-        return jax.make_jaxpr(lambda b: joint_loss(m, {n: b[n] for n in names}, *KEYS, 0.1))(b)
+        how = Objective(0.1)
+        return jax.make_jaxpr(lambda b: joint_loss(m, {n: b[n] for n in names}, *KEYS, how))(b)
 
     assert str(in_order(("mt", "st", "asr"))) == str(in_order(("asr", "st", "mt")))
-    some = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.1)[1]["loss_N"])
+    some = jax.jit(lambda b: joint_loss(m, b, *KEYS, Objective(0.1))[1]["loss_N"])
     assert (some({"mt": b["mt"], "asr": b["asr"]}) > 0).tolist() == [False, True, True]
 
 
 def test_each_row_is_modulated_by_the_embedding_of_another_row_of_its_task():
     m, b = model("implicit", dropout=0.0), toy_run.batch()
     m.tcn.head.kernel[...] = jax.random.normal(KEYS[0], m.tcn.head.kernel.shape)
-    loss, _ = jax.jit(lambda b: joint_loss(m, b, *KEYS, 0.0))(b)
+    loss, _ = jax.jit(lambda b: joint_loss(m, b, *KEYS, Objective(0.0)))(b)
     donor = np.asarray(derangement(KEYS[0], jnp.array(TASK_OF_ROWS)))
     assert (donor != np.arange(24)).all()
     own = embedding(m, b)
@@ -114,7 +116,7 @@ def test_rows_that_only_fill_a_batch_give_no_row_their_embedding(seed):
     real = 5
     filled = first_task(b, np.array([*range(real), *[real - 1] * 11]), real)
     keys = tuple(jax.random.split(jax.random.key(seed)))
-    loss = jax.jit(lambda b: joint_loss(m, b, *keys, 0.0))(filled)[1]["loss_N"][0]
+    loss = jax.jit(lambda b: joint_loss(m, b, *keys, Objective(0.0)))(filled)[1]["loss_N"][0]
 
     # Without any filling: the loss of each real row under the embedding of each.
     alone = first_task(b, np.arange(real), real)
@@ -139,7 +141,7 @@ def test_a_row_that_does_not_count_gives_its_embedding_to_the_one_beside_it(seed
     pair = jax.tree.map(lambda leaf: leaf[:2], b["st"])
     given = {"st": pair._replace(counts_B=jnp.array([True, False]))}
     keys = tuple(jax.random.split(jax.random.key(seed)))
-    metrics = jax.jit(lambda b: joint_loss(m, b, *keys, 0.0))(given)[1]
+    metrics = jax.jit(lambda b: joint_loss(m, b, *keys, Objective(0.0)))(given)[1]
     vector_BZ, valid = embedding(m, given), np.asarray(pair.target.tokens_BT != 0)[0]
     other, own = (
         losses(m, given, vector_BZ[rows], 0.0)[0][valid].sum()
@@ -202,7 +204,7 @@ def test_frozen_by_name_the_tcn_stays_bit_identical(conditioning):
         is_leaf=lambda v: isinstance(v, str | nnx.Variable),
     )
     optimizer = optax.partition({"tcn": optax.set_to_zero(), "base": optax.sgd(0.1)}, labels)
-    step = jax.jit(joint_step(nnx.graphdef(m), optimizer, 0.1))
+    step = jax.jit(joint_step(nnx.graphdef(m), optimizer, Objective(0.1)))
     state, _ = step(initial_state(params, optimizer, 0), toy_run.batch())
     before, after = (nnx.filter_state(p, TCNParam) for p in (params, state.params))
     assert all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(after)))
@@ -223,7 +225,7 @@ def test_frozen_by_name_the_tcn_stays_bit_identical(conditioning):
 def test_a_loss_or_gradient_that_is_not_finite_changes_nothing(x, y, what):
     import optax
 
-    def loss(params, batch, key):
+    def loss(params, batch, key, number):
         x, y = batch
         return (params["w"] * x).sum() + y, {}
 

@@ -13,8 +13,9 @@ from taskaware.dims import EOS, PAD, Text
 from taskaware.modulation.affine import TCNParam
 from taskaware.modulation.tcn import derangement
 from taskaware.training import maml
-from taskaware.training.joint import joint_loss
+from taskaware.training.joint import joint_loss, joint_sums
 from taskaware.training.maml import adapt, maml_loss, maml_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
@@ -40,7 +41,7 @@ def meta_loss(m, meta):
     """The outer loss as a function of parameters, tasks and inner rates."""
     graphdef = nnx.graphdef(m)
     return lambda params, tasks, rates=RATES: maml_loss(
-        graphdef, params, tasks, KEY, rates, 0.1, meta
+        graphdef, params, tasks, KEY, rates, Objective(0.1), meta
     )[0]
 
 
@@ -145,7 +146,7 @@ def test_without_an_inner_step_it_is_joint_learning():
     graphdef = nnx.graphdef(m)
 
     def joint(params):
-        return joint_loss(nnx.merge(graphdef, params), query, KEY, None, 0.1)[0]
+        return joint_loss(nnx.merge(graphdef, params), query, KEY, None, Objective(0.1))[0]
 
     expected = jax.jit(jax.grad(joint))(nnx.state(m))
     close(found, expected)
@@ -170,12 +171,12 @@ def test_inner_steps_leave_the_tcn_bit_identical_and_the_outer_gradient_reaches_
     def watched(m, *rest):
         side = jax.tree.leaves(nnx.state(m.tcn))
         jax.debug.callback(lambda *leaves: seen.append(leaves), m.embedding.table_VD[...], *side)
-        return joint_loss(m, *rest)
+        return joint_sums(m, *rest)
 
     m, tasks = model(conditioning), text_tasks()
     before = jax.tree.leaves(nnx.state(m.tcn))
     with monkeypatch.context() as patch:
-        patch.setattr(maml, "joint_loss", watched)
+        patch.setattr(maml, "joint_sums", watched)
         jax.jit(meta_loss(m, Meta(order=order)))(nnx.state(m), tasks)
     jax.effects_barrier()
     assert len(seen) == 4  # the support, where all tasks have the same parameters, and 3 queries
@@ -195,7 +196,7 @@ def test_a_task_adapts_on_its_own_support_alone():
 
     @jax.jit
     def losses(tasks):
-        return maml_loss(graphdef, params, tasks, KEY, RATES, 0.1, Meta())[1]["loss_N"]
+        return maml_loss(graphdef, params, tasks, KEY, RATES, Objective(0.1), Meta())[1]["loss_N"]
 
     mixed = jax.tree.map(lambda own, new: own.at[0::2].set(new[0::2]), tasks["asr"], other["asr"])
     changed = losses(tasks | {"asr": mixed}) != losses(tasks)
@@ -208,7 +209,7 @@ def test_a_task_that_is_not_in_meta_train_is_judged_unadapted():
 
     @jax.jit
     def losses(rates):
-        return maml_loss(graphdef, params, tasks, KEY, rates, 0.1, Meta())[1]["loss_N"]
+        return maml_loss(graphdef, params, tasks, KEY, rates, Objective(0.1), Meta())[1]["loss_N"]
 
     some, none, every = map(losses, (RATES | {"asr": jnp.float32(0)}, STILL, RATES))
     np.testing.assert_allclose(some, [every[0], none[1], every[2]], rtol=1e-6)
@@ -236,7 +237,9 @@ def test_computing_inner_steps_again_changes_no_gradient():
 def setup(conditioning, meta, speech=False):
     m = model(conditioning, speech)
     optimizer = make_optimizer(toy_run.OPTIMIZER, toy_run.MODEL.d_model)
-    step = maml_step(nnx.graphdef(m), optimizer, 0.1, dict.fromkeys(toy_run.TASKS, 0.02), meta)
+    step = maml_step(
+        nnx.graphdef(m), optimizer, Objective(0.1), dict.fromkeys(toy_run.TASKS, 0.02), meta
+    )
     return step, initial_state(nnx.state(m), optimizer, 0)
 
 

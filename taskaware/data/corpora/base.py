@@ -275,11 +275,19 @@ class PreparedCorpus:
                 self._rows[split] = self._read_index(split)
             return self._rows[split]
 
-    def texts(self, split: str) -> Iterator[str]:
-        """Yield every text of a split, sources and targets: what a tokenizer is trained on."""
+    def texts(self, split: str, labels: Sequence[str] = ()) -> Iterator[str]:
+        """Yield every text of a split: what a tokenizer is trained on.
+
+        Args:
+            split: its name.
+            labels: columns of labels that are texts as well, such as transcripts with marked slots.
+        """
         for row in self.rows(split):
             yield row.source_text
             yield row.target_text
+            for column in labels:
+                if text := row.labels.get(column):
+                    yield text
 
     def audio(self, split: str, i: int) -> Int16[np.ndarray, " A"]:
         """Return the samples of row i, 16 kHz, read-only; empty if it is only text.

@@ -1,0 +1,40 @@
+"""Eleven tasks of the embedded corpus on one model: what the experiments of this folder share."""
+
+from taskaware.config import Batching, Decoding, Experiment, OptimizerConfig, Task, small_model
+
+DATA = ("data/heads_toy",)
+labels = {"source": "speech", "source_language": "", "data": DATA}
+
+TASKS = (
+    Task(name="asr", source="speech", target="transcript", ctc_weight=0.3, data=DATA),
+    Task(name="asr_ctc", source="speech", target="transcript", head="ctc", data=DATA),
+    Task(name="st", source="speech", target="translation", data=DATA),
+    Task(name="mt", source="text", target="translation", data=DATA),
+    Task(name="intent", target="label", column="intent", more_metrics=("macro_f1",), **labels),
+    Task(name="intent_text", source="text", target="label", column="intent", data=DATA),
+    Task(name="slots", source="text", target="tags", column="slots", data=DATA),
+    Task(
+        name="marked",
+        source="speech",
+        target="text",
+        column="marked",
+        metric="slot_f1",
+        more_metrics=("slot_cer", "wer"),
+        data=DATA,
+    ),
+    Task(name="speaker", target="label", column="speaker", **labels),
+    Task(name="language", target="label", column="language", **labels),
+    Task(name="speech", target="frames", column="speech", more_metrics=("der",), **labels),
+)
+
+base = Experiment(
+    tasks=TASKS,
+    tokenizer="data/heads_toy.model",
+    model=small_model(),
+    batching=Batching(size=8, buckets=2, max_seconds=6.0),
+    optimizer=OptimizerConfig(learning_rate=0.6, warmup_steps=300),
+    decoding=Decoding(beam_size=4, extra_length=20),
+    steps=2000,
+    log_every=100,
+    save_every=1000,
+)
