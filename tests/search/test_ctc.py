@@ -125,6 +125,14 @@ def test_scores_of_any_size_give_finite_scores_that_never_rise(scale):
         assert score_BWV.max() <= 0
 
 
+def test_log_probabilities_in_bfloat16_do_not_raise_scores_either():
+    """Two halves are .5009 each there, and "A some time" would have 1.0036."""
+    log_p_BSV = hand_made(*[(0.5, 0.5)] * 20).astype(jnp.bfloat16)
+    score_BWV, _ = scores_after(log_p_BSV, all_of(log_p_BSV), [[]])
+    assert score_BWV.dtype == np.float32
+    assert score_BWV[0, 0, A] == 0.0
+
+
 def test_a_label_of_no_probability_counts_as_one_of_e_to_the_minus_60():
     log_p_BSV = hand_made((1.0, 0.0), (1.0, 0.0)).at[..., A].set(-jnp.inf)
     score_BWV, _ = scores_after(log_p_BSV, all_of(log_p_BSV), [[]])
@@ -251,6 +259,7 @@ def test_where_little_fits_what_fits_comes_first():
     assert found.tokens_BWT[0, :3].tolist() == expected
     np.testing.assert_allclose(found.score_BW[0, :3], np.log([0.5, 0.3, 0.2]), atol=1e-5)
     assert float(found.score_BW[0, 3]) < -1e7
+    assert len({tuple(tokens) for tokens in found.tokens_BWT[0].tolist()}) == 4
 
 
 @pytest.mark.parametrize(
