@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -169,6 +169,7 @@ def load_tasks(
     *,
     keep_long: bool = False,
     inventories: Mapping[str, Inventory] = _NONE,
+    absent: Callable[[str], None] | None = None,
 ) -> list[TaskExamples]:
     """Load every task's examples of a split; a folder that several tasks share is opened once.
 
@@ -176,7 +177,8 @@ def load_tasks(
     the task has it. With limits, as for training, longer examples are left out, and ``seed`` draws
     the examples of a task that has ``max_examples``. ``inventories`` are by task, of those whose
     heads do not write texts. With ``keep_long``, as for evaluation, all
-    examples are used and the limits only set ``relative_length``.
+    examples are used and the limits only set ``relative_length``. A task without an example in the
+    split is an error, unless ``absent`` is there to be told of it.
 
     Raises:
         UsageError: a folder is not prepared data, none of a task's folders has the split, or a task
@@ -185,14 +187,23 @@ def load_tasks(
     corpora = {folder: PreparedCorpus(folder) for task in tasks for folder in task.data}
     used = [folders_with(split, task, corpora) for task in tasks]
     opened = {f: Recordings(corpora[f], split) for folders in used for f in folders}
-    return [
-        TaskExamples(
-            *(task, [opened[f] for f in folders], split, tokenizer, limits, seed),
-            keep_long=keep_long,
-            inventory=inventories.get(task.name),
-        )
-        for task, folders in zip(tasks, used, strict=True)
-    ]
+    loaded = []
+    for task, folders in zip(tasks, used, strict=True):
+        try:
+            loaded.append(
+                TaskExamples(
+                    *(task, [opened[f] for f in folders], split, tokenizer, limits, seed),
+                    keep_long=keep_long,
+                    inventory=inventories.get(task.name),
+                )
+            )
+        except NoExampleError as error:
+            if absent is None:
+                raise
+            absent(f"{error.what}: left out")
+    if not loaded and tasks:
+        raise nothing_serves(tasks[0], split)
+    return loaded
 
 
 def folders_with(split: str, task: Task, corpora: Mapping[str, PreparedCorpus]) -> tuple[str, ...]:
@@ -201,12 +212,20 @@ def folders_with(split: str, task: Task, corpora: Mapping[str, PreparedCorpus]) 
     return tuple(folder for folder in task.data if folder not in lacking) or task.data
 
 
-def nothing_serves(task: Task, split: str) -> UsageError:
+class NoExampleError(UsageError):
+    """A task has no example in a split."""
+
+    def __init__(self, what: str):
+        super().__init__(f"{what}; prepare such data or change the task")
+        self.what = what
+
+
+def nothing_serves(task: Task, split: str) -> NoExampleError:
     """Return the error for a task whose folders have no example of it."""
-    return UsageError(
-        f"task {task.name!r}: no {task.source} example with {_needed(task)} "
-        f"({task.source_language} to {task.output_language}) in split {split!r} of "
-        f"{', '.join(task.data) or 'no folder'}; prepare such data or change the task"
+    languages = f" ({task.source_language} to {task.output_language})" if task.is_text else ""
+    return NoExampleError(
+        f"task {task.name!r}: no {task.source} example with {_needed(task)}{languages} in split "
+        f"{split!r} of {', '.join(task.data) or 'no folder'}"
     )
 
 

@@ -41,8 +41,9 @@ class Result:
     decoding: Decoding
 
     def score(self, task: Task) -> float | None:
-        """Return a task's score in its metric; None where nothing could be scored."""
-        return self.scores[task.name][task.metric_name].value
+        """Return a task's score in its metric; None where nothing was there to be scored."""
+        measured = self.scores.get(task.name, {}).get(task.metric_name)
+        return None if measured is None else measured.value
 
     @property
     def mean_confusion(self) -> float | None:

@@ -21,14 +21,18 @@ from taskaware.training.state import count_parameters
 def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> Result:
     """Decode every task of a split, write hypotheses and references, then score them.
 
+    Tasks without an example in the split are named and left out.
+
     An example whose reference holds nothing to score is left out of the score and counted in
     ``left_out``; a score, confusion or language share without any such example is None.
 
     Returns:
         One row of the results table, as it stands in ``results.json`` of the run folder.
     """
-    examples = run.examples(split)
-    chosen = choose(run, selection)
+    examples = run.examples(split, absent=say)
+    steps = zip(run.experiment.tasks, choose(run, selection), strict=True)
+    by_task = {task.name: of_task for task, of_task in steps}
+    chosen = [by_task[one.task.name] for one in examples]
     tell_long(examples, say)
     decoded, params = _decode(run, examples, chosen)
     for task, hypotheses in zip(examples, decoded, strict=True):
@@ -42,8 +46,10 @@ def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> 
         if count := max(measured.left_out for measured in scored[name].values()):
             say(f"{name}: {count} of {len(hypotheses)} references hold nothing to score, left out")
         others = other_references(task, examples)
-        mixed[name] = confusion(hypotheses, task.references(), others)
-        foreign[name] = _foreign_share(hypotheses, task, examples) if any(others) else None
+        labels = task.task.target == "label"
+        mixed[name] = confusion(hypotheses, task.references(), others, labels=labels)
+        texts = any(others) and not labels
+        foreign[name] = _foreign_share(hypotheses, task, examples) if texts else None
     result = Result(
         conditioning=run.experiment.model.conditioning,
         strategy=run.experiment.strategy,
@@ -67,14 +73,22 @@ def evaluate(run: Run, split: str = "test", selection: Selection = "newest") -> 
 def other_references(task: TaskExamples, tasks: list[TaskExamples]) -> list[tuple[str, ...]]:
     """Return, for each example, the references that tasks of another kind have for the same input.
 
-    Another kind is another output language, or a transcript where this is a translation. What this
+    Texts are confused with texts, and labels with labels, where the answer is written by a decoder;
+    a head of its own cannot give another task's answer. Another kind is another output language,
+    another target (a transcript where this is a translation) or another column. What this
     task, or another of its kind, has as a reference for that input is right and left out. Inputs
     are the same if their source texts are: the other reference may stand in another row.
     """
 
-    def kind(of: TaskExamples) -> tuple[str, str]:
-        return of.task.target, of.task.output_language
+    def kind(of: TaskExamples) -> tuple[str, str, str]:
+        return of.task.target, of.task.column, of.task.output_language
 
+    def group(of: TaskExamples) -> str | None:
+        if of.task.is_text:
+            return "text"
+        return "label" if of.task.target == "label" and of.inventory is None else None
+
+    tasks = [other for other in tasks if group(task) == group(other) is not None]
     right: dict[str, dict[str, None]] = {}  # a dict keeps their order, each once
     wrong: dict[str, dict[str, None]] = {}
     for other in tasks:
@@ -94,5 +108,6 @@ def _foreign_share(
     language = task.task.output_language
     texts = {True: [], False: []}
     for other in tasks:
-        texts[other.task.output_language == language] += other.references()
+        if other.task.is_text:
+            texts[other.task.output_language == language] += other.references()
     return other_language_share(hypotheses, vocabulary(texts[True]), vocabulary(texts[False]))

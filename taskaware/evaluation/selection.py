@@ -55,10 +55,8 @@ def regrets(run: Run, by_step: dict[int, Scores]) -> dict[int, list[float]]:
     for task in run.experiment.tasks:
         name = task.metric_name
         # No score at any checkpoint, where no reference can be scored: none is better than others.
-        values = [
-            metric(name).gain * (scored[task.name][name].value or 0.0)
-            for scored in by_step.values()
-        ]
+        measured = [scored.get(task.name, {}).get(name) for scored in by_step.values()]
+        values = [metric(name).gain * ((one and one.value) or 0.0) for one in measured]
         for step, value in zip(by_step, values, strict=True):
             regret[step].append(max(values) - value)
     return regret
@@ -69,7 +67,7 @@ def _validation_scores(run: Run, steps: Sequence[int]) -> dict[int, Scores]:
     path = run.folder / "validation_scores.json"
     stored: dict[str, Scores] = load_stored(dict[str, Scores], path, {})
     by_step = {int(step): scored for step, scored in stored.items() if int(step) in steps}
-    examples = run.examples("validation")
+    examples = run.examples("validation", absent=say)
     tell_long(examples if set(steps) - set(by_step) else [], say)
     for step in steps:
         if step not in by_step:

@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,14 +79,23 @@ class Run(NamedTuple):
         tokenizer = Tokenizer.load(folder / "tokenizer.model")
         return cls(folder, experiment, tokenizer, _stored_inventories(folder))
 
-    def examples(self, split: str, only: str | None = None) -> list[TaskExamples]:
-        """Load every task's examples of a split, or one task's; training leaves long ones out."""
+    def examples(
+        self,
+        split: str,
+        only: str | None = None,
+        absent: Callable[[str], None] | None = None,
+    ) -> list[TaskExamples]:
+        """Load every task's examples of a split, or one task's; training leaves long ones out.
+
+        A task without any is an error, unless ``absent`` is there to be told of it.
+        """
         tasks = [task for task in self.experiment.tasks if only in (None, task.name)]
         limits, seed = self.experiment.batching, self.experiment.seed
         return load_tasks(
             *(tasks, split, self.tokenizer, limits, seed),
             keep_long=split != "train",
             inventories=inventories_by_task(tasks, self.experiment.model, self.inventories),
+            absent=absent,
         )
 
     def fresh_model(self) -> Seq2Seq:

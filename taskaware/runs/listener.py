@@ -13,6 +13,7 @@ from taskaware.devices.processes import is_first
 from taskaware.files.whole import write_json
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.runs.checkpoints import training_seconds
+from taskaware.runs.console import say
 from taskaware.runs.folder import Run
 from taskaware.runs.log import RunLog
 from taskaware.training.checkpoint import Checkpoints
@@ -52,7 +53,9 @@ class RunListener:
         self._graphdef = nnx.graphdef(model)
         self._how = objective_of(run.experiment, 0)
         self._trained = [run.experiment.tasks[index].name for index in run.experiment.trained]
-        self._examples = run.examples("validation") if run.experiment.validate_every else []
+        self._examples = (
+            run.examples("validation", absent=say) if run.experiment.validate_every else []
+        )
         self._log = RunLog(run.folder, run.folder.name, first, total) if is_first() else None
         self._began = time.monotonic()
         self._seconds_before = training_seconds(run) if first else 0.0
@@ -86,7 +89,8 @@ class RunListener:
 
     def save(self, state: TrainState, scores: dict[str, float]) -> None:
         """Save a checkpoint, with the mean loss of the trained tasks where it was measured."""
-        losses = [scores[f"validation_loss/{name}"] for name in self._trained] if scores else []
+        names = [f"validation_loss/{name}" for name in self._trained]
+        losses = [scores[name] for name in names if name in scores]
         loss = sum(losses) / len(losses) if losses else None
         self._checkpoints.save(state, self._identity, loss)
         if is_first():
