@@ -9,7 +9,7 @@ audio            a file inside the table's folder or --audio-root; empty: only t
 start            seconds into the file; empty: 0
 duration         seconds; empty: to the end of the file
 speaker          may be empty
-source_text      the transcript, or the text to translate
+source_text      the transcript, or the text to translate; audio with labels may lack it
 target_text      its translation; empty if and only if the target language is
 source_language  such as en
 target_language  such as de
@@ -173,8 +173,9 @@ def _segment(
     row |= {name: plain(row[name]) for name in (*_TEXTS, *labels)}
     given = {name: row[name] for name in labels}
     split = row.pop("split", "") or "train"
+    heard = bool(row["audio"]) and any(given.values())
     for name in ("id", "source_text", "source_language"):
-        if not row[name]:
+        if not row[name] and not (name == "source_text" and heard):
             raise UsageError(f"expected {name}, found it empty")
     if bool(row["target_text"]) != bool(row["target_language"]):
         raise UsageError(
