@@ -1,7 +1,7 @@
 """From a task vector to the modulation of every site of a model (paper eq. 6, and beyond)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, assert_never
 
 import jax
@@ -114,6 +114,16 @@ class Modulator(nnx.Module):
         names = [name for name, _ in self.stacks]
         first = sum(count for _, count in self.stacks[: names.index(stack)])
         return slice(first, first + dict(self.stacks)[stack])
+
+    def columns(self, stacks: Collection[str]) -> np.ndarray:
+        """Return which numbers of a task vector serve some of the stacks, as indices."""
+        first, kept = 0, []
+        for name, sites in self.stacks:
+            parts = {"per_stack": 1, "per_block": sites}.get(self.sharing, 0)
+            if name in stacks:
+                kept.append(np.arange(first, first + parts * self._width))
+            first += parts * self._width
+        return np.concatenate(kept) if first else np.arange(self.vector_width)
 
     @property
     def _shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -7,13 +7,13 @@ valid for one model only, from which γ and β come, so every file names that mo
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from taskaware.errors import UsageError, require_known
 from taskaware.files.strict_json import load, load_stored
@@ -106,6 +106,12 @@ class TaskVectors:
         """Return the vector of a name, or raise UsageError with the nearest one."""
         require_known(name, [vector.name for vector in self.vectors], "task vector")
         return next(vector for vector in self.vectors if vector.name == name)
+
+    def of(self, names: Sequence[str], columns: Int[np.ndarray, " Z"], model: str) -> "TaskVectors":
+        """Return some of the vectors, and some of their numbers, for a model with fewer tasks."""
+        kept = [self.named(name) for name in names]
+        vectors = [replace(one, vector=tuple(one.array[columns].tolist())) for one in kept]
+        return TaskVectors(model=model, vectors=tuple(vectors))
 
     def mix(self, weights: Mapping[str, float]) -> TaskVector:
         """Return Σ weight · vector: between two tasks, or the mean of several.

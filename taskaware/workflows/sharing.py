@@ -21,14 +21,15 @@ from taskaware.evaluation.tables import number
 from taskaware.files.whole import read_json
 from taskaware.models.folding import fold_task
 from taskaware.models.seq2seq import Seq2Seq
-from taskaware.pretrained.model import Pretrained
+from taskaware.models.subset import keep_tasks, kept_columns
+from taskaware.pretrained.model import Pretrained, digest
 from taskaware.runs.checkpoints import restore, vectors_of
 from taskaware.runs.folder import Run
 from taskaware.training.state import count_parameters
 
 
 def shareable(run: Run, selection: Selection = "newest", task: str | None = None) -> Pretrained:
-    """Return a run's model, vocabulary, task vectors and card.
+    """Return a run's model, vocabulary, task vectors and card, without auxiliary tasks.
 
     Args:
         run: a trained run.
@@ -45,11 +46,19 @@ def shareable(run: Run, selection: Selection = "newest", task: str | None = None
             "tasks; share newest, average or single"
         )
     model, _ = restore(run, steps)
-    tasks, vectors = run.experiment.tasks, vectors_of(run, model)
+    tasks, vectors, inventories = run.experiment.tasks, vectors_of(run, model), run.inventories
     if task is not None:
         tasks = (run.experiment.task(task),)
         vector_Z = np.zeros(0) if vectors is None else vectors.named(task).array
         model, vectors = fold_task(model, vector_Z, tasks[0]), None
+    elif 0 < len(main := tuple(one for one in tasks if one.role == "main")) < len(tasks):
+        tasks, whole = main, model
+        model = keep_tasks(whole, tasks, inventories)
+        if vectors is not None:
+            vectors = vectors.of(
+                [one.name for one in tasks], kept_columns(whole, model), digest(model)
+            )
+    inventories = {name: one for name, one in inventories.items() if name in model.heads}
     card = model_card(run, model, steps, tasks)
     limits = run.experiment.batching
     return Pretrained(
@@ -61,7 +70,7 @@ def shareable(run: Run, selection: Selection = "newest", task: str | None = None
         card,
         limits.max_seconds if math.isfinite(limits.max_seconds) else None,
         limits.max_tokens,
-        {} if task is not None else run.inventories,
+        inventories,
     )
 
 
@@ -101,7 +110,7 @@ def model_card(run: Run, model: Seq2Seq, steps: tuple[int, ...], tasks: tuple[Ta
             "",
             'model = from_pretrained("FOLDER")  # or owner/name of the hub, download=True',
             *[
-                f'model([{_EXAMPLE[task.source]}], task="{task.name}")  # to {task.output_language}'
+                f'model([{_EXAMPLE[task.source]}], task="{task.name}")  # {_output(task)}'
                 for task in tasks
             ],
             "```",
@@ -111,8 +120,8 @@ def model_card(run: Run, model: Seq2Seq, steps: tuple[int, ...], tasks: tuple[Ta
             "| task | from | to | trained on |",
             "|---|---|---|---|",
             *[
-                f"| {task.name} | {task.source}, {task.source_language} | {task.target}, "
-                f"{task.output_language} | {_data(task) if task.name in trained else '–'} |"
+                f"| {task.name} | {task.source}, {task.source_language or 'any language'} | "
+                f"{_output(task)} | {_data(task) if task.name in trained else '–'} |"
                 for task in tasks
             ],
             "",
@@ -139,7 +148,12 @@ _EXAMPLE = {"speech": "samples", "text": '"a sentence"'}  # samples: 16 kHz, mon
 
 
 def _languages(tasks: Sequence[Task]) -> list[str]:
-    return sorted({name for task in tasks for name in (task.source_language, task.output_language)})
+    names = {name for task in tasks for name in (task.source_language, task.output_language)}
+    return sorted(names - {""})
+
+
+def _output(task: Task) -> str:
+    return f"{task.target}, {task.column or task.output_language}"
 
 
 def _data(task: Task) -> str:
