@@ -8,15 +8,20 @@ from typing import Any
 import jax
 from flax import nnx
 
+from taskaware.config import ModelConfig
+from taskaware.config.heads import CTCConfig
+from taskaware.config.wiring import ctc_of, head_of
 from taskaware.data.batches import LocalRows, training_batches
 from taskaware.data.provenance import fingerprint
+from taskaware.data.targets import TokenRows
 from taskaware.data.tasks import TaskExamples
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.processes import AgreedStop, fetch, is_first, on_first_process
 from taskaware.devices.sharding import local_rows, place_batch, row_parts, state_sharding
 from taskaware.devices.signals import StopSignals
 from taskaware.dims import Batch
-from taskaware.errors import StoppedError
+from taskaware.errors import StoppedError, UsageError
+from taskaware.nn.losses import needed_positions
 from taskaware.runs.checkpoints import VECTORS, about, computed_vectors, restore
 from taskaware.runs.console import say
 from taskaware.runs.folder import Run, mesh_of
@@ -25,6 +30,9 @@ from taskaware.runs.warm_start import refuse_other_parameters, taken_over
 from taskaware.training import loop
 from taskaware.training.compiling import compiled_first
 from taskaware.training.strategy import batching_over, first_state, schedule_of, shapes_of, step_on
+
+_MOST_MISFITS = 0.01
+"""Share of a task's examples that may have no CTC alignment."""
 
 
 def train(run: Run, *, accept_changes: bool = False) -> int:
@@ -112,6 +120,8 @@ def _data(
     """Return the tasks' examples, their batches' fingerprint, and the batches from a number on."""
     experiment, examples = run.experiment, run.examples("train")
     _warn_of_examples(examples, run.tokenizer)
+    for task in examples:
+        _require_ctc_fits(task, experiment.model)
     batching, multiple = batching_over(experiment, row_parts(mesh))
     how: dict[str, Any] = {
         "stride": experiment.model.stride,
@@ -144,6 +154,31 @@ def _warn_of_examples(examples: Sequence[TaskExamples], tokenizer: Tokenizer) ->
                 f"{name}: {len(unknown)} of {total} texts to be written have characters that the"
                 f" tokenizer does not know, such as {characters}: they will come out as \u2047"
             )
+
+
+def _require_ctc_fits(examples: TaskExamples, model: ModelConfig) -> None:
+    """Print how many examples have more labels than CTC has outputs; refuse more than 1 %."""
+    task = examples.task
+    heads = head_of(task, model), ctc_of(task, model)
+    rates = [head.rate for head in heads if isinstance(head, CTCConfig)]
+    if not rates or not isinstance(examples.target, TokenRows):
+        return
+    stride = 1 if examples.source is not None else model.stride
+    outputs = rates[0] * -(-examples.source_length // stride)
+    needed = [int(needed_positions(examples.target[i])) for i in examples.selection]
+    misfits = examples.selection[needed > outputs[examples.selection]]
+    if not len(misfits):
+        return
+    what = (
+        f"{task.name}: {len(misfits)} of {len(examples)} examples, such as "
+        f"{examples.rows[misfits[0]].id!r}, have more labels than CTC has outputs"
+    )
+    if len(misfits) > _MOST_MISFITS * len(examples):
+        raise UsageError(
+            f"{what}; expected at most {_MOST_MISFITS:.0%}: raise the head's rate, or train a "
+            "tokenizer of more tokens"
+        )
+    say(f"{what}: they add no CTC loss")
 
 
 def _parameters_to_start_from(run: Run, start_from: str, fresh: nnx.State) -> nnx.State:
