@@ -13,7 +13,7 @@ from taskaware.config.decoding import Decoding
 from taskaware.config.model import ModelConfig
 from taskaware.config.task import Task
 from taskaware.config.training import Batching, Meta, OptimizerConfig, SpecAugment
-from taskaware.config.wiring import require_heads_fit
+from taskaware.config.wiring import head_of, require_heads_fit
 from taskaware.errors import require_known
 
 
@@ -37,7 +37,8 @@ class Experiment:
     start_from: str | None = None
     """A run folder whose newest parameters this run starts from; more tasks may follow its own."""
     frozen: bool = False
-    """Train only the explicit TCN's parameters of the trained tasks: no other output changes."""
+    """Train only what the trained tasks have for themselves, the explicit TCN's parameters and
+    heads that no other task has: no other output changes."""
     steps: int = 600_000
     """0 with start_from: nothing is trained, only tasks are added."""
     seed: int = 0
@@ -64,23 +65,34 @@ class Experiment:
         _require(self.start_from != "", self, "start_from", "a run folder or None")
         ok = self.steps >= (self.start_from is None)
         _require(ok, self, "steps", "positive, or 0 where start_from is set")
+        require_heads_fit(self.tasks, self.model)
+        for name in (*self.train_on, *self.meta.tasks):
+            self.task(name)
         learns = self.model.conditioning == "explicit" and self.model.film.kind != "mask"
-        ok = not self.frozen or (learns and self.start_from is not None)
-        _require(ok, self, "frozen", "start_from a run of explicit conditioning without masks")
+        ok = not self.frozen or self.start_from is not None
+        _require(ok, self, "frozen", "start_from a run")
+        ok = not self.frozen or learns or bool(self.new_heads)
+        expected = "explicit conditioning without masks, or a trained task with its own head"
+        _require(ok, self, "frozen", expected)
         _require_positive(self, "mesh_fsdp", "mesh_tensor")
         ok = self.model.num_heads % self.mesh_tensor == 0
         _require(ok, self, "mesh_tensor", f"a divisor of num_heads = {self.model.num_heads}")
         _require_not_negative(self, "seed")
         _require_positive_if_given(self, "validate_every", "mesh_data")
-        require_heads_fit(self.tasks, self.model)
-        for name in (*self.train_on, *self.meta.tasks):
-            self.task(name)
 
     @property
     def trained(self) -> tuple[int, ...]:
         """Indices of the trained tasks."""
         names = self.train_on or [task.name for task in self.tasks]
         return tuple(index for index, task in enumerate(self.tasks) if task.name in names)
+
+    @property
+    def new_heads(self) -> tuple[str, ...]:
+        """Names of the heads that only trained tasks have, where some task is not trained."""
+        heads = [head_of(task, self.model).name for task in self.tasks]
+        trained = {heads[index] for index in self.trained}
+        others = {head for index, head in enumerate(heads) if index not in self.trained}
+        return tuple(sorted(trained - others)) if others else ()
 
     def task(self, name: str) -> Task:
         """Return the task of that name, or raise UsageError with the nearest one."""

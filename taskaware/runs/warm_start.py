@@ -18,7 +18,8 @@ def refuse_other_parameters(
 ) -> None:
     """Refuse to start from a run whose parameters mean something else, or have other shapes.
 
-    Tasks may be added after those of ``base``, and a TCN to a base without conditioning.
+    Tasks may be added after those of ``base`` with heads of their own, and a TCN to a base without
+    conditioning.
 
     Raises:
         UsageError: another tokenizer, other tasks or another model.
@@ -46,6 +47,8 @@ def refuse_other_parameters(
             for path, s in shapes.items()
             if path in base_shapes or path[0] not in _TASK_SIDE
         }
+    new = set(experiment.new_heads) - {path[1] for path in base_shapes if path[0] == "heads"}
+    shapes = {path: s for path, s in shapes.items() if path[:1] != ("heads",) or path[1] not in new}
     if base_shapes != shapes:
         raise UsageError(
             f"{base.folder}: its model has other parameters than this experiment's; use the same "

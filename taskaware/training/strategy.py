@@ -30,14 +30,14 @@ def step_of(experiment: Experiment, model: Seq2Seq) -> Step:
     how = objective_of(experiment, schedule_of(experiment).total)
     match experiment.strategy:
         case "joint":
-            return _joint_step(graphdef, settings, d_model, how, experiment.frozen)
+            return _joint_step(graphdef, settings, d_model, how, _frozen(experiment))
         case "maml":
             meta = experiment.meta
             rates = tuple(
                 (name, 0.0 if meta.tasks and name not in meta.tasks else meta.inner_learning_rate)
                 for name in model.tasks
             )
-            return _maml_step(graphdef, settings, d_model, how, rates, meta, experiment.frozen)
+            return _maml_step(graphdef, settings, d_model, how, rates, meta, _frozen(experiment))
         case _:
             assert_never(experiment.strategy)
 
@@ -48,7 +48,7 @@ def _joint_step(
     settings: OptimizerConfig,
     d_model: int,
     how: Objective,
-    frozen: bool,
+    frozen: tuple[str, ...] | None,
 ) -> Step:
     optimizer = make_optimizer(settings, d_model)
     return joint_step(graphdef, optimizer, how, _trained(frozen))
@@ -62,7 +62,7 @@ def _maml_step(
     how: Objective,
     rates: tuple[tuple[str, float], ...],
     meta: Meta,
-    frozen: bool,
+    frozen: tuple[str, ...] | None,
 ) -> Step:
     optimizer, trained = make_optimizer(settings, d_model), _trained(frozen)
     return maml_step(graphdef, optimizer, how, dict(rates), meta, trained)
@@ -103,12 +103,19 @@ def step_on(
 def first_state(experiment: Experiment, params: nnx.State) -> TrainState:
     """Return the state before the experiment's first step."""
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    return initial_state(params, optimizer, experiment.seed, _trained(experiment.frozen))
+    return initial_state(params, optimizer, experiment.seed, _trained(_frozen(experiment)))
 
 
-def _trained(frozen: bool) -> nnx.filterlib.Filter:
-    """Return a filter for the parameters that an experiment trains."""
-    return TASK_ROWS if frozen else ...
+def _frozen(experiment: Experiment) -> tuple[str, ...] | None:
+    """Return the heads that are trained where all else is frozen; None where nothing is."""
+    return experiment.new_heads if experiment.frozen else None
+
+
+def _trained(heads: tuple[str, ...] | None) -> nnx.filterlib.Filter:
+    """Return a filter for the parameters that are trained, given ``_frozen``."""
+    if heads is None:
+        return ...
+    return nnx.Any(TASK_ROWS, lambda path, _: path[:1] == ("heads",) and path[1] in heads)
 
 
 def batching_over(experiment: Experiment, devices: int) -> tuple[Batching, int]:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from taskaware.config import Experiment, Task
+from taskaware.config.wiring import head_of
 from taskaware.errors import UsageError
 
 
@@ -19,7 +20,7 @@ def add_task(
 
     An implicit model learns nothing: its TCN makes the new task's vector of the task's examples.
     An explicit one learns only the parameters of the new task, γ and β or an adapter; nothing else
-    changes. With ``replay`` the whole model is fine-tuned instead, on the new task and on a few
+    changes. A head that no task of the run has is learned in any model. With ``replay`` the whole model is fine-tuned instead, on the new task and on a few
     examples of each old one.
 
     Args:
@@ -36,13 +37,14 @@ def add_task(
     """
     if task.name in [old.name for old in base.tasks]:
         raise UsageError(f"{folder}: it has a task {task.name!r}; choose another name")
-    conditioning = base.model.conditioning
-    if conditioning not in ("explicit", "implicit"):
+    conditioning, head = base.model.conditioning, head_of(task, base.model).name
+    has_head = head not in [head_of(old, base.model).name for old in base.tasks]
+    if conditioning not in ("explicit", "implicit") and not has_head:
         raise UsageError(
             f"{folder}: its model ({conditioning}) has no task vectors, so it cannot tell another "
-            "task from its own; train one with explicit or implicit conditioning"
+            f"task of head {head!r} from its own; train one with explicit or implicit conditioning"
         )
-    learns = replay > 0 or conditioning == "explicit"
+    learns = replay > 0 or conditioning == "explicit" or has_head
     old = base.tasks
     if replay:
         old = tuple(_learned_from(one, replay) for one in old)
