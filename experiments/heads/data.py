@@ -68,11 +68,12 @@ def main() -> None:
         if name not in SETS:
             parser.error(f"expected some of {', '.join(SETS)}, found {name}")
     for name in options.names or SETS:
-        folder, read = SETS[name]
-        if (options.data / folder).is_dir():
-            make(name, options.data / folder, options.out, read(options.data, options.fold))
+        folders, read = SETS[name]
+        missing = [str(path) for path in map(options.data.joinpath, folders) if not path.is_dir()]
+        if missing:
+            print(f"{name}: left out, no folder {' and '.join(missing)}")
         else:
-            print(f"{name}: left out, no folder {options.data / folder}")
+            make(name, options.data / folders[0], options.out, read(options.data, options.fold))
 
 
 def make(name: str, folder: Path, out: Path, rows: Iterable[Row]) -> None:
@@ -237,16 +238,16 @@ def _open(path: Path) -> Iterator[str]:
         yield from file
 
 
-SETS: dict[str, tuple[str, Callable[[Path, int], Iterable[Row]]]] = {
-    "fsdd": ("fsdd", _fsdd),
-    "slurp_text": ("slurp_text", _slurp),
-    "emodb": ("emodb_2s", _emodb(lambda clip: clip["speaker"])),
-    "emodb_sentences": ("emodb_2s", _emodb(lambda clip: clip["sentence"])),
-    "barista": ("barista", _barista),
-    "wake_words": ("wake_words", _wake_words),
-    "librispeech": ("librispeech_12s", _librispeech),
+SETS: dict[str, tuple[tuple[str, ...], Callable[[Path, int], Iterable[Row]]]] = {
+    "fsdd": (("fsdd",), _fsdd),
+    "slurp_text": (("slurp_text",), _slurp),
+    "emodb": (("emodb_2s",), _emodb(lambda clip: clip["speaker"])),
+    "emodb_sentences": (("emodb_2s",), _emodb(lambda clip: clip["sentence"])),
+    "barista": (("barista",), _barista),
+    "wake_words": (("wake_words",), _wake_words),
+    "librispeech": (("librispeech_12s", "librispeech_tasks"), _librispeech),
 }
-"""The folder in DATA of each set, and what reads its rows."""
+"""The folders in DATA of each set, that of its audio first, and what reads its rows."""
 
 
 if __name__ == "__main__":

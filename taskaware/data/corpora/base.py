@@ -391,9 +391,12 @@ def _row(line: bytes) -> Row:
     if type(num_samples) is not int or num_samples < 0:
         raise TypeError(f"expected a number of samples, found {num_samples!r}")
     id, speaker, source, target, *rest = _texts([id, *texts], len(Row._fields) - 2)
-    if type(labels) is not dict or not all(map(is_label, (*labels, *labels.values()))):
+    # Millions of rows share a few languages, corpora, speakers and labels, or have none.
+    if labels == {}:
+        labels = NO_LABELS
+    elif type(labels) is dict and all(map(is_label, (*labels, *labels.values()))):
+        labels = {sys.intern(column): sys.intern(label) for column, label in labels.items()}
+    else:
         raise TypeError(f"expected labels, each one line of text, found {labels!r}")
-    # Millions of rows share a few languages, corpora, speakers and labels.
-    shared = {sys.intern(column): sys.intern(label) for column, label in labels.items()}
     texts = sys.intern(speaker), source, target, *map(sys.intern, rest)
-    return Row(id, num_samples, *texts, labels=shared or NO_LABELS)
+    return Row(id, num_samples, *texts, labels=labels)

@@ -2,18 +2,20 @@ import json
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 from support.command_line import taskaware
 
 from taskaware.errors import UsageError
 
 pytest.importorskip("tensorflow_datasets")
-from taskaware.data.corpora.base import NO_AUDIO, Example, PreparedCorpus
-from taskaware.data.corpora.filtered import Filtered
-from taskaware.data.corpora.labelled import Labelled
-from taskaware.data.corpora.manifest import Manifest
-from taskaware.data.corpora.summary import check, summarize
-from taskaware.data.corpora.write import prepare, prepare_corpus
+soundfile = pytest.importorskip("soundfile")
+from taskaware.data.corpora.base import NO_AUDIO, Example, PreparedCorpus  # noqa: E402
+from taskaware.data.corpora.filtered import Filtered  # noqa: E402
+from taskaware.data.corpora.labelled import Labelled  # noqa: E402
+from taskaware.data.corpora.manifest import Manifest  # noqa: E402
+from taskaware.data.corpora.summary import check, summarize  # noqa: E402
+from taskaware.data.corpora.write import prepare, prepare_corpus  # noqa: E402
 
 
 def text(id, labels):
@@ -202,3 +204,26 @@ def test_the_command_takes_several_columns(tmp_path):
     out = tmp_path / "out"
     words = f"prepare manifest {path} --labels intent slots --out {out} --workers 1".split()
     assert "train: labels (distinct): intent 1 (1), slots 1 (1)" in taskaware(*words).out
+
+
+def heard(folder, audio, intent):
+    """A table of one row without a transcript, and its recording."""
+    soundfile.write(folder / "a.wav", np.ones(1600, np.int16), 16000)
+    row = ["a", audio, "", "", "", "", "", "en", "", intent]
+    lines = ["\t".join([*HEADER, "intent"]), "\t".join(row)]
+    (folder / "table.tsv").write_text("".join(f"{line}\n" for line in lines))
+    return folder / "table.tsv"
+
+
+def test_audio_with_a_label_needs_no_transcript(tmp_path):
+    (row,) = from_table(heard(tmp_path, "a.wav", "question"), "intent").rows("train")
+    assert (row.source_text, row.num_samples, row.labels) == ("", 1600, {"intent": "question"})
+
+
+@pytest.mark.parametrize(
+    ("audio", "intent", "labels"),
+    [("", "question", ["intent"]), ("a.wav", "", ["intent"])],
+)
+def test_without_audio_or_label_a_row_without_text_is_refused(tmp_path, audio, intent, labels):
+    with pytest.raises(UsageError, match="expected source_text, found it empty"):
+        from_table(heard(tmp_path, audio, intent), *labels)
