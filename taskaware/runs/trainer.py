@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 
 from taskaware.config import ModelConfig
@@ -165,7 +166,8 @@ def _require_ctc_fits(examples: TaskExamples, model: ModelConfig) -> None:
         return
     stride = 1 if examples.source is not None else model.stride
     outputs = rates[0] * -(-examples.source_length // stride)
-    needed = [int(needed_positions(examples.target[i])) for i in examples.selection]
+    sequences = map(examples.target.__getitem__, examples.selection.tolist())
+    needed = np.array([int(needed_positions(tokens)) for tokens in sequences])
     misfits = examples.selection[needed > outputs[examples.selection]]
     if not len(misfits):
         return

@@ -20,8 +20,8 @@ def add_task(
 
     An implicit model learns nothing: its TCN makes the new task's vector of the task's examples.
     An explicit one learns only the parameters of the new task, γ and β or an adapter; nothing else
-    changes. A head that no task of the run has is learned in any model. With ``replay`` the whole model is fine-tuned instead, on the new task and on a few
-    examples of each old one.
+    changes. A head that no task of the run has is learned in any model. With ``replay`` the whole
+    model is fine-tuned instead, on the new task and on a few examples of each old one.
 
     Args:
         base: the run's experiment.
