@@ -13,6 +13,7 @@ D   model width
 H   attention heads
 K   width of one head
 F   feed-forward width
+G   heads of a model that answer
 V   vocabulary
 Z   task-vector width
 W   beams

@@ -8,7 +8,7 @@ from taskaware.config.checks import _require, _require_not_negative, _require_po
 
 # fmt: off
 MetricName = Literal[
-    "bleu", "wer", "cer", "accuracy", "macro_f1", "uar", "per", "span_f1", "slot_f1", "slot_cer",
+    "bleu", "wer", "cer", "per", "accuracy", "macro_f1", "uar", "span_f1", "slot_f1", "slot_cer",
     "frame_f1", "der", "mae", "ccc",
 ]
 TargetName = Literal[

@@ -1,7 +1,7 @@
 """Models: frontends, blocks, the Transformer of all tasks, and models made elsewhere.
 
-Reading order: frontends ← blocks ← heads ← joining ← seq2seq ← building ← folding ← subset ←
-imported.
+Reading order: frontends ← blocks ← conditioning ← heads ← joining ← seq2seq ← building ←
+folding ← subset ← imported.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
 """The whole model: speech or text in, one head's answer out, modulated by a task vector."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, assert_never
 
 import jax
@@ -27,6 +27,7 @@ from taskaware.dims import (
     Tokens,
 )
 from taskaware.models.blocks import EncoderBlock, run_blocks
+from taskaware.models.conditioning import make_modulator, make_tcn
 from taskaware.models.frontends import SpeechFrontend, TokenEmbedding
 from taskaware.models.heads.base import (
     Condition,
@@ -43,7 +44,6 @@ from taskaware.models.heads.decoder import Decoder, NextLogits
 from taskaware.models.heads.pooled import LabelHead, NumberHead
 from taskaware.models.heads.positions import FrameHead, TagHead
 from taskaware.models.joining import RowOrder, join, row_order
-from taskaware.modulation.modulator import Modulator
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.nn.layers import split_key
 from taskaware.nn.linear import transpose_kernels
@@ -124,8 +124,8 @@ class Seq2Seq(nnx.Module):
         pre = config.norm == "pre"
         self.encoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
         sites = {name: head.num_sites for name, head in self.heads.items()}
-        self.modulator = _modulator(config, sites)
-        self.tcn = _tcn(config, len(self.tasks), task_tokens, self.modulator, rngs)
+        self.modulator = make_modulator(config, sites)
+        self.tcn = make_tcn(config, len(self.tasks), task_tokens, self.modulator, rngs)
 
     def head_of(self, task: str) -> str:
         """Return the name of a task's head."""
@@ -334,68 +334,3 @@ class Seq2Seq(nnx.Module):
 def _layer(head: HeadConfig) -> int | None:
     """Return which encoder block a head reads; None for the last one."""
     return None if isinstance(head, DecoderConfig) else head.layer
-
-
-def _modulator(config: ModelConfig, heads: Mapping[str, int]) -> Modulator | None:
-    """Return the modulator, if any: one site after each stack's entry and one per block."""
-    if config.conditioning not in ("explicit", "implicit") or config.injection != "film":
-        return None
-    stacks = {"encoder": 1 + config.encoder_layers} | dict(heads)
-    match config.film.stacks:
-        case "both":
-            pass
-        case "encoder":
-            stacks = {"encoder": stacks["encoder"]}
-        case "heads":
-            stacks = dict(heads)
-        case _:
-            assert_never(config.film.stacks)
-    return Modulator(
-        config.d_model,
-        stacks,
-        kind=config.film.kind,
-        scale=config.film.scale,
-        sharing=config.film.sharing,
-        adapter_width=config.film.adapter_width,
-    )
-
-
-def _tcn(
-    config: ModelConfig,
-    num_tasks: int,
-    task_tokens: Sequence[Sequence[str]],
-    modulator: Modulator | None,
-    rngs: nnx.Rngs,
-) -> ExplicitTCN | ImplicitTCN | TaskTokens | None:
-    # A vector before the input has no γ half that would have to start at zero.
-    init = config.film.init if modulator else "lecun"
-    vector_width = modulator.vector_width if modulator else config.d_model
-    match config.conditioning:
-        case "vanilla":
-            return None
-        case "tokens":
-            return TaskTokens(task_tokens, config.d_model, rngs=rngs)
-        case "explicit":
-            return ExplicitTCN(
-                num_tasks,
-                config.d_model,
-                vector_width,
-                init=init,
-                kernel_init=modulator and modulator.kernel_init(init, config.film.open_share),
-                rngs=rngs,
-            )
-        case "implicit":
-            return ImplicitTCN(
-                config.d_model,
-                vector_width,
-                width=config.tcn.width,
-                d_ff=config.tcn.d_ff,
-                num_heads=config.tcn.num_heads,
-                num_layers=config.tcn.num_layers,
-                scaled=config.tcn.scaled,
-                init=init,
-                dtype=jnp.dtype(config.dtype).type,
-                rngs=rngs,
-            )
-        case _:
-            assert_never(config.conditioning)

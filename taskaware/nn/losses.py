@@ -28,6 +28,13 @@ def smoothed_cross_entropy(
     return total_BT - (1 - smoothing) * chosen_BT - smoothing * logits_BTV.mean(-1)
 
 
+def binary_cross_entropy(
+    logits: Float[Array, "*shape"], holds: Bool[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Return each answer's cross-entropy, where the logit is of "holds" against "does not"."""
+    return optax.sigmoid_binary_cross_entropy(logits, holds.astype(jnp.float32))
+
+
 def cross_entropy_of_stream(
     logits: Callable[[Float[Array, "B T D"]], Float[Array, "B T V"]],
     y_BTD: Float[Array, "B T D"],

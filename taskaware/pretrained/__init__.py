@@ -1,6 +1,6 @@
 """Trained models to be shared: weights, tokenizer, task vectors.
 
-Reading order: vectors ← model ← exporting.
+Reading order: vectors ← hub ← model ← exporting.
 """
 
 import lazy_loader

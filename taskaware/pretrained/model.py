@@ -33,6 +33,7 @@ from taskaware.files.tensors import read_tensors, tensor_names, to_bytes
 from taskaware.models.building import abstract_for
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
+from taskaware.pretrained.hub import from_hub, the_hub
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
 from taskaware.search.answers import as_text, ctc_weight
 from taskaware.search.model import Searches, search_bytes
@@ -231,7 +232,7 @@ class Pretrained:
         Raises:
             RunError: the hub refused, or cannot be reached.
         """
-        hub = _hub()
+        hub = the_hub()
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             try:
@@ -260,7 +261,7 @@ def from_pretrained(
     """
     folder = Path(path_or_id)
     if not folder.is_dir():
-        folder = _from_hub(str(path_or_id), download, revision)
+        folder = from_hub(str(path_or_id), FILES, download, revision)
     config: _Config = load(_Config, folder / _CONFIG, FORMAT)
     _require_digest(folder / _WEIGHTS, config.weights_sha256)
     _require_digest(folder / _TOKENIZER, config.tokenizer_sha256)
@@ -375,38 +376,6 @@ def _require_digest(path: Path, expected: str) -> None:
             f"{path}: expected SHA-256 {expected[:64]}, found {actual}; damaged or of another "
             "model: fetch it anew"
         )
-
-
-def _from_hub(repo_id: str, download: bool, revision: str | None) -> Path:
-    if repo_id.count("/") != 1 or not all(map(str.strip, repo_id.split("/"))):
-        raise UsageError(f"{repo_id}: neither a folder nor owner/name on the Hugging Face hub")
-    hub = _hub(f"{repo_id}: no such folder; the hub")
-    try:
-        return Path(
-            hub.snapshot_download(
-                repo_id,
-                revision=revision,
-                allow_patterns=[*FILES],
-                local_files_only=not download,
-            )
-        )
-    except Exception as error:  # the network's, the hub's and Python's own
-        reason = " ".join(str(error).split())
-        advice = "" if download else "; it has not been downloaded yet: download=True"
-        raise UsageError(
-            f"{repo_id}: no such folder, nor found on the hub{advice} ({reason})"
-        ) from None
-
-
-def _hub(where: str = "the hub") -> Any:
-    try:
-        import huggingface_hub
-
-        return huggingface_hub
-    except ModuleNotFoundError:
-        raise UsageError(
-            f'{where}: huggingface_hub is missing; pip install "taskaware[hub]"'
-        ) from None
 
 
 def _name(path: Sequence[Any]) -> str:

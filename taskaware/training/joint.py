@@ -23,7 +23,7 @@ from taskaware.training.objective import (
     Objective,
     Sums,
     head_loss,
-    passes,
+    head_passes,
     sums_of,
 )
 from taskaware.training.state import TrainState
@@ -85,7 +85,7 @@ def joint_sums(
     num_tasks, health = len(model.tasks), None
     loss_N, judged_N = jnp.zeros(num_tasks), jnp.zeros(num_tasks)
     total: Sums | None = None
-    for place, one in enumerate(passes(model, order.names, how)):
+    for place, one in enumerate(head_passes(model, order.names, how)):
         of_head = jax.tree.map(functools.partial(order.select, names=one.tasks), inputs)
         target = order.of(one.tasks).join_trees([batch[name].target for name in one.tasks])
         head_key = heads_key

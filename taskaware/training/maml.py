@@ -15,7 +15,7 @@ from taskaware.dims import Batch, Rows
 from taskaware.models.seq2seq import Seq2Seq
 from taskaware.modulation.affine import TCNParam
 from taskaware.training.joint import Metrics, Step, descend, joint_sums
-from taskaware.training.objective import Objective, Sums, passes
+from taskaware.training.objective import Objective, Sums, head_passes
 
 Rate = Float[Array, ""] | float
 
@@ -138,6 +138,6 @@ def _same_shapes(
     groups: dict[Any, list[str]] = {}
     for name in names:
         leaves, structure = jax.tree.flatten(batch[name])
-        heads = tuple(one.head for one in passes(model, [name], how))
+        heads = tuple(one.head for one in head_passes(model, [name], how))
         groups.setdefault((heads, structure, *[x.shape for x in leaves]), []).append(name)
     return list(groups.values())

@@ -89,7 +89,7 @@ class Pass(NamedTuple):
     """Whether it is these tasks' loss, and not one beside it."""
 
 
-def passes(model: Seq2Seq, tasks: Sequence[str], how: Objective) -> list[Pass]:
+def head_passes(model: Seq2Seq, tasks: Sequence[str], how: Objective) -> list[Pass]:
     """Return which heads are run over the rows of some tasks."""
     one_each = (1.0,) * len(model.tasks)
     weights, ctc = how.weights or one_each, how.ctc_weights

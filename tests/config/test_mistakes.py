@@ -106,7 +106,7 @@ MUTANTS = [
     ),
     ("model.film", {"adapter_width": 0}, "e.json.model.film: FiLMConfig.adapter_width: expected…"),
     ("model.film", {"open_share": 0}, "e.json.model.film: FiLMConfig.open_share: expected…"),
-    ("frozen", True, "e.json: Experiment.frozen: expected start_from a run of explicit…"),
+    ("frozen", True, "e.json: Experiment.frozen: expected start_from a run…"),
     ("tasks.0.max_examples", 0, "e.json.tasks[0]: Task.max_examples: expected positive, found 0"),
     (
         "tasks.0.vector_examples",

@@ -25,6 +25,7 @@ from taskaware.runs.checkpoints import restore, saved_steps
 from taskaware.runs.folder import Run
 from taskaware.runs.listener import validation_losses
 from taskaware.runs.trainer import train
+from taskaware.training.objective import Objective
 from taskaware.training.state import initial_state
 
 
@@ -152,7 +153,7 @@ def test_the_validation_loss_is_the_mean_of_each_token_s(runs):
     model, smoothing = restore(run)[0], run.experiment.optimizer.label_smoothing
     given = initial_state(nnx.state(model), optax.identity(), 0)
     examples = run.examples("validation")
-    losses = dict(validation_losses(examples, nnx.graphdef(model), smoothing, given))
+    losses = dict(validation_losses(examples, nnx.graphdef(model), Objective(smoothing), given))
     assert list(losses) == [f"validation_loss/{task}" for task in ("st", "asr", "mt")]
     for task in examples:
         total = tokens = 0.0

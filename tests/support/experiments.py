@@ -12,6 +12,7 @@ from taskaware.config import (
     Task,
     TCNConfig,
 )
+from taskaware.config.heads import LabelConfig
 
 SECTIONS = (
     Task,
@@ -32,8 +33,14 @@ UNUSUAL = Experiment(
         Task(
             name="übersetzen",
             source="speech",
-            target="translation",
-            metric="bleu",
+            target="label",
+            column="intent",
+            head="kind",
+            metric="uar",
+            more_metrics=("accuracy",),
+            weight=0.5,
+            role="adversarial",
+            reversal=0.25,
             source_language="de",
             target_language="tr",
             data=("a b", "c"),
@@ -52,11 +59,13 @@ UNUSUAL = Experiment(
         norm="post",
         dropout=0.25,
         cnn_channels=(5, 7),
+        heads=(LabelConfig(name="kind", pooling="attention", layer=1),),
         conditioning="explicit",
         injection="input",
         film=FiLMConfig(
             kind="adapter",
             placement="norm",
+            stacks="heads",
             scale="direct",
             sharing="per_stack",
             init="lecun",
@@ -92,7 +101,9 @@ UNUSUAL = Experiment(
         label_smoothing=0.0,
         accumulate=2,
     ),
-    decoding=Decoding(beam_size=1, length_penalty=1.0, extra_length=3, examples=2, batch_size=3),
+    decoding=Decoding(
+        ctc_weight=0.5, beam_size=1, length_penalty=1.0, extra_length=3, examples=2, batch_size=3
+    ),
     strategy="maml",
     meta=Meta(inner_learning_rate=0.1, inner_steps=2, order="second", tasks=("mt",), remat=True),
     train_on=("mt",),

@@ -278,9 +278,7 @@ class PreparedCorpus:
     def texts(self, split: str, labels: Sequence[str] = ()) -> Iterator[str]:
         """Yield every text of a split: what a tokenizer is trained on.
 
-        Args:
-            split: its name.
-            labels: columns of labels that are texts as well, such as transcripts with marked slots.
+        ``labels`` are columns of labels that are texts as well, such as marked transcripts.
         """
         for row in self.rows(split):
             yield row.source_text

@@ -1,7 +1,6 @@
 """Heads of one answer per source position: tags of words, labels of frames."""
 
 import jax.numpy as jnp
-import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -10,7 +9,7 @@ from taskaware.dims import FrameLabels, Tags
 from taskaware.models.heads.base import Condition, Encoded, RowLoss, TargetVectors
 from taskaware.modulation.modulator import modulate
 from taskaware.nn.linear import Linear
-from taskaware.nn.losses import smoothed_cross_entropy
+from taskaware.nn.losses import binary_cross_entropy, smoothed_cross_entropy
 
 
 class TagHead(nnx.Module):
@@ -71,7 +70,7 @@ class FrameHead(nnx.Module):
         holds_BAN = jnp.asarray(target.holds_BAN)
         frames = holds_BAN.shape[1]
         logits_BAN = self.outputs(encoded, condition)[:, :frames]
-        loss_BAN = optax.sigmoid_binary_cross_entropy(logits_BAN, holds_BAN.astype(jnp.float32))
+        loss_BAN = binary_cross_entropy(logits_BAN, holds_BAN)
         valid_BA = jnp.arange(frames)[None] < jnp.asarray(target.length_B)[:, None]
         loss_B = jnp.where(valid_BA[..., None], loss_BAN, 0).sum((1, 2))
         return RowLoss(loss_B, valid_BA.sum(1).astype(jnp.float32))
