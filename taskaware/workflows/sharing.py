@@ -182,10 +182,10 @@ def _scores(run: Run, steps: tuple[int, ...], tasks: tuple[Task, ...]) -> list[s
     signatures, left_out = set(), []
     for row in rows:
         for task in tasks:
-            for name, measured in row.scores[task.name].items():
+            for name, measured in row.scores.get(task.name, {}).items():
                 title = metric(name).title
                 cells = [row.split, task.name, title, number(measured.value)]
-                lines.append(f"| {' | '.join(cells)} | {number(row.confusion[task.name])} |")
+                lines.append(f"| {' | '.join(cells)} | {number(row.confusion.get(task.name))} |")
                 if measured.signature:
                     signatures.add(f"{title}: `{measured.signature}`")
                 if measured.left_out:
