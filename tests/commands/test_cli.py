@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 
@@ -166,7 +167,8 @@ def test_a_cut_audio_file_is_one_line_and_nothing_is_half_written(tmp_path):
     whole = (tmp_path / "3.wav").read_bytes()
     table = broken(tmp_path, "3.wav", whole[:-1000])
     (tmp_path / "out").mkdir()
-    message = refused(taskaware("prepare", "manifest", table, "--out", tmp_path / "out" / "c"))
+    prepare = ["prepare", "manifest", table, "--out", tmp_path / "out" / "c", "--workers", 1]
+    message = refused(taskaware(*prepare))
     assert message.startswith(f"{table}:5: {tmp_path / '3.wav'}: the header promises")
     assert not list((tmp_path / "out").iterdir())
 
@@ -194,16 +196,26 @@ def test_what_is_left_out_is_read_but_no_example(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
-def test_what_a_stream_s_encoding_lacks_is_written_otherwise_and_nothing_fails(tmp_path, encoding):
+def test_what_a_stream_s_encoding_lacks_is_written_otherwise_and_nothing_fails(
+    tmp_path, encoding, monkeypatch
+):
     texts = {"train.en": "good day\n", "train.de": "guten Tag\n"}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     out = tmp_path / "\u011f"
     argv = ["prepare", "parallel", tmp_path, "--languages", "en", "de", "--train", "train"]
-    streams = f"sys.stdout.reconfigure(encoding={encoding!r})"
-    outcome = fresh(*argv, "--out", out, before=streams)
-    assert (outcome.code, outcome.err) == (0, "")
-    shown, _, _ = outcome.out.partition("MODULES ")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    for name, value in {
+        "argv": ["taskaware", *map(str, argv), "--out", str(out)],
+        "stdout": stream,
+        "stderr": io.StringIO(),
+        "unraisablehook": sys.unraisablehook,  # which a command sets
+    }.items():
+        monkeypatch.setattr(sys, name, value)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code, sys.stderr.getvalue()) == (0, "")
+    shown = stream.buffer.getvalue().decode(encoding)
     (row,) = [line for line in shown.splitlines() if line.startswith("| train")]
     assert row.split("|")[-2].strip() == "-"  # where other streams have an en dash
     assert shown.endswith("\\u011f: ready\n")
@@ -338,14 +350,22 @@ sys.meta_path.insert(0, Block())
     [
         ("tyro", ["--help"], "train"),
         ("tensorflow_datasets", ["prepare", "manifest", "table.tsv", "--out", "{out}"], "train"),
+        # What is imported where it is first needed can be missing in this process too.
         ("apache_beam", ["prepare", "toy", "--out", "{out}", "--beam", "runner=X"], "beam"),
-        # In this process alone, for others import as they like.
         ("espeakng_loader", ["prepare", "toy", "--out", "{out}", "--workers", "1"], "synth"),
     ],
 )
-def test_a_missing_extra_is_named_with_the_command_that_installs_it(module, argv, extra, tmp_path):
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(
+    module, argv, extra, tmp_path, monkeypatch
+):
     argv = [word.format(out=tmp_path / "new" / "corpus") for word in argv]
-    outcome = fresh(*argv, before=BLOCK.format(module=module))
+    if extra == "train":
+        outcome = fresh(*argv, before=BLOCK.format(module=module))
+    else:
+        for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, module, None)
+        outcome = taskaware(*argv)
     message = refused(outcome)
     assert f'pip install "taskaware[{extra}]"' in message
     assert module in message.replace("-", "_")

@@ -27,7 +27,11 @@ pytestmark = pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 (fake) d
 
 VOCABULARY = 1024
 """No other array has an axis of this length."""
-MESHES = [(8, 1, 1), pytest.param((1, 8, 1), marks=pytest.mark.long), (2, 2, 2)]
+MESHES = [
+    pytest.param((8, 1, 1), marks=pytest.mark.variants),
+    pytest.param((1, 8, 1), marks=pytest.mark.long),
+    (2, 2, 2),
+]
 
 
 class Compiled(NamedTuple):
@@ -130,8 +134,8 @@ def test_only_the_expected_messages_are_sent(split):
 @pytest.mark.parametrize(
     ("conditioning", "strategy"),
     [
-        ("vanilla", "joint"),
-        ("explicit", "joint"),
+        pytest.param("vanilla", "joint", marks=pytest.mark.variants),
+        pytest.param("explicit", "joint", marks=pytest.mark.variants),
         ("implicit", "joint"),
         pytest.param("explicit", "maml", marks=pytest.mark.long),
         pytest.param("implicit", "maml", marks=pytest.mark.long),

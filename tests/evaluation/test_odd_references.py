@@ -46,7 +46,8 @@ def odd(tmp_path_factory):
             soundfile.write(folder / f"{name}.wav", samples.astype(np.int16), 16000)
             rows.append([name, f"{name}.wav", "", "", "", *pair, "en", "de", split])
     (folder / "table.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
-    prepared = taskaware("prepare", "manifest", folder / "table.tsv", "--out", folder / "corpus")
+    prepare = ["prepare", "manifest", folder / "table.tsv", "--out", folder / "corpus"]
+    prepared = taskaware(*prepare, "--workers", 1)
     assert (prepared.code, prepared.err) == (0, "")
     taskaware(
         "vocab", "--data", folder / "corpus", "--out", folder / "tokenizer.model", "--size", 60

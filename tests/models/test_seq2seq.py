@@ -17,6 +17,7 @@ from support.tiny_model import (
     targets,
     vectors,
 )
+from support.variants import only
 
 from taskaware.config import FiLMConfig, paper_model
 from taskaware.dims import PAD, Tokens
@@ -24,7 +25,7 @@ from taskaware.models.building import abstract, build
 from taskaware.training.state import count_parameters
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", only(WAYS, "implicit", "implicit_input", "tokens"))
 def test_padding_never_changes_a_score(way):
     m, b = model(way), batch()
     wider = {"frames_BAC": ((0, 0), (0, 24), (0, 0)), "tokens_BS": ((0, 0), (0, 7))}
@@ -40,7 +41,7 @@ def test_padding_never_changes_a_score(way):
     np.testing.assert_allclose(found[valid], logits(m, b)[valid], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("way", ["vanilla", "explicit", "tokens"])
+@pytest.mark.parametrize("way", only(["vanilla", "explicit", "tokens"], "explicit", "tokens"))
 def test_a_score_depends_on_no_later_target(way):
     """By gradient: of position t's scores with respect to what is fed in at each position."""
     m, b = model(way), batch()
@@ -60,7 +61,7 @@ def test_a_score_depends_on_no_later_target(way):
         assert (reach[:position][valid] > 0).all()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", only(WAYS, "implicit", "explicit_input", "tokens"))
 def test_a_mixed_batch_is_the_batches_of_each_modality(way):
     m, b = model(way), batch()
     both = logits(m, b)
@@ -74,7 +75,8 @@ def test_a_mixed_batch_is_the_batches_of_each_modality(way):
     ("way", "sharing"),
     [
         ("explicit", "per_block"),
-        ("explicit_input", "all_blocks"),  # without FiLM, nothing is shared
+        # Without FiLM, nothing is shared.
+        pytest.param("explicit_input", "all_blocks", marks=pytest.mark.variants),
         *(
             pytest.param(*case, marks=pytest.mark.long)
             for case in [

@@ -144,7 +144,14 @@ def _their_house_their_rules():
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the peers' own
 @pytest.mark.parametrize(
-    "peer", [pytest.param(unet, marks=pytest.mark.long), velocity, gemma, resnet, potential]
+    "peer",
+    [
+        pytest.param(unet, marks=pytest.mark.long),
+        velocity,
+        pytest.param(gemma, marks=pytest.mark.variants),
+        pytest.param(resnet, marks=pytest.mark.variants),
+        potential,
+    ],
 )
 def test_a_model_of_another_package_learns_two_tasks_from_the_same_inputs(peer):
     run, state, names, plain, width = peer()

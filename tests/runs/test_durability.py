@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from support.command_line import ENGLISH, GERMAN, HEADER, refused, taskaware, tiny
 from support.forks import serving
+from support.variants import only
 
 from taskaware.config import Task
 from taskaware.files.strict_json import to_json
@@ -43,7 +44,8 @@ def given(tmp_path_factory):
         rows.append([f"u{i}", "", "", "", "", *texts, "en", "de", "train"])
     (folder / "table.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
     corpus, tokenizer = folder / "corpus", folder / "tokenizer.model"
-    assert taskaware("prepare", "manifest", folder / "table.tsv", "--out", corpus).code == 0
+    prepare = ["prepare", "manifest", folder / "table.tsv", "--out", corpus, "--workers", 1]
+    assert taskaware(*prepare).code == 0
     vocab = ["vocab", "--data", corpus, "--out", tokenizer, "--size", 40]
     assert taskaware(*vocab).code == 0
     tasks = tuple(
@@ -96,9 +98,9 @@ class Paused(NamedTuple):
     half: Path
 
 
-@pytest.fixture(scope="module", params=["joint", "maml"])
+@pytest.fixture(scope="module", params=only(["joint", "maml"], "maml"))
 def paused(request, given):
-    """Both, and the command."""
+    """Both, and the command. Joint learning is also what those below pause."""
     folder = given.folder / request.param
     straight, half = folder / "straight", folder / "half"
     train = ["train", getattr(given, request.param), "--save-every", 23, "--out"]
@@ -157,6 +159,7 @@ def server(tmp_path_factory):
 def straight(given, server):
     """A run of joint learning without a pause, in a process of its own."""
     train = ["train", given.joint, "--steps", 20, "--out", given.folder / "unkilled"]
+    train += ["--save-every", 20]
     server.start(*train)
     outcome = server.end()
     assert outcome.code == 0, outcome.err
@@ -250,7 +253,7 @@ def test_two_runs_in_one_folder_are_one_and_a_refusal(server, given, straight, t
         assert message.startswith(f"{run}: in use by process {process} on ")
     os.kill(process, signal.SIGKILL)
     assert server.end().code == -signal.SIGKILL
-    server.start("train", given.joint, "--out", run, "--steps", 1 + server.committed() + 10)
+    server.start("train", given.joint, "--out", run, "--steps", 1 + server.committed() + 3)
     assert server.end().code == 0
 
 

@@ -120,6 +120,7 @@ def get_ready(folder) -> Given:
     table, experiment = write_manifest(folder), folder / "tiny.json"
     experiment.write_text(to_json(tiny(folder)))
     corpus, tokenizer = folder / "corpus", folder / "tokenizer.model"
-    prepared = taskaware("prepare", "manifest", table, "--out", corpus)
+    # Processes that write beside this one would only import everything again.
+    prepared = taskaware("prepare", "manifest", table, "--out", corpus, "--workers", 1)
     vocab = taskaware("vocab", "--data", corpus, "--out", tokenizer, "--size", 40)
     return Given(folder, experiment, prepared, vocab)

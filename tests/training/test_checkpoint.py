@@ -134,8 +134,13 @@ MESHES = [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 2, 2), (4, 1, 1), (2, 2, 2), (1, 
 @pytest.mark.parametrize(
     "saved_on",
     [
-        shape if shape in [(1, 1, 1), (2, 2, 2)] else pytest.param(shape, marks=pytest.mark.long)
-        for shape in MESHES
+        (2, 2, 2),
+        pytest.param((1, 1, 1), marks=pytest.mark.variants),
+        *(
+            pytest.param(shape, marks=pytest.mark.long)
+            for shape in MESHES
+            if shape not in [(1, 1, 1), (2, 2, 2)]
+        ),
     ],
     ids=str,
 )

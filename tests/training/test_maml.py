@@ -155,7 +155,7 @@ def test_without_an_inner_step_it_is_joint_learning():
 @pytest.mark.parametrize(
     ("conditioning", "order"),
     [
-        ("explicit", "first"),
+        pytest.param("explicit", "first", marks=pytest.mark.variants),
         ("implicit", "second"),
         pytest.param("tokens", "second", marks=pytest.mark.long),
         pytest.param("explicit", "second", marks=pytest.mark.long),

@@ -244,7 +244,8 @@ def test_a_run_folder_of_another_experiment_is_missing(given, trained):
 
 def test_a_folder_of_augmented_speech_is_not_looked_into_for_validation(given, tmp_path):
     corpus, augmented = given.folder / "corpus", tmp_path / "augmented"
-    assert taskaware("prepare", "augmented", corpus, "--out", augmented, "--copies", 2).code == 0
+    prepare = ["prepare", "augmented", corpus, "--out", augmented, "--copies", 2]
+    assert taskaware(*prepare, "--workers", 1).code == 0
     both = (str(corpus), str(augmented))
     tasks = [replace(task, data=both) for task in tiny(given.folder).tasks]
     experiment = write(tmp_path, replace(tiny(given.folder), tasks=tuple(tasks)))
@@ -271,7 +272,7 @@ def test_a_split_that_is_absent_is_missing(given, tmp_path):
     corpus = tmp_path / "corpus"
     root = ["--audio-root", given.folder]
     prepare = ["prepare", "manifest", tmp_path / "table.tsv", "--out", corpus, *root]
-    assert taskaware(*prepare).code == 0
+    assert taskaware(*prepare, "--workers", 1).code == 0
     tasks = [replace(task, data=(str(corpus),)) for task in tiny(given.folder).tasks]
     experiment = write(tmp_path, replace(tiny(given.folder), tasks=tuple(tasks)))
     outcome = dry(experiment, tmp_path / "run")
