@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import alignments
-from support.table_model import T, V, log_p, padded, table_model
+from support.table_model import T, V, log_p, padded, table_model, table_of
 
 from taskaware.dims import EOS, PAD
 from taskaware.search.beam import beam_search
@@ -153,11 +153,9 @@ def test_masked_positions_count_for_nothing_wherever_they_stand():
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_a_beam_that_holds_everything_finds_the_best_joint_scores(weight, alpha):
     """Every ended sequence of two labels, in order; α raises scores, but no sum of them."""
-    table, *start_of = table_model(1)
-    log_p_BSV, wide = speech(2), V**T
-    next_logits, start = start_of
+    table, log_p_BSV, wide = table_of(1), speech(2), V**T
     ctc = prefix_scores(log_p_BSV, all_of(log_p_BSV), wide)
-    joint = joint_scores((next_logits, start(wide)), ctc, weight)
+    joint = joint_scores(table_model(table, wide), ctc, weight)
     found = jax.jit(
         lambda: beam_search(*joint, 2, T, beam_size=wide, alpha=alpha, normalized=True)
     )()
@@ -185,10 +183,9 @@ def test_a_beam_that_holds_everything_finds_the_best_joint_scores(weight, alpha)
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_without_ctc_the_joint_search_is_the_decoder_s_to_the_bit(beam_size):
-    _, next_logits, start = table_model(4)
     log_p_BSV = speech(2)
     ctc = prefix_scores(log_p_BSV, all_of(log_p_BSV), beam_size)
-    decoder = next_logits, start(beam_size)
+    decoder = table_model(table_of(4), beam_size)
     joint = joint_scores(decoder, ctc, 0.0)
     if beam_size == 1:
         expected = greedy_search(*decoder, 2, T)
@@ -208,11 +205,11 @@ def test_ctc_outvotes_a_decoder_that_ends_too_soon():
         return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
 
     log_p_BSV = hand_made((0.01, 0.99), (0.99, 0.01))
-    _, _, start = table_model(0, rows=1)
+    table = table_of(0, rows=1)  # for its cache alone
     tokens = {}
     for weight in (0.0, 0.5):
         ctc = prefix_scores(log_p_BSV, all_of(log_p_BSV), 2)
-        joint = joint_scores((next_logits, start(2)), ctc, weight)
+        joint = joint_scores((next_logits, table_model(table, 2)[1]), ctc, weight)
         found = beam_search(*joint, 1, T, beam_size=2, alpha=0.0, normalized=True)
         tokens[weight] = found.tokens_BWT[0, 0].tolist()
     assert tokens == {0.0: padded([EOS]), 0.5: padded([A, EOS])}
@@ -297,8 +294,10 @@ def test_scores_are_added_up_as_they_are_where_they_are_said_to_be_normalized():
         scores = scores.at[EOS].set(jnp.where(position == 2, -0.125, -4.0))
         return jnp.broadcast_to(scores, (*tokens_BW.shape, V)), cache
 
-    _, _, start = table_model(0, rows=1)
-    one = greedy_search(next_logits, start(1), 1, T, normalized=True)
-    best = beam_search(next_logits, start(2), 1, T, beam_size=2, alpha=0.0, normalized=True)
+    table = table_of(0, rows=1)  # for its cache alone
+    one = greedy_search(next_logits, table_model(table, 1)[1], 1, T, normalized=True)
+    best = beam_search(
+        next_logits, table_model(table, 2)[1], 1, T, beam_size=2, alpha=0.0, normalized=True
+    )
     assert one.tokens_BT[0].tolist() == best.tokens_BWT[0, 0].tolist() == padded([A, A, EOS])
     assert float(one.score_B[0]) == float(best.score_BW[0, 0]) == -0.625

@@ -1,8 +1,10 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support.table_model import T, V, exhaustive, log_p, padded, ranking, table_model
+from support.table_model import T, V, exhaustive, log_p, padded, ranking, table_model, table_of
 
 from taskaware.dims import EOS, PAD, Cache
 from taskaware.search.beam import _best_extensions, beam_search
@@ -11,14 +13,32 @@ from taskaware.search.greedy import greedy_search, length_penalty
 NOTHING = Cache(None, None)
 
 
+def searched(table, beams, alpha):
+    """What a beam search finds, as NumPy's arrays."""
+    return jax.tree.map(np.asarray, _searched(table, beams, alpha))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _searched(table, beams, alpha):
+    model = table_model(table, beams)
+    return beam_search(*model, len(table), T, beam_size=beams, alpha=alpha)
+
+
+def greedily_searched(table):
+    """What greedy search finds, as NumPy's arrays."""
+    return jax.tree.map(np.asarray, _greedily_searched(table))
+
+
+@jax.jit
+def _greedily_searched(table):
+    return greedy_search(*table_model(table, 1), len(table), T)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_beam_that_holds_everything_finds_what_exhaustive_search_finds(seed, alpha):
-    table, next_logits, start = table_model(seed)
-    wide = V**T
-    found = jax.jit(
-        lambda: beam_search(next_logits, start(wide), 2, T, beam_size=wide, alpha=alpha)
-    )()
+    table = table_of(seed)
+    found = searched(table, V**T, alpha)
     for row in range(2):
         expected = ranking(table, row, alpha)
         assert len(expected) == 121
@@ -45,8 +65,8 @@ def test_where_too_few_have_ended_growing_ones_follow():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_score_is_the_log_probability_of_the_tokens_over_the_penalty(seed):
-    table, next_logits, start = table_model(seed)
-    found = beam_search(next_logits, start(3), 2, T, beam_size=3, alpha=0.6)
+    table = table_of(seed)
+    found = searched(table, 3, 0.6)
     for row in range(2):
         tokens = found.tokens_BWT[row, 0].tolist()
         if EOS in tokens:
@@ -58,9 +78,8 @@ def test_the_score_is_the_log_probability_of_the_tokens_over_the_penalty(seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_beam_of_one_is_greedy_search(seed):
     """With α = 0, where a longer hypothesis is never the better one for its length."""
-    _, next_logits, start = table_model(seed, rows=3)
-    wide = beam_search(next_logits, start(1), 3, T, beam_size=1, alpha=0.0)
-    one = greedy_search(next_logits, start(1), 3, T)
+    table = table_of(seed, rows=3)
+    wide, one = searched(table, 1, 0.0), greedily_searched(table)
     for row in range(3):
         first = one.tokens_BT[row].tolist()
         # A beam of one also keeps an end that came second: if greedy search was cut, or ended
@@ -83,8 +102,8 @@ def test_a_beam_of_one_is_greedy_search_where_ends_are_never_second():
 
 
 def test_greedy_takes_the_likeliest_token_each_time():
-    table, next_logits, start = table_model(11)
-    found = greedy_search(next_logits, start(1), 2, T)
+    table = table_of(11)
+    found = greedily_searched(table)
     for row in range(2):
         before, last, expected = PAD, PAD, []
         for position in range(T):
@@ -99,9 +118,9 @@ def test_greedy_takes_the_likeliest_token_each_time():
 
 def test_no_beam_scores_better_than_exhaustive_search():
     for seed in range(4):
-        table, next_logits, start = table_model(seed)
+        table = table_of(seed)
         for width in (1, 2, 8):
-            found = beam_search(next_logits, start(width), 2, T, beam_size=width, alpha=0.6)
+            found = searched(table, width, 0.6)
             for row in range(2):
                 if EOS in found.tokens_BWT[row, 0].tolist():
                     assert float(found.score_BW[row, 0]) <= exhaustive(table, row, 0.6)[1] + 1e-4

@@ -12,30 +12,31 @@ from taskaware.search.greedy import length_penalty
 V, T = 4, 5
 
 
-def table_model(seed, rows=2):
-    """A next_logits whose scores depend on row, position and the two tokens before.
+def table_of(seed, rows=2):
+    """Scores by row, position and the two tokens before."""
+    return np.asarray(2 * jax.random.normal(jax.random.key(seed), (rows, T, V, V, V)))
 
-    Its cache counts calls and remembers the token before the last, so a search that mixes up
-    beams gives other scores.
+
+def table_model(table, beams):
+    """A next_logits that looks up such scores, and its first cache.
+
+    The cache remembers the token before the last, so a search that mixes up beams gives other
+    scores.
     """
-    table = 2 * jax.random.normal(jax.random.key(seed), (rows, T, V, V, V))
+    row = jnp.arange(len(table))[:, None]
 
     def next_logits(tokens_BW, position, cache):
-        row = jnp.arange(rows)[:, None]
         logits = table[row, position, cache.beams["before"], tokens_BW]
         return logits, Cache({"before": tokens_BW}, None)
 
-    def start(beams):
-        return Cache({"before": jnp.zeros((rows, beams), jnp.int32)}, None)
-
-    return np.asarray(table, np.float64), next_logits, start
+    return next_logits, Cache({"before": jnp.zeros((len(table), beams), jnp.int32)}, None)
 
 
 def log_p(table, row, tokens):
     """Log probability of a token sequence, by the table alone."""
     total, before, last = 0.0, PAD, PAD
     for position, token in enumerate(tokens):
-        score = table[row, position, before, last]
+        score = table[row, position, before, last].astype(np.float64)
         total += score[token] - np.log(np.exp(score).sum())
         before, last = last, token
     return total

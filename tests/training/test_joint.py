@@ -103,7 +103,9 @@ def test_each_row_is_modulated_by_the_embedding_of_another_row_of_its_task():
 
 def with_keys(m, b):
     """What is told of a loss by each of three pairs of keys."""
-    of = jax.jit(lambda b, shuffled, dropped: joint_loss(m, b, shuffled, dropped, Objective(0.0))[1])
+    of = jax.jit(
+        lambda b, shuffled, dropped: joint_loss(m, b, shuffled, dropped, Objective(0.0))[1]
+    )
     return [of(b, *jax.random.split(jax.random.key(seed))) for seed in range(3)]
 
 
