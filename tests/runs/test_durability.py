@@ -28,7 +28,7 @@ from taskaware.training.checkpoint import Checkpoints
 
 
 class Given(NamedTuple):
-    """Experiments of sixty steps on text alone, each saved and reported; and their processes."""
+    """Experiments of thirty steps on text alone, each saved and reported; and their processes."""
 
     folder: Path
     joint: Path
@@ -55,7 +55,7 @@ def given(tmp_path_factory):
     whole = tiny(folder)
     # Without task information there is less to compile; dropout takes the randomness.
     model = replace(whole.model, conditioning="vanilla")
-    whole = replace(whole, tasks=tasks, model=model, steps=60, log_every=1, save_every=1)
+    whole = replace(whole, tasks=tasks, model=model, steps=30, log_every=1, save_every=1)
     for strategy in ("joint", "maml"):
         experiment = replace(whole, strategy=strategy)
         (folder / f"{strategy}.json").write_text(to_json(experiment))
@@ -92,7 +92,7 @@ def final_state(run):
 
 
 class Paused(NamedTuple):
-    """A run without a pause, and a copy of one that is at step 23."""
+    """A run without a pause, and a copy of one that is at step 11."""
 
     straight: Path
     half: Path
@@ -103,20 +103,20 @@ def paused(request, given):
     """Both, and the command. Joint learning is also what those below pause."""
     folder = given.folder / request.param
     straight, half = folder / "straight", folder / "half"
-    train = ["train", getattr(given, request.param), "--save-every", 23, "--out"]
+    train = ["train", getattr(given, request.param), "--save-every", 11, "--out"]
     assert taskaware(*train, straight).code == 0
-    assert taskaware(*train, half, "--steps", 23).code == 0
+    assert taskaware(*train, half, "--steps", 11).code == 0
     return Paused(straight, half), train
 
 
 def test_a_run_in_three_sittings_is_the_run_in_one(paused, tmp_path):
     (straight, half), train = paused
     run = shutil.copytree(half, tmp_path / "run")
-    for steps in (41, 60):
+    for steps in (19, 30):
         outcome = taskaware(*train, run, "--steps", steps)
         assert (outcome.code, outcome.err) == (0, "")
-    assert "going on from step 41" in outcome.out
-    assert len(curve(run)) == 60
+    assert "going on from step 19" in outcome.out
+    assert len(curve(run)) == 30
     assert curve(run) == curve(straight)
     assert final_state(run) == final_state(straight)
 
@@ -142,8 +142,8 @@ def test_a_resume_that_forgets_a_part_would_be_found(paused, forgotten, tmp_path
     monkeypatch.setattr(trainer, "training_batches", from_the_beginning)
     run = shutil.copytree(half, tmp_path / "run")
     assert taskaware(*train, run).code == 0
-    assert curve(run)[:23] == curve(straight)[:23]
-    assert curve(run)[23:] != curve(straight)[23:]
+    assert curve(run)[:11] == curve(straight)[:11]
+    assert curve(run)[11:] != curve(straight)[11:]
 
 
 # Processes that end before their time.
@@ -277,18 +277,18 @@ def test_a_full_disk_ends_a_run_in_one_line_and_the_same_command_goes_on(
 
 def test_a_run_goes_on_from_the_step_before_a_damaged_one(paused, tmp_path):
     (straight, _), train = paused
-    run = shutil.copytree(straight, tmp_path / "run")  # it has kept 46 and 60
-    (data,) = (run / "checkpoints" / "60" / "state" / "d").iterdir()
+    run = shutil.copytree(straight, tmp_path / "run")  # it has kept 22 and 30
+    (data,) = (run / "checkpoints" / "30" / "state" / "d").iterdir()
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.write_bytes(content)
     message = refused(taskaware("evaluate", run, "--split", "train"))
-    assert f"checkpoints/60: damaged (state/d/{data.name} is not what was written)" in message
+    assert f"checkpoints/30: damaged (state/d/{data.name} is not what was written)" in message
     outcome = taskaware(*train, run)
     assert (outcome.code, outcome.err) == (0, "")
     (line,) = [line for line in outcome.out.splitlines() if "damaged" in line]
-    assert line.endswith("damaged, and step 46 is used instead")
-    assert "going on from step 46" in outcome.out
+    assert line.endswith("damaged, and step 22 is used instead")
+    assert "going on from step 22" in outcome.out
     assert curve(run) == curve(straight)
     assert final_state(run) == final_state(straight)
 
@@ -296,5 +296,5 @@ def test_a_run_goes_on_from_the_step_before_a_damaged_one(paused, tmp_path):
 def test_a_run_whose_every_step_is_damaged_does_not_begin_anew(paused, tmp_path):
     (_, half), train = paused
     run = shutil.copytree(half, tmp_path / "run")
-    shutil.rmtree(run / "checkpoints" / "23")
-    assert "every checkpoint is damaged (23: the folder is gone)" in refused(taskaware(*train, run))
+    shutil.rmtree(run / "checkpoints" / "11")
+    assert "every checkpoint is damaged (11: the folder is gone)" in refused(taskaware(*train, run))
