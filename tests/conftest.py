@@ -60,7 +60,7 @@ def pytest_collection_finish(session):
     """What has been imported stays, and need not be looked through for garbage every time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 10, 20)
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
