@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 from support.command_line import get_ready, refused, taskaware, tiny
 
-from taskaware.config import Task
+from taskaware.config import FiLMConfig, Task
 from taskaware.data.corpora.base import Row
 from taskaware.data.rows import collate
 from taskaware.data.targets import Shape
@@ -212,12 +212,9 @@ def test_results_keep_a_row_for_each_split_and_selection(runs):
 
 
 def test_fine_tuning_begins_with_the_other_run_s_parameters(runs, tmp_path):
-    """Known by a step of size zero."""
+    """Known by no step at all."""
     tuned = Run.open(runs / "tuned").experiment
-    still = dataclasses.replace(
-        tuned, steps=1, optimizer=dataclasses.replace(tuned.optimizer, learning_rate=1e-30)
-    )
-    train(Run.start(still, tmp_path / "run"))
+    train(Run.start(dataclasses.replace(tuned, steps=0), tmp_path / "run"))
     assert equal(params(tmp_path / "run"), params(runs / "base"))
     assert not equal(params(runs / "tuned"), params(runs / "base"))
 
@@ -241,9 +238,14 @@ def test_going_on_from_another_shape_is_refused(runs, tmp_path):
 
 
 def test_going_on_with_task_vectors_of_other_tasks_is_refused(runs, tmp_path):
-    explicit = dataclasses.replace(tiny(runs), steps=1)
+    vanilla = Run.open(runs / "base").experiment
+    film = FiLMConfig(init="zero")
     explicit = dataclasses.replace(
-        explicit, model=dataclasses.replace(explicit.model, conditioning="explicit")
+        vanilla,
+        model=dataclasses.replace(vanilla.model, conditioning="explicit", film=film),
+        start_from=str(runs / "base"),
+        frozen=True,
+        steps=0,
     )
     train(Run.start(explicit, tmp_path / "base"))
     path = tmp_path / "turned.json"
