@@ -23,7 +23,7 @@ def table_model(table, beams):
     The cache remembers the token before the last, so a search that mixes up beams gives other
     scores.
     """
-    row = jnp.arange(len(table))[:, None]
+    table, row = jnp.asarray(table), jnp.arange(len(table))[:, None]
 
     def next_logits(tokens_BW, position, cache):
         logits = table[row, position, cache.beams["before"], tokens_BW]
