@@ -30,6 +30,7 @@ from taskaware.dims import Batch
 from taskaware.runs.folder import Run
 from taskaware.training.compiling import jit_step
 from taskaware.training.joint import joint_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
@@ -48,7 +49,7 @@ def main() -> None:
         run = Run.start(experiment, Path(folder) / "run")
     examples, net = run.examples("train"), run.fresh_model()
     optimizer = make_optimizer(experiment.optimizer, model.d_model)
-    step = jit_step(joint_step(nnx.graphdef(net), optimizer, 0.1))
+    step = jit_step(joint_step(nnx.graphdef(net), optimizer, Objective(0.1)))
     state = initial_state(nnx.state(net), optimizer, 0)
 
     def seconds(batches: Iterator[Batch]) -> float:

@@ -26,6 +26,7 @@ from taskaware.models.building import build
 from taskaware.training.compiling import compiler_options
 from taskaware.training.joint import Step, joint_step
 from taskaware.training.maml import maml_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import TrainState, initial_state
 
@@ -40,10 +41,10 @@ def main(conditioning: str) -> None:
     )
     optimizer = make_optimizer(OptimizerConfig(), model.config.d_model)
     graphdef = nnx.graphdef(model)
-    joint = joint_step(graphdef, optimizer, 0.1)
+    joint = joint_step(graphdef, optimizer, Objective(0.1))
     rates = dict.fromkeys(TASKS, 0.05)
     orders = {
-        f"{order} order": maml_step(graphdef, optimizer, 0.1, rates, Meta(order=order))
+        f"{order} order": maml_step(graphdef, optimizer, Objective(0.1), rates, Meta(order=order))
         for order in ("first", "second")
     }
     steps = {"joint": (joint, batch(ROWS))} | {

@@ -21,6 +21,7 @@ from taskaware.devices.machine import cpu_count
 from taskaware.files.whole import write_json
 from taskaware.models.building import build
 from taskaware.training.joint import Step, joint_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import TrainState, initial_state
 
@@ -48,7 +49,9 @@ def step_and_state(experiment: Experiment) -> tuple[Step, TrainState]:
     """Return the training step of an experiment, and where it begins."""
     model = build(experiment.model, VOCABULARY, TASKS, speech=True, seed=0)
     optimizer = make_optimizer(experiment.optimizer, experiment.model.d_model)
-    step = joint_step(nnx.graphdef(model), optimizer, experiment.optimizer.label_smoothing)
+    step = joint_step(
+        nnx.graphdef(model), optimizer, Objective(experiment.optimizer.label_smoothing)
+    )
     return step, initial_state(nnx.state(model), optimizer, 0)
 
 

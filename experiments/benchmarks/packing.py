@@ -46,6 +46,7 @@ from taskaware.nn.losses import cross_entropy_of_stream
 from taskaware.runs.folder import environment
 from taskaware.training.compiling import jit_step
 from taskaware.training.joint import Step, descend, joint_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import TrainState, initial_state
 
@@ -234,7 +235,9 @@ def packed_stream(model: Seq2Seq, batch: Packed, key: jax.Array | None) -> jax.A
     y = enter(y, border, keys[2], batch.segment_BT, batch.place_BT)
     context = model.encoder_norm(x), batch.segment_BS, batch.segment_BT
     after = slice(border + 1, None)
-    return run_blocks(decoder_block, model.decoder, y, modulation.at(after), keys[3], *context)
+    return run_blocks(
+        decoder_block, model.decoder().blocks, y, modulation.at(after), keys[3], *context
+    )
 
 
 def packed_step(model: Seq2Seq, size: Size):
@@ -387,7 +390,7 @@ def main() -> None:
     optimizer = make_optimizer(OptimizerConfig(), size.d_model)
     steps = {
         "packed": packed_step(model, size),
-        "buckets": joint_step(nnx.graphdef(model), optimizer, 0.1),
+        "buckets": joint_step(nnx.graphdef(model), optimizer, Objective(0.1)),
     }
     made = {"packed": packed_epoch, "buckets": bucketed_epoch}
     parts = {kind: [*make(size, frames, target)] for kind, make in made.items()}

@@ -22,6 +22,7 @@ from taskaware.runs.folder import environment
 from taskaware.search.model import make_search
 from taskaware.training.compiling import compiled_first, jit_step
 from taskaware.training.joint import joint_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
@@ -172,7 +173,7 @@ def own_training(size: Size, source: str, rows: int = ROWS, **changes: Any) -> R
     """Return a training step of this package, compiled, on one batch again and again."""
     model = own_model(size, source, **changes)
     optimizer = make_optimizer(OptimizerConfig(), size.d_model)
-    step = jit_step(joint_step(nnx.graphdef(model), optimizer, 0.1))
+    step = jit_step(joint_step(nnx.graphdef(model), optimizer, Objective(0.1)))
     step = compiled_first(step, 1, print)
     state = [initial_state(nnx.state(model), optimizer, 0)]
     one_batch = batch(size, source, rows)
@@ -188,7 +189,7 @@ def training_flops(size: Size, source: str, rows: int = ROWS) -> float:
     """Return the floating point operations of a step, as XLA counts them before it compiles."""
     model, optimizer = own_model(size, source), make_optimizer(OptimizerConfig(), size.d_model)
     state = jax.eval_shape(lambda: initial_state(nnx.state(model), optimizer, 0))
-    step = jax.jit(joint_step(nnx.graphdef(model), optimizer, 0.1))
+    step = jax.jit(joint_step(nnx.graphdef(model), optimizer, Objective(0.1)))
     shapes = jax.eval_shape(lambda: batch(size, source, rows))
     cost = step.lower(state, shapes).cost_analysis()
     assert cost is not None, "XLA has no count of the work for this device"

@@ -30,6 +30,7 @@ from taskaware.files.whole import write_json
 from taskaware.models.building import abstract
 from taskaware.runs.folder import environment
 from taskaware.training.joint import joint_step
+from taskaware.training.objective import Objective
 from taskaware.training.optimizer import make_optimizer
 from taskaware.training.state import initial_state
 
@@ -93,7 +94,7 @@ def foretold(size: Size, kind: str, devices: int) -> dict[str, Any]:
     rows = jax.eval_shape(lambda: batch(size, "speech", ROWS * devices // tensor))
     with jax.set_mesh(mesh):
         step = jax.jit(
-            joint_step(nnx.graphdef(model), optimizer, 0.1),
+            joint_step(nnx.graphdef(model), optimizer, Objective(0.1)),
             in_shardings=(where, sharding.batch_sharding(mesh)),
             out_shardings=(where, None),
             donate_argnums=0,
