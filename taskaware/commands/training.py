@@ -164,7 +164,9 @@ def options_of(experiment: Experiment, path: Path) -> Callable[..., None]:
 
     def train_this(
         options: Annotated[TrainOptions, tyro.conf.arg(name="")],
-        experiment: Annotated[Experiment, tyro.conf.arg(name="")] = experiment,
+        experiment: Annotated[
+            Experiment, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands
+        ] = experiment,
     ) -> None:
         """Train this experiment; the same command again goes on where it stopped.
 

@@ -1,5 +1,6 @@
 """Which tasks share which heads, and what the heads answer with."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -16,8 +17,10 @@ from taskaware.config.heads import (
 )
 from taskaware.config.model import ModelConfig
 from taskaware.config.task import Task
-from taskaware.errors import UsageError, require_known
+from taskaware.errors import UsageError, nearest
 
+ENCODER = "encoder"
+"""The stack that no head may be named as."""
 FIRST_SYMBOL = 3
 """Index of an inventory's first symbol, after padding, end and unknown."""
 
@@ -53,7 +56,10 @@ def head_of(task: Task, model: ModelConfig) -> HeadConfig:
     built_in: dict[str, HeadConfig] = {"decoder": DecoderConfig(), "ctc": CTCConfig()}
     heads = built_in | {usual.name: usual} | {head.name: head for head in model.heads}
     if name not in heads:
-        require_known(name, [*heads], f"task {task.name!r}: head")
+        raise UsageError(
+            f"task {task.name!r}: unknown head {name!r}; expected one of {', '.join(heads)}"
+            f"{nearest(name, [*heads])}"
+        )
     if not _fits(heads[name], task):
         raise UsageError(
             f"task {task.name!r}: expected a head for target {task.target!r}, found {name!r} of "
@@ -63,11 +69,16 @@ def head_of(task: Task, model: ModelConfig) -> HeadConfig:
 
 
 def ctc_of(task: Task, model: ModelConfig) -> HeadConfig | None:
-    """Return the CTC head beside a task's decoder, if its loss has one."""
-    if not task.ctc_weight:
-        return None
-    configured = {head.name: head for head in model.heads}
-    return configured.get("ctc", CTCConfig())
+    """Return the CTC head beside a task's decoder, if its loss has one.
+
+    Raises:
+        UsageError: the head of that name is of another kind.
+    """
+    return (
+        head_of(dataclasses.replace(task, head="ctc", ctc_weight=0.0), model)
+        if task.ctc_weight
+        else None
+    )
 
 
 def writes_tokens(head: HeadConfig, task: Task) -> bool:
@@ -77,24 +88,29 @@ def writes_tokens(head: HeadConfig, task: Task) -> bool:
 
 def require_heads_fit(tasks: Sequence[Task], model: ModelConfig) -> None:
     """Raise UsageError on a head without tasks, or one whose tasks need different ones."""
-    users: dict[str, list[Task]] = {}
-    for task in tasks:
-        for head in (head_of(task, model), ctc_of(task, model)):
-            if head is not None:
-                users.setdefault(head.name, []).append(task)
+    users = _users(tasks, model)
     for head in model.heads:
         if head.name not in users:
             raise UsageError(
                 f"heads: no task has head {head.name!r}; name it in a task, or leave it out"
             )
-    for name, sharing in users.items():
-        first = sharing[0]
-        for task in sharing[1:]:
-            same = [(one.is_text, one.target, one.column) for one in (first, task)]
-            texts = isinstance(head_of(task, model), DecoderConfig) or all(s[0] for s in same)
-            if head_of(task, model).kind != head_of(first, model).kind and not task.ctc_weight:
-                texts = False
-            if not texts and same[0] != same[1]:
+
+
+def _users(tasks: Sequence[Task], model: ModelConfig) -> dict[str, list[tuple[HeadConfig, Task]]]:
+    """Return the tasks of each head by its name, or raise UsageError where they cannot share it."""
+    users: dict[str, list[tuple[HeadConfig, Task]]] = {}
+    for task in tasks:
+        for head in (head_of(task, model), ctc_of(task, model)):
+            if head is not None:
+                users.setdefault(head.name, []).append((head, task))
+    for name, ((first_head, first), *others) in users.items():
+        if name == ENCODER:
+            raise UsageError(
+                f"head {name!r}: expected another name, for a stack that is no head has this one; "
+                f"name another in task {first.name!r}"
+            )
+        for head, task in others:
+            if _answers(head, task) != _answers(first_head, first):
                 raise UsageError(
                     f"head {name!r}: expected tasks with the same column of the same kind, found "
                     f"{first.name!r} with {first.target} {first.column!r} and {task.name!r} with "
@@ -105,21 +121,29 @@ def require_heads_fit(tasks: Sequence[Task], model: ModelConfig) -> None:
                     f"head {name!r}: expected all of its tasks adversarial or none, found "
                     f"{first.name!r} and {task.name!r}; give one of them another head"
                 )
+    return users
+
+
+def _answers(head: HeadConfig, task: Task) -> tuple[HeadConfig, str, str]:
+    """Return what tasks of one head have in common: the head, and what it answers with."""
+    if writes_tokens(head, task):
+        return head, "tokens", ""
+    return head, task.target, task.column
 
 
 def wiring_of(tasks: Sequence[Task], model: ModelConfig, inventories: Inventories) -> Wiring:
     """Return a model's heads, in the order of the tasks, decoders first, and who has which.
 
     Raises:
-        UsageError: an inventory is missing.
+        UsageError: an inventory is missing, or tasks cannot share a head.
     """
     outputs: dict[HeadConfig, int | None] = {}
-    adversarial = {head_of(task, model).name for task in tasks if task.role == "adversarial"}
-    for task in tasks:
-        head = head_of(task, model)
-        outputs.setdefault(head, None if writes_tokens(head, task) else _size(head, inventories))
-        if (ctc := ctc_of(task, model)) is not None:
-            outputs.setdefault(ctc, None)
+    adversarial: set[str] = set()
+    for name, sharing in _users(tasks, model).items():
+        for head, task in sharing:
+            tokens = writes_tokens(head, task)
+            outputs[head] = None if tokens else _size(head, inventories)
+            adversarial |= {name} if task.role == "adversarial" else set()
     order = sorted(outputs, key=lambda head: not isinstance(head, DecoderConfig))
     return Wiring(
         tuple(order),
@@ -129,19 +153,41 @@ def wiring_of(tasks: Sequence[Task], model: ModelConfig, inventories: Inventorie
     )
 
 
-def _size(head: HeadConfig, inventories: Inventories) -> int:
+def inventory_of(head: HeadConfig, inventories: Inventories) -> Inventory:
+    """Return what a head can answer, or raise UsageError."""
     if head.name not in inventories:
         raise UsageError(
             f"head {head.name!r}: expected an inventory of what it answers, found none; "
             f"there are those of {', '.join(inventories) or 'no head'}"
         )
+    return inventories[head.name]
+
+
+def inventories_by_task(
+    tasks: Sequence[Task], model: ModelConfig, inventories: Inventories
+) -> Mapping[str, Inventory]:
+    """Return each task's inventory, of those whose head does not write texts.
+
+    Raises:
+        UsageError: one is missing.
+    """
+    heads = [(task, head_of(task, model)) for task in tasks]
+    return {
+        task.name: inventory_of(head, inventories)
+        for task, head in heads
+        if not writes_tokens(head, task)
+    }
+
+
+def _size(head: HeadConfig, inventories: Inventories) -> int:
+    inventory = inventory_of(head, inventories)
     match head:
         case NumberConfig():
             return 1
         case CTCConfig():
-            return FIRST_SYMBOL + len(inventories[head.name].values)
+            return FIRST_SYMBOL + len(inventory.values)
         case LabelConfig() | TagsConfig() | FramesConfig():
-            return len(inventories[head.name].values)
+            return len(inventory.values)
         case DecoderConfig():
             raise AssertionError("a decoder writes tokens")
         case _:

@@ -1,12 +1,12 @@
 """What the heads of an experiment can answer, read off the training data."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from taskaware.config import ModelConfig, Task
-from taskaware.config.wiring import Inventories, Inventory, head_of, writes_tokens
-from taskaware.data.corpora.base import PreparedCorpus
-from taskaware.data.targets import output_text
+from taskaware.config.wiring import Inventory, head_of, writes_tokens
+from taskaware.data.corpora.base import PreparedCorpus, Row
+from taskaware.data.targets import output_text, place, require_number
 from taskaware.data.tasks import folders_with, nothing_serves, serves
 from taskaware.files.segments import parse_segments
 
@@ -33,7 +33,7 @@ def read_inventories(tasks: Sequence[Task], model: ModelConfig) -> dict[str, Inv
         if not rows:
             raise nothing_serves(task, "train")
         values.setdefault(head.name, []).extend(
-            value for row in rows for value in _values(output_text(row, task), task)
+            value for row in rows for value in _values(row, task)
         )
         if task.target == "number":
             numeric.add(head.name)
@@ -43,24 +43,16 @@ def read_inventories(tasks: Sequence[Task], model: ModelConfig) -> dict[str, Inv
     }
 
 
-def inventories_by_task(
-    tasks: Sequence[Task], model: ModelConfig, inventories: Inventories
-) -> Mapping[str, Inventory]:
-    """Return each task's inventory, of those whose head does not write texts."""
-    heads = {task.name: head_of(task, model) for task in tasks}
-    return {
-        task.name: inventories[heads[task.name].name]
-        for task in tasks
-        if not writes_tokens(heads[task.name], task)
-    }
-
-
-def _values(text: str, task: Task) -> list[str]:
+def _values(row: Row, task: Task) -> list[str]:
+    text, where = output_text(row, task), place(row, task)
     match task.target:
         case "tags" | "symbols":
             return text.split()
         case "frames":
-            return [segment.label for segment in parse_segments(text, f"task {task.name!r}")]
+            return [segment.label for segment in parse_segments(text, where)]
+        case "number":
+            require_number(text, where)
+            return [text]
         case _:
             return [text]
 

@@ -4,6 +4,7 @@ Each has ``length``, which batches are cut by beside the source's, and ``rows``,
 them to the shape of a batch.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -180,6 +181,23 @@ def output_text(row: Row, task: Task) -> str:
             return row.labels.get(task.column, "")
 
 
+def place(row: Row, task: Task) -> str:
+    """Return what an error names as the place of a row's expected output."""
+    return f"task {task.name!r}: example {row.id!r}: column {task.column!r}"
+
+
+def require_number(text: str, where: str) -> None:
+    """Raise UsageError unless a text is a finite number."""
+    try:
+        ok = math.isfinite(float(text))
+    except ValueError:
+        ok = False
+    if not ok:
+        raise UsageError(
+            f"{where}: expected a number, found {text!r}; correct the data and prepare it again"
+        )
+
+
 def without_target(target: Target, row: int | slice) -> None:
     """Take the target of one or more rows away, in place."""
     match target:
@@ -225,7 +243,7 @@ def pad(sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
 
 
 def _require_kind(task: Task, row: Row, text: str, words: int) -> None:
-    where = f"task {task.name!r}: example {row.id!r}: column {task.column!r}"
+    where = place(row, task)
     match task.target:
         case "tags":
             if len(text.split()) != words:
@@ -242,14 +260,6 @@ def _require_kind(task: Task, row: Row, text: str, words: int) -> None:
                         f"one to {segment.end:g} s; correct the data and prepare it again"
                     )
         case "number":
-            try:
-                ok = np.isfinite(float(text))
-            except ValueError:
-                ok = False
-            if not ok:
-                raise UsageError(
-                    f"{where}: expected a number, found {text!r}; correct the data and prepare it "
-                    "again"
-                )
+            require_number(text, where)
         case _:
             pass

@@ -123,7 +123,8 @@ class Seq2Seq(nnx.Module):
         self.heads = nnx.Dict({h.name: b for h, b in zip(wiring.heads, built, strict=True)})
         pre = config.norm == "pre"
         self.encoder_norm = nnx.LayerNorm(config.d_model, rngs=rngs) if pre else None
-        sites = {name: head.num_sites for name, head in self.heads.items()}
+        # By key, since some head may be named "items".
+        sites = {name: self.heads[name].num_sites for name in self.heads}
         self.modulator = make_modulator(config, sites)
         self.tcn = make_tcn(config, len(self.tasks), task_tokens, self.modulator, rngs)
 
@@ -292,9 +293,9 @@ class Seq2Seq(nnx.Module):
     def with_transposed_kernels(self) -> "Seq2Seq":
         """Return a copy for decoding few rows on a CPU: see ``transposed_product``."""
         copy = nnx.clone(self)
-        for head in copy.heads.values():
-            if isinstance(head, Decoder):
-                transpose_kernels(head)
+        for name in copy.heads:
+            if isinstance(copy.heads[name], Decoder):
+                transpose_kernels(copy.heads[name])
         copy.embedding.transposed = True  # its table is stored transposed already
         return copy
 

@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 
 from taskaware.config import Decoding, ModelConfig, Task
-from taskaware.config.wiring import Inventories, Inventory
+from taskaware.config.wiring import Inventories, Inventory, inventories_by_task
 from taskaware.data.inputs import Inputs
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.dims import FRAMES_PER_SECOND
@@ -121,13 +121,15 @@ class Pretrained:
                 warnings.warn(doubt, stacklevel=2)
             vector = vector or self.vectors.named(task)
         texts, search = [""] * len(inputs), self._search_of(sources.task)
-        inventory = self.inventories.get(self.model.head_of(task))
+        answers = inventories_by_task([sources.task], self.model.config, self.inventories)
         for rows in self._together(sources):
             vector_BZ = None if vector is None else np.tile(vector.array, (len(rows), 1))
             best_BW = np.asarray(search(sources.source(rows), vector_BZ))
             for row, best_W in zip(rows, best_BW, strict=True):
                 about = sources.about(row)
-                texts[row] = as_text(best_W[0], sources.task, self.tokenizer, inventory, **about)
+                texts[row] = as_text(
+                    best_W[0], sources.task, self.tokenizer, answers.get(task), **about
+                )
         return texts
 
     def _search_of(self, task: Task) -> Searches:

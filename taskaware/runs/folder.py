@@ -1,9 +1,8 @@
 """A run folder: an experiment, and everything that belongs to its result.
 
-Folder: ``experiment.json``, ``environment.json``, ``tokenizer.model``, ``inventories.json`` where
-heads answer with labels, ``checkpoints/``,
-``task_vectors.json``, ``metrics.jsonl``, TensorBoard events, and after evaluation
-``results.json`` with hypotheses and references as text.
+Folder: ``experiment.json``, ``environment.json``, ``tokenizer.model``, ``inventories.json`` of what
+heads answer, ``checkpoints/``, ``task_vectors.json``, ``metrics.jsonl``, TensorBoard events, and
+after evaluation ``results.json`` with hypotheses and references as text.
 """
 
 import contextlib
@@ -19,8 +18,8 @@ from typing import Any, NamedTuple
 import jax
 
 from taskaware.config import Experiment
-from taskaware.config.wiring import NO_INVENTORIES, Inventories, Inventory
-from taskaware.data.inventories import inventories_by_task, read_inventories
+from taskaware.config.wiring import NO_INVENTORIES, Inventories, Inventory, inventories_by_task
+from taskaware.data.inventories import read_inventories
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.machine import cpu_count
@@ -158,8 +157,10 @@ def _make_folder(
             with open_whole(folder / "tokenizer.model") as file:
                 file.write(Path(experiment.tokenizer).read_bytes())
             write_json(folder / "environment.json", environment())
-            if not (folder / _INVENTORIES).exists() and (inventories := _inventories(experiment)):
-                write_text(folder / _INVENTORIES, to_json(inventories))
+            if not anything_saved(folder / "checkpoints"):  # what has begun keeps its own
+                (folder / _INVENTORIES).unlink(missing_ok=True)
+                if inventories := _inventories(experiment):
+                    write_text(folder / _INVENTORIES, to_json(inventories))
             # Last, for it makes this a run folder.
             write_text(folder / "experiment.json", to_json(experiment))
         except OSError as error:

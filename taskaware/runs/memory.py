@@ -12,9 +12,9 @@ import jax
 from flax import nnx
 
 from taskaware.config import Experiment
-from taskaware.config.wiring import Inventories
+from taskaware.config.wiring import Inventories, inventories_by_task
 from taskaware.data.blanks import blank_batches
-from taskaware.data.inventories import inventories_by_task, read_inventories
+from taskaware.data.inventories import read_inventories
 from taskaware.data.tasks import TaskExamples, load_tasks
 from taskaware.data.tokenizer import Tokenizer
 from taskaware.devices.sharding import batch_sharding, row_parts, state_sharding
