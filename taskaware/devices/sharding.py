@@ -37,6 +37,9 @@ PARAMETERS = {
     r"up kernel": ("model", "hidden"),
     r"up bias": ("hidden",),
     r"(down|project) kernel": ("hidden", "model"),
+    r"scores kernel": (None, "vocabulary"),
+    r"scores bias": ("vocabulary",),
+    r"finer kernel": ("model", None),
 }
 """The axes of parameters by the end of their path."""
 

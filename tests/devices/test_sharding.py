@@ -14,6 +14,15 @@ from jax.sharding import PartitionSpec
 from support import train_toy as toy_run
 
 from taskaware.config import FiLMConfig, Meta, ModelConfig
+from taskaware.config.heads import (
+    CTCConfig,
+    DecoderConfig,
+    FramesConfig,
+    LabelConfig,
+    NumberConfig,
+    TagsConfig,
+    Wiring,
+)
 from taskaware.devices import sharding
 from taskaware.errors import UsageError
 from taskaware.models.building import abstract, build
@@ -182,6 +191,20 @@ FILM = {
 }
 
 
+EVERY_HEAD = Wiring(
+    (
+        DecoderConfig(layers=1),
+        CTCConfig(rate=3),
+        LabelConfig(name="speaker", pooling="attention"),
+        TagsConfig(name="slots"),
+        FramesConfig(name="sounds"),
+        NumberConfig(name="age", pooling="attention"),
+    ),
+    (None, None, 40, 40, 40, 1),
+    tuple(["decoder", "ctc", "speaker", "slots", "sounds", "age", "decoder", "ctc"] * 5),
+)
+
+
 def test_of_every_large_parameter_it_is_written_how_it_lies():
     """Nothing is large and copied to every device because nobody has thought of it."""
     paths, large = set(), set()
@@ -192,7 +215,8 @@ def test_of_every_large_parameter_it_is_written_how_it_lies():
                 config = ModelConfig(conditioning=conditioning, injection=injection, **small)
                 tokens = [(f"<{n}>", "<translate>") for n in range(40)]
                 names = [f"task {n}" for n in range(40)]
-                shapes = abstract(config, 32_000, names, speech=True, task_tokens=tokens)
+                told = {"task_tokens": tokens, "wiring": EVERY_HEAD}
+                shapes = abstract(config, 32_000, names, speech=True, **told)
                 for words, leaf in nnx.to_flat_state(nnx.state(shapes)):
                     path = " ".join(map(str, words))
                     paths.add(path)
