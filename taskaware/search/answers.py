@@ -103,7 +103,7 @@ def ctc_weight(task: Task, config: Decoding) -> float:
 
 
 def as_text(
-    answer_: np.ndarray,
+    answer_: np.ndarray | np.generic,
     task: Task,
     tokenizer: Tokenizer,
     inventory: Inventory | None,
@@ -121,21 +121,22 @@ def as_text(
         starts: of tags, where each word's tokens begin.
         frames: of labelled frames, how many the recording has.
     """
+    found = np.asarray(answer_)
     if inventory is None:
-        return tokenizer.decode(answer_.tolist())
+        return tokenizer.decode(found.tolist())
     values = inventory.values
     match task.target:
         case "label":
-            return values[int(answer_) - 1]
+            return values[int(found) - 1]
         case "tags":
-            return " ".join(values[answer_[start] - 1] for start in starts)
+            return " ".join(values[found[start] - 1] for start in starts)
         case "symbols":
-            written = [token for token in answer_.tolist() if token >= FIRST_SYMBOL]
+            written = [token for token in found.tolist() if token >= FIRST_SYMBOL]
             return " ".join(values[token - FIRST_SYMBOL] for token in written)
         case "frames":
-            return format_segments(_segments(answer_[:frames], values))
+            return format_segments(_segments(found[:frames], values))
         case "number":
-            return f"{float(answer_) * inventory.deviation + inventory.mean:.6g}"
+            return f"{float(found) * inventory.deviation + inventory.mean:.6g}"
         case "transcript" | "translation" | "text":
             raise AssertionError(f"{task.name}: an inventory for texts")
 
