@@ -59,7 +59,7 @@ class Bomb:
         return exec, ("raise SystemExit('boom')",)
 
 
-BIAS = "decoder.0.feed_forward.up.bias"
+BIAS = "heads.decoder.blocks.0.feed_forward.up.bias"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_weights_are_plain_safetensors_under_the_parameters_paths(shared, tm
     header, numbers = json.loads(content[8 : 8 + length]), content[8 + length :]
     model = random_model(tmp_path).model
     kernel = model.decoder().blocks[1].feed_forward.down.kernel[...]
-    entry = header["decoder.1.feed_forward.down.kernel"]
+    entry = header["heads.decoder.blocks.1.feed_forward.down.kernel"]
     assert (entry["dtype"], entry["shape"]) == ("F32", [8, 8])
     begin, end = entry["data_offsets"]
     assert numbers[begin:end] == np.asarray(kernel).tobytes()

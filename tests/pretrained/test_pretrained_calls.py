@@ -64,7 +64,7 @@ def test_a_call_takes_the_kernels_that_its_rows_are_fast_with(
     monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
     called = random_model(tmp_path)
     called(WORDS[:rows], task="mt")
-    (search,) = called._searches._made.values()
+    (search,) = called._search_of(called.tasks[1])._made.values()
     names = {path[-1] for path, _ in nnx.to_flat_state(search.args[0])}
     assert ("kernel_DF" in names) == transposed
 
@@ -73,10 +73,11 @@ def test_every_device_searches_a_part_of_a_call(model):
     assert jax.local_device_count() == 8
     given = Inputs(model.tasks[1], WORDS, model.tokenizer)
     vectors = np.tile(model.vectors.named("mt").array, (len(WORDS), 1))
-    tokens = model._searches(given.source([0, 1, 2, 3]), vectors)
+    searches = model._search_of(model.tasks[1])
+    tokens = searches(given.source([0, 1, 2, 3]), vectors)
     alone = search.make_search(model.model, model.decoding, split=False)
     np.testing.assert_array_equal(tokens, alone(given.source([0, 1, 2, 3]), vectors))
-    (made,) = {*model._searches._made.values()}
+    (made,) = {*searches._made.values()}
     filled = given.source([0, 1, 2, 3, 0, 1, 2, 3])
     spread = made(filled, np.concatenate([vectors, vectors]))
     assert {shard.data.shape[0] for shard in spread.addressable_shards} == {1}
@@ -136,7 +137,7 @@ def test_the_memory_of_a_search_is_what_xla_reserves(model, positions, frames, b
     if frames:
         spoken = jax.ShapeDtypeStruct((1, frames, 80), jnp.float32)
         source = Speech(spoken, jax.ShapeDtypeStruct((1,), jnp.int32))
-    program = search._compiled(graphdef, config, None).lower(params, source, None).compile()
+    program = search._compiled(graphdef, config, None, "decoder", 0.0).lower(params, source, None).compile()
     reserved = program.memory_analysis().temp_size_in_bytes
     expected = search.search_bytes(shape, config, positions, frames)
     assert reserved / 1.5 < expected < 1.5 * reserved
@@ -224,6 +225,6 @@ def test_weights_that_nobody_could_load_are_not_shared(change, message, tmp_path
     given = random_model(tmp_path)
     bias = given.model.decoder().blocks[0].feed_forward.up.bias
     bias.set_raw_value(change(np.asarray(bias[...])))
-    with pytest.raises(UsageError, match=rf"'decoder\.0\.feed_forward\.up\.bias': .*{message}"):
+    with pytest.raises(UsageError, match=rf"'heads\.decoder\.blocks\.0\.feed_forward\.up\.bias': .*{message}"):
         given.save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model").exists()
