@@ -1,10 +1,12 @@
 """Which tasks share which heads, and what the heads answer with."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from taskaware.config.checks import _require, _require_positive
 from taskaware.config.heads import (
     CTCConfig,
     DecoderConfig,
@@ -34,6 +36,11 @@ class Inventory:
     mean: float = 0.0
     deviation: float = 1.0
     """Of a number, as the head's outputs are scaled."""
+
+    def __post_init__(self):
+        """Raise UsageError on numbers that nothing can be scaled by."""
+        _require(math.isfinite(self.mean), self, "mean", "a finite number")
+        _require_positive(self, "deviation")
 
     def index(self, value: str) -> int:
         """Return a value's index, from 1; 0 if training has not seen it."""

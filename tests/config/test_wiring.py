@@ -277,3 +277,14 @@ def test_an_experiment_of_several_heads_has_a_command_line(tmp_path):
     assert "--model.heads.1.pooling {mean,attention}" in " ".join(said.err.split())
     said = taskaware(*run, "--model.heads.1.pooling", "mean", "--tasks.0.weight", 3)
     assert said.err.startswith("taskaware: ") and "missing task asr" in said.err  # it is read
+
+
+@pytest.mark.parametrize("scale", [{"deviation": 0.0}, {"mean": float("inf")}])
+def test_numbers_that_cannot_be_scaled_are_refused(scale):
+    with pytest.raises(UsageError, match=f"Inventory.{next(iter(scale))}: expected"):
+        Inventory(**scale)
+
+
+def test_a_value_s_index_is_from_one_and_zero_where_training_has_not_seen_it():
+    inventory = Inventory(values=("a", "c"))
+    assert [inventory.index(value) for value in "abc"] == [1, 0, 2]

@@ -11,6 +11,7 @@ from support.every_target import examples, experiment, get_ready, tasks
 from support.story import tell
 
 from taskaware.config.wiring import Inventory
+from taskaware.errors import UsageError
 from taskaware.pretrained.model import digest, from_pretrained
 from taskaware.runs.checkpoints import restore
 from taskaware.runs.folder import Run
@@ -87,20 +88,47 @@ def test_every_task_is_evaluated_as_text(scored):
         assert len(lines(scored, f"{name}.hyp")) == 4
 
 
-def test_a_shared_model_answers_as_evaluation_has(scored, tmp_path):
-    outcome = taskaware("share", scored, tmp_path / "out")
+@pytest.fixture(scope="module")
+def shared(scored, tmp_path_factory):
+    out = tmp_path_factory.mktemp("shared") / "model"
+    outcome = taskaware("share", scored, out)
     assert outcome.code == 0, outcome.err
-    model = from_pretrained(tmp_path / "out")
+    return out
+
+
+def test_a_shared_model_answers_as_evaluation_has(scored, shared):
+    model = from_pretrained(shared)
     given = [*examples(range(10, 14))]
     inputs = {"speech": [e.audio for e in given], "text": [e.source_text for e in given]}
-    shared = [task for task in model.tasks if task.role == "main"]
-    assert {task.name for task in shared} == {*NAMES} - {"who"}
-    for task in shared:
+    main = [task for task in model.tasks if task.role == "main"]
+    assert {task.name for task in main} == {*NAMES} - {"who"}
+    for task in main:
         said, expected = model(inputs[task.source], task.name), lines(scored, f"{task.name}.hyp")
         if task.target == "number":
             np.testing.assert_allclose([*map(float, said)], [*map(float, expected)], rtol=1e-4)
         else:
             assert said == expected, task.name
+
+
+def test_a_shared_model_with_inventories_of_another_is_refused(shared, tmp_path):
+    model = shutil.copytree(shared, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+
+    def forged(**inventories):
+        changed = {k: v for k, v in (config["inventories"] | inventories).items() if v is not None}
+        (model / "config.json").write_text(json.dumps(config | {"inventories": changed}))
+        return from_pretrained(model)
+
+    mood = config["inventories"]["mood"]
+    for given, message in (
+        (None, "head 'mood': expected an inventory"),
+        (mood | {"values": ["a"]}, "scores"),
+        (mood | {"deviation": 0.0}, "deviation: expected positive"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            forged(mood=given)
+    # Of a head that writes tokens there is none to read.
+    assert forged(decoder=mood)(["zero one"], "mt") == from_pretrained(shared)(["zero one"], "mt")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from flax import nnx
 from reference.alignments import label_probabilities, log_softmax
 from support.mixed_heads import CONFIG
 
+from taskaware.config import Task
 from taskaware.config.heads import (
     CTCConfig,
     FramesConfig,
@@ -17,7 +18,9 @@ from taskaware.config.heads import (
     NumberConfig,
     TagsConfig,
 )
-from taskaware.dims import FrameLabels, Label, Number, Tags, Tokens
+from taskaware.config.wiring import Inventory
+from taskaware.dims import FrameLabels, Label, Number, Tags, Text, Tokens
+from taskaware.models.building import build_for
 from taskaware.models.heads import Condition, Encoded, build_head
 
 B, S, D, N = 3, 4, CONFIG.d_model, 4
@@ -179,6 +182,17 @@ def test_a_row_that_is_not_judged_has_a_gradient_of_exactly_zero(kind):
     of_first = pull(jnp.array([1.0, 0.0, 0.0]))
     assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(of_first))
     assert not np.asarray(of_first[1])[1:].any()
+
+
+@pytest.mark.parametrize("column", ["items", "values", "key", "a.b", "two words", "1"])
+def test_a_column_may_be_named_as_it_likes(column):
+    task = Task(name="t", source="text", target="label", column=column)
+    inventories = {column: Inventory(values=("a", "b"))}
+    net = build_for([task], dataclasses.replace(CONFIG, heads=()), 7, inventories, seed=0)
+    source = Text(jnp.array([[3, 1]]))
+    memory = net.encode(*net.embed_source(source), jnp.zeros((1, net.modulator.vector_width)))
+    head = net.with_transposed_kernels().heads[column]
+    assert head.outputs(net.read_by(column, memory), NONE).shape == (1, 2)
 
 
 def test_a_row_without_a_valid_position_is_finite_with_a_finite_gradient():
