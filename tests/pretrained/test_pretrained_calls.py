@@ -137,7 +137,8 @@ def test_the_memory_of_a_search_is_what_xla_reserves(model, positions, frames, b
     if frames:
         spoken = jax.ShapeDtypeStruct((1, frames, 80), jnp.float32)
         source = Speech(spoken, jax.ShapeDtypeStruct((1,), jnp.int32))
-    program = search._compiled(graphdef, config, None, "decoder", 0.0).lower(params, source, None).compile()
+    searched = search._compiled(graphdef, config, None, "decoder", 0.0)
+    program = searched.lower(params, source, None).compile()
     reserved = program.memory_analysis().temp_size_in_bytes
     expected = search.search_bytes(shape, config, positions, frames)
     assert reserved / 1.5 < expected < 1.5 * reserved
@@ -225,6 +226,7 @@ def test_weights_that_nobody_could_load_are_not_shared(change, message, tmp_path
     given = random_model(tmp_path)
     bias = given.model.decoder().blocks[0].feed_forward.up.bias
     bias.set_raw_value(change(np.asarray(bias[...])))
-    with pytest.raises(UsageError, match=rf"'heads\.decoder\.blocks\.0\.feed_forward\.up\.bias': .*{message}"):
+    name = r"heads\.decoder\.blocks\.0\.feed_forward\.up\.bias"
+    with pytest.raises(UsageError, match=f"'{name}': .*{message}"):
         given.save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -3,12 +3,6 @@
 from taskaware.config import Batching, Decoding, Experiment, OptimizerConfig, Task, small_model
 
 DATA = ("data/heads_toy",)
-data = {
-    DATA[0]: "taskaware prepare toy --train 3600 --validation 100 --test 400 --languages de ro tr"
-    " --pauses --test-seen",
-    "data/heads_toy.model": "taskaware vocab --data data/heads_toy --size 1000 --labels marked",
-}
-"""The commands that make what is needed, without their --out."""
 
 # What is learned from a few examples leaves the batch to what is not.
 few = {"data": DATA, "max_examples": 1200}
@@ -43,7 +37,7 @@ base = Experiment(
     batching=Batching(size=8, buckets=2, max_seconds=6.0),
     optimizer=OptimizerConfig(learning_rate=0.6, warmup_steps=300),
     decoding=Decoding(beam_size=4, extra_length=20),
-    steps=2000,
+    steps=6000,
     log_every=100,
     save_every=1000,
 )
