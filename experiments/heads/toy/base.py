@@ -6,14 +6,22 @@ DATA = ("data/heads_toy",)
 
 # What is learned from a few examples leaves the batch to what is not.
 few = {"data": DATA, "max_examples": 1200}
-labels = {"source": "speech", "source_language": "", **few}
+spoken = {"source": "speech", "source_language": ""}  # in any language
 
 TASKS = (
     Task(name="asr", source="speech", target="transcript", ctc_weight=0.3, data=DATA),
     Task(name="asr_ctc", source="speech", target="transcript", head="ctc", data=DATA),
     Task(name="st", source="speech", target="translation", data=DATA),
     Task(name="mt", source="text", target="translation", data=DATA),
-    Task(name="intent", target="label", column="intent", more_metrics=("macro_f1",), **labels),
+    Task(
+        name="intent",
+        target="label",
+        column="intent",
+        more_metrics=("macro_f1",),
+        data=DATA,
+        max_examples=3600,
+        **spoken,
+    ),
     Task(name="intent_text", source="text", target="label", column="intent", **few),
     Task(name="slots", source="text", target="tags", column="slots", **few),
     Task(
@@ -25,9 +33,9 @@ TASKS = (
         more_metrics=("slot_cer", "wer"),
         data=DATA,
     ),
-    Task(name="speaker", target="label", column="speaker", **labels),
-    Task(name="language", target="label", column="language", **labels),
-    Task(name="speech", target="frames", column="speech", more_metrics=("der",), **labels),
+    Task(name="speaker", target="label", column="speaker", **spoken, **few),
+    Task(name="language", target="label", column="language", **spoken, **few),
+    Task(name="speech", target="frames", column="speech", more_metrics=("der",), **spoken, **few),
 )
 
 base = Experiment(
