@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import ModelConfig
 from taskaware.modulation.modulator import AnyModulation, modulate
@@ -48,6 +48,14 @@ class TargetVectors(NamedTuple):
     y_BTD: Float[Array, "B T D"]
     mask_BT: Bool[Array, "B T"]
     """Where there is something; a row without any has no target."""
+
+
+def columns_of(
+    kernel_DN: Float[Array, "D N"], index: Int[Array, "*rest"], has: Bool[Array, "*rest"]
+) -> Float[Array, "*rest D"]:
+    """Return columns of an output layer, at the scale of an embedding; zero where there is none."""
+    rows = kernel_DN.T[jnp.where(has, index, 0)] * len(kernel_DN) ** 0.5
+    return jnp.where(has[..., None], rows, 0)
 
 
 def with_positions(x_BSD: Float[Array, "B S D"]) -> Float[Array, "B S D"]:

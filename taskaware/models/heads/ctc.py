@@ -9,7 +9,13 @@ from taskaware.config import ModelConfig
 from taskaware.config.heads import CTCConfig
 from taskaware.devices.sharding import constrain
 from taskaware.dims import PAD, Tokens
-from taskaware.models.heads.base import Condition, Encoded, RowLoss, TargetVectors
+from taskaware.models.heads.base import (
+    Condition,
+    Encoded,
+    RowLoss,
+    TargetVectors,
+    columns_of,
+)
 from taskaware.modulation.modulator import modulate
 from taskaware.nn.linear import Linear
 from taskaware.nn.losses import ctc_labels, ctc_loss
@@ -58,8 +64,7 @@ class CTC(nnx.Module):
         return RowLoss(loss_B, jnp.where(feasible_B, length_B, 0).astype(jnp.float32))
 
     def vectors(self, target: Tokens) -> TargetVectors:
-        """Return the symbols' columns of the output layer, at the scale of an embedding."""
-        kernel_DV, token_BT = self.scores.kernel[...], jnp.asarray(target.tokens_BT)
+        """Return the symbols' columns of the output layer."""
+        token_BT = jnp.asarray(target.tokens_BT)
         has_BT = token_BT != PAD
-        rows_BTD = kernel_DV.T[token_BT] * len(kernel_DV) ** 0.5
-        return TargetVectors(jnp.where(has_BT[..., None], rows_BTD, 0), has_BT)
+        return TargetVectors(columns_of(self.scores.kernel[...], token_BT, has_BT), has_BT)

@@ -10,7 +10,13 @@ from jaxtyping import Array, Bool, Float
 from taskaware.config import ModelConfig
 from taskaware.config.heads import LabelConfig, NumberConfig
 from taskaware.dims import Label, Number
-from taskaware.models.heads.base import Condition, Encoded, RowLoss, TargetVectors
+from taskaware.models.heads.base import (
+    Condition,
+    Encoded,
+    RowLoss,
+    TargetVectors,
+    columns_of,
+)
 from taskaware.modulation.modulator import modulate
 from taskaware.nn.layers import NEVER
 from taskaware.nn.linear import Linear
@@ -65,11 +71,11 @@ class LabelHead(nnx.Module):
         return RowLoss(jnp.where(judged_B, loss_B, 0), judged_B.astype(jnp.float32))
 
     def vectors(self, target: Label) -> TargetVectors:
-        """Return the labels' columns of the output layer, at the scale of an embedding."""
-        kernel_DN, label_B = self.scores.kernel[...], jnp.asarray(target.label_B)
-        rows_BD = kernel_DN.T[jnp.maximum(label_B - 1, 0)] * len(kernel_DN) ** 0.5
+        """Return the labels' columns of the output layer."""
+        label_B = jnp.asarray(target.label_B)
         has_B = label_B > 0
-        return TargetVectors(jnp.where(has_B[:, None], rows_BD, 0)[:, None], has_B[:, None])
+        y_BD = columns_of(self.scores.kernel[...], label_B - 1, has_B)
+        return TargetVectors(y_BD[:, None], has_B[:, None])
 
 
 class NumberHead(nnx.Module):

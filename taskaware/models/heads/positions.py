@@ -6,7 +6,13 @@ from jaxtyping import Array, Float
 
 from taskaware.config import ModelConfig
 from taskaware.dims import FrameLabels, Tags
-from taskaware.models.heads.base import Condition, Encoded, RowLoss, TargetVectors
+from taskaware.models.heads.base import (
+    Condition,
+    Encoded,
+    RowLoss,
+    TargetVectors,
+    columns_of,
+)
 from taskaware.modulation.modulator import modulate
 from taskaware.nn.linear import Linear
 from taskaware.nn.losses import binary_cross_entropy, smoothed_cross_entropy
@@ -39,11 +45,10 @@ class TagHead(nnx.Module):
         return RowLoss(loss_B, judged_BS.sum(1).astype(jnp.float32))
 
     def vectors(self, target: Tags) -> TargetVectors:
-        """Return the tags' columns of the output layer, at the scale of an embedding."""
-        kernel_DN, label_BS = self.scores.kernel[...], jnp.asarray(target.label_BS)
-        rows_BSD = kernel_DN.T[jnp.maximum(label_BS - 1, 0)] * len(kernel_DN) ** 0.5
-        judged_BS = label_BS > 0
-        return TargetVectors(jnp.where(judged_BS[..., None], rows_BSD, 0), judged_BS)
+        """Return the tags' columns of the output layer."""
+        label_BS = jnp.asarray(target.label_BS)
+        has_BS = label_BS > 0
+        return TargetVectors(columns_of(self.scores.kernel[...], label_BS - 1, has_BS), has_BS)
 
 
 class FrameHead(nnx.Module):
