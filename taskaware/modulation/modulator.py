@@ -1,7 +1,7 @@
 """From a task vector to the modulation of every site of a model (paper eq. 6, and beyond)."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, assert_never
 
 import jax
@@ -115,15 +115,16 @@ class Modulator(nnx.Module):
         first = sum(count for _, count in self.stacks[: names.index(stack)])
         return slice(first, first + dict(self.stacks)[stack])
 
-    def columns(self, stacks: Collection[str]) -> np.ndarray:
-        """Return which numbers of a task vector serve some of the stacks, as indices."""
-        first, kept = 0, []
+    def columns(self, stacks: Sequence[str]) -> np.ndarray:
+        """Return which numbers of a task vector serve some of the stacks, in their order."""
+        parts = {"per_stack": lambda sites: 1, "per_block": lambda sites: sites}
+        if self.sharing not in parts:
+            return np.arange(self.vector_width)
+        first, columns = 0, {}
         for name, sites in self.stacks:
-            parts = {"per_stack": 1, "per_block": sites}.get(self.sharing, 0)
-            if name in stacks:
-                kept.append(np.arange(first, first + parts * self._width))
-            first += parts * self._width
-        return np.concatenate(kept) if first else np.arange(self.vector_width)
+            last = first + parts[self.sharing](sites) * self._width
+            columns[name], first = np.arange(first, last), last
+        return np.concatenate([columns[name] for name in stacks])
 
     @property
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
