@@ -1,6 +1,7 @@
 """Which tasks share which heads, and what the heads answer with."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,11 @@ class Inventory:
 
     def index(self, value: str) -> int:
         """Return a value's index, from 1; 0 if training has not seen it."""
-        return self.values.index(value) + 1 if value in self.values else 0
+        return self._index.get(value, 0)
+
+    @functools.cached_property
+    def _index(self) -> Mapping[str, int]:
+        return {value: place for place, value in enumerate(self.values, 1)}
 
 
 Inventories = Mapping[str, Inventory]
