@@ -252,7 +252,9 @@ def _examples(task: Task, split: str, rows: Sequence[Row], limits: Batching) -> 
         empty = sum(not normalize(output_text(row, task)) for row in rows)
         asides["hold nothing to score, left out of the score"] = empty
     if missing is not None:
-        return Finding(what, _without(f"task {task.name!r}", missing), False), 0
+        detail, needed = _without(f"task {task.name!r}", missing), split != "test"
+        aside = "" if needed else "; evaluate leaves the task out"
+        return Finding(what, f"{detail}{aside}", not needed), 0
     counted = [f"{count:,} {aside}" for aside, count in asides.items() if count]
     return Finding(what, "; ".join([f"{split} {_amount(usable, task.source)}", *counted])), len(
         usable

@@ -278,3 +278,23 @@ def test_a_split_that_is_absent_is_missing(given, tmp_path):
     outcome = dry(experiment, tmp_path / "run")
     said = told(outcome, f"data folder {corpus}")
     assert (said[0], said[1]) == ("MISSING", "no split 'train', found test, validation")
+
+
+def test_a_task_that_the_test_split_lacks_can_be_trained_as_evaluation_leaves_it_out(
+    given, tmp_path
+):
+    rows = [row.split("\t") for row in (given.folder / "table.tsv").read_text().splitlines()]
+    table = [[*row[:6], "", "en", "", "test"] if row[-1] == "test" else row for row in rows]
+    (tmp_path / "table.tsv").write_text("".join("\t".join(row) + "\n" for row in table))
+    corpus = tmp_path / "corpus"
+    root = ["--audio-root", given.folder]
+    prepare = ["prepare", "manifest", tmp_path / "table.tsv", "--out", corpus, *root]
+    assert taskaware(*prepare, "--workers", 1).code == 0
+    tasks = [replace(task, data=(str(corpus),)) for task in tiny(given.folder).tasks]
+    experiment = write(tmp_path, replace(tiny(given.folder), tasks=tuple(tasks)))
+    outcome = dry(experiment, tmp_path / "run")
+    assert outcome.code == 0
+    found, said, _ = told(outcome, "task st (test)")
+    assert found == "found"
+    assert said.endswith("; evaluate leaves the task out")
+    assert told(outcome, "task asr (test)")[1].startswith("test 4 examples")
