@@ -187,7 +187,7 @@ def _train(texts: Iterable[str], vocab_size: int) -> bytes:
 
 def _explanation(message: str, vocab_size: int) -> str:
     if "sentences_.empty()" in message:
-        return "expected text to train a tokenizer on, found none"
+        return "expected text to train a tokenizer on, found none; name labels by --labels"
     if largest := re.search(r"too high.*<= (\d+)", message):
         return (
             f"expected a vocabulary of at most {largest[1]} tokens, which is all that the text"

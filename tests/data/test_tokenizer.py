@@ -161,7 +161,7 @@ def test_a_vocabulary_too_small_for_the_characters_is_refused(tmp_path):
 
 @pytest.mark.parametrize("texts", [[], [""], [" ", "\t"]])
 def test_no_text_is_refused(tmp_path, texts):
-    assert "found none" in train_error(texts, 100, tmp_path / "m")
+    assert train_error(texts, 100, tmp_path / "m").endswith("found none; name labels by --labels")
     assert not list(tmp_path.iterdir())
 
 
