@@ -36,9 +36,9 @@ VARIANTS = {
     "vanilla, post-norm, lower layers": ("vanilla", {"norm": "post", **LOWER}),
     "implicit, on both": ("implicit", film(sharing="per_block")),
     "explicit, on heads": ("explicit", film(stacks="heads")),
-    "tokens": ("tokens", {}),
 }
 LONG = {
+    "tokens": ("tokens", {}),
     "vanilla": ("vanilla", {}),
     "explicit, on both, offsets": ("explicit", film(sharing="per_block_offset")),
     "explicit, on the encoder": ("explicit", film(stacks="encoder")),
