@@ -1,0 +1,17 @@
+"""A shared encoder of speech with two heads: CTC for the transcript, a label for the intent.
+
+Prepare the data as ``base.py`` says, then
+
+    taskaware train experiments/heads/wirings/ctc_and_intent.py --out runs/ctc_and_intent
+    taskaware evaluate runs/ctc_and_intent --split test_seen
+
+Paper: not in it.
+Obtained @CTC_AND_INTENT@
+"""
+
+from base import speech, wired
+
+experiment = wired(
+    speech(name="asr", target="transcript", head="ctc"),
+    speech(name="intent", target="label", column="intent"),
+)
