@@ -8,8 +8,10 @@ The classifier is logistic regression on the mean of the encoder's valid positio
 the head of a label reads. It learns from the run's training examples and prints its accuracy on
 SPLIT beside chance, the share there of the label that is most frequent in training. An adversarial
 task has done its work once the two are the same: its own head says less, since the encoder can win
-against one head and still tell another. A label that training lacks counts as an error; to tell
-new speakers apart the classifier learns from SPLIT itself, each fifth of it from the others.
+against one head and still tell another. Beside them stands which share of the features' variance is
+between labels; it can be small where a classifier needs no more. A label that training lacks counts
+as an error; ``--within`` learns from SPLIT itself, each fifth of it from the others, so that it can
+ask whether people whom training has not heard are told apart.
 """
 
 import argparse
@@ -65,7 +67,8 @@ def main() -> None:
     print(
         f"{options.column} from the encoder's output for task {task}: accuracy "
         f"{np.mean(answers == np.array(held_Y)):.1%}, chance "
-        f"{held_Y.count(most) / len(held_Y):.1%} of {len(held_Y)} ({options.split})"
+        f"{held_Y.count(most) / len(held_Y):.1%} of {len(held_Y)} ({options.split}); "
+        f"{between(held_X, held_Y):.1%} of the variance between labels"
     )
 
 
@@ -92,6 +95,13 @@ def encoded(
                 features.append(mean_D)
                 chosen_labels.append(labels[row])
     return np.stack(features), chosen_labels
+
+
+def between(features: np.ndarray, labels: list[str]) -> float:
+    """Return the share of the variance that is between labels, as the mean over features."""
+    values, places = np.unique(labels, return_inverse=True)
+    means = np.stack([features[places == place].mean(0) for place in range(len(values))])
+    return float(np.mean(means[places].var(0) / features.var(0)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
