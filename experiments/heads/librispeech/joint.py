@@ -7,7 +7,10 @@
     python experiments/heads/baseline.py data/librispeech speaker
 
 Paper: not in it.
-Obtained @LIBRI@
+Obtained after 500 steps (90 s of processor time, 110 s on two cores of an AMD EPYC server that did
+other work meanwhile, 2026-12-01), one seed: WER 97.4, CER 75.2, PER 96.5, speaker accuracy 23.4 of
+94 utterances. Logistic regression on means and deviations of log-mels: 98.9 for the speaker. Half
+an hour of speech and so few steps teach no words.
 """
 
 from dataclasses import replace
