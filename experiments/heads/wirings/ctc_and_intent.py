@@ -6,8 +6,9 @@ Prepare the data as ``base.py`` says, then
     taskaware evaluate runs/ctc_and_intent --split test_seen
 
 Paper: not in it.
-Obtained after 600 steps (11 to 38 s on an AMD EPYC with two cores, 2026-12-01), three seeds: WER
-68.1 ± 2.1, accuracy of intent 94.2 ± 1.4.
+Obtained after 600 steps, a short training (30 s of processor time, 16 to 49 s on two cores of an
+AMD EPYC server that did other work meanwhile, 2026-12-01), three seeds: WER 68.2 ± 2.1, still
+falling; intent accuracy 94.2 ± 1.4.
 """
 
 from base import speech, wired
