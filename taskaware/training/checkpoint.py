@@ -6,6 +6,7 @@ of it is there ``manifests/6.json``, with the SHA-256 of every file.
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -233,7 +234,7 @@ class Checkpoints:
             os.replace(self._record(step, "json"), part)
         for folder in (str(step), f"{step}.orbax-checkpoint-tmp"):
             if (self.folder / folder).exists():
-                shutil.rmtree(self.folder / folder)
+                _delete(self.folder / folder)
         part.unlink(missing_ok=True)
 
     def _set_aside(self, step: int) -> None:
@@ -262,6 +263,13 @@ class Checkpoints:
             f"{self.folder}: the newest checkpoint could not be written ({_reason(error)}); "
             "earlier ones are good; make room or mend the folder, then run the same command again"
         )
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder in which a write that failed may still be giving back its locks."""
+    while folder.exists():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def anything_saved(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """Damaged checkpoints are found, and the step before is used."""
 
 import contextlib
+import os
 import resource
 import shutil
 from collections import Counter
@@ -207,3 +208,25 @@ def test_a_full_disk_is_one_line_and_costs_no_good_step(tmp_path):
     assert restore(tmp_path, like=small(0))[1] == 2
     save(tmp_path, small(3))  # with room again
     assert recover(tmp_path) == (3, [])
+
+
+def test_a_file_that_goes_while_an_unfinished_step_is_deleted_is_no_error(tmp_path, monkeypatch):
+    """As a lock of a write that failed, which its thread deletes meanwhile."""
+    checkpoints = Checkpoints(tmp_path, 2)
+    checkpoints.save(small(1), ABOUT)
+    checkpoints.close()
+    checkpoints._record(2, "part").touch()
+    unfinished = tmp_path / "2.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    for name in ("a", "b"):
+        (unfinished / name).touch()
+    remove = os.unlink
+
+    def late(path, **where):
+        monkeypatch.setattr(os, "unlink", remove)
+        remove(path, **where)  # somebody else's
+        remove(path, **where)
+
+    monkeypatch.setattr(os, "unlink", late)
+    assert recover(tmp_path) == (1, [])
+    assert not unfinished.exists()
