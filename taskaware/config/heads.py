@@ -1,7 +1,7 @@
 """Heads: how a model's outputs are made from its encoder's output, one class per kind."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from taskaware.config.checks import _require, _require_positive, _require_positive_if_given
 
@@ -14,6 +14,8 @@ class DecoderConfig:
     name: str = "decoder"
     layers: int | None = None
     """Blocks; None for the model's ``decoder_layers``."""
+    layer: ClassVar[None] = None
+    """It reads the last block's output, as ``ReaderConfig`` says of None."""
 
     def __post_init__(self):
         """Raise UsageError on a number of layers that cannot be built."""
@@ -21,7 +23,19 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CTCConfig:
+class ReaderConfig:
+    """What heads have in common that may read any encoder block."""
+
+    layer: int | None = None
+    """Which block's output it reads, from 1; None for the last one's, normed."""
+
+    def __post_init__(self):
+        """Raise UsageError on a layer below 1."""
+        _require_positive_if_given(self, "layer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTCConfig(ReaderConfig):
     """Tokens or symbols without a decoder (Graves et al. 2006), one or more per position."""
 
     kind: Literal["ctc"] = "ctc"
@@ -29,73 +43,47 @@ class CTCConfig:
     rate: int = 1
     """Outputs per position of the encoder. Three convolutions leave 12.5 positions a second, fewer
     than letters or phones need; 2 doubles them."""
-    layer: int | None = None
-    """Which encoder block's output it reads, from 1; None for the last one's, normed."""
 
     def __post_init__(self):
         """Raise UsageError on a rate or layer below 1."""
+        super().__post_init__()
         _require_positive(self, "rate")
-        _require_positive_if_given(self, "layer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelConfig:
+class LabelConfig(ReaderConfig):
     """One label per row, from the encoder's output pooled over time."""
 
     kind: Literal["label"] = "label"
     name: str
     pooling: Literal["mean", "attention"] = "mean"
     """Of valid positions: their mean, or their sum weighted by a learned softmax."""
-    layer: int | None = None
-    """As in ``CTCConfig``."""
-
-    def __post_init__(self):
-        """Raise UsageError on a layer below 1."""
-        _require_positive_if_given(self, "layer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagsConfig:
+class TagsConfig(ReaderConfig):
     """One tag per word of a text source."""
 
     kind: Literal["tags"] = "tags"
     name: str
-    layer: int | None = None
-    """As in ``CTCConfig``."""
-
-    def __post_init__(self):
-        """Raise UsageError on a layer below 1."""
-        _require_positive_if_given(self, "layer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FramesConfig:
+class FramesConfig(ReaderConfig):
     """Which labels hold in each frame (10 ms) of a speech source."""
 
     kind: Literal["frames"] = "frames"
     name: str
-    layer: int | None = None
-    """As in ``CTCConfig``."""
-
-    def __post_init__(self):
-        """Raise UsageError on a layer below 1."""
-        _require_positive_if_given(self, "layer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NumberConfig:
+class NumberConfig(ReaderConfig):
     """One number per row, from the encoder's output pooled over time."""
 
     kind: Literal["number"] = "number"
     name: str
     pooling: Literal["mean", "attention"] = "mean"
     """As in ``LabelConfig``."""
-    layer: int | None = None
-    """As in ``CTCConfig``."""
-
-    def __post_init__(self):
-        """Raise UsageError on a layer below 1."""
-        _require_positive_if_given(self, "layer")
 
 
 HeadConfig = DecoderConfig | CTCConfig | LabelConfig | TagsConfig | FramesConfig | NumberConfig

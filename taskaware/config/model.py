@@ -107,9 +107,8 @@ class ModelConfig:
         _require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
         require_distinct(self.heads, self)
         for head in self.heads:
-            layer = getattr(head, "layer", None) or 1
             expected = f"a layer of head {head.name!r} from 1 to encoder_layers"
-            _require(layer <= self.encoder_layers, self, "heads", expected)
+            _require((head.layer or 1) <= self.encoder_layers, self, "heads", expected)
         ok = self.film.kind == "film" or self.conditioning in ("explicit", "vanilla")
         _require(ok, self, "conditioning", f"explicit where film.kind is {self.film.kind}")
 

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from taskaware.config import ModelConfig
-from taskaware.config.heads import DecoderConfig, HeadConfig, Wiring
+from taskaware.config.heads import DecoderConfig, Wiring
 from taskaware.dims import (
     PAD,
     Batch,
@@ -264,7 +264,7 @@ class Seq2Seq(nnx.Module):
         keys = split_key(key, 2)
         x_BSD = enter(x_BSD, condition, self.config, keys[0])
         depth = len(self.encoder)
-        ends = sorted({depth, *filter(None, map(_layer, self.wiring.heads))})
+        ends = sorted({depth, *(head.layer for head in self.wiring.heads if head.layer)})
         block_keys = [keys[1]] if len(ends) == 1 else split_key(keys[1], len(ends))
         layers, first = {}, 0
         for end, block_key in zip(ends, block_keys, strict=True):
@@ -277,12 +277,27 @@ class Seq2Seq(nnx.Module):
     def read_by(self, head: str, memory: Memory) -> Encoded:
         """Return what a head reads of the encoder's output: a block's, and of which positions."""
         config = next(one for one in self.wiring.heads if one.name == head)
-        layer = _layer(config)
+        layer = config.layer
         x_BSD = memory.memory_BSD
         if layer is not None and layer < len(self.encoder):
             x_BSD = norm_of(self.encoder_norm, memory.layers[layer])
         before = 0 if isinstance(config, DecoderConfig) else self.prefix_length
         return Encoded(x_BSD[:, before:], memory.mask_BS[:, before:])
+
+    @property
+    def vector_width(self) -> int:
+        """Z, the width of its task vectors; 0 without conditioning."""
+        match self.tcn:
+            case ExplicitTCN():
+                return self.tcn.kernel_NZ.shape[1]
+            case TaskTokens():
+                return len(self.tcn.token_NP[0]) * self.config.d_model
+            case ImplicitTCN():
+                return self.tcn.head.out_features
+            case None:
+                return 0
+            case _:
+                assert_never(self.tcn)
 
     @property
     def prefix_length(self) -> int:
@@ -330,8 +345,3 @@ class Seq2Seq(nnx.Module):
         if stack == "encoder" and self.config.conditioning == "tokens":
             return Condition()
         return Condition(prefix_BPD=vector_BZ.reshape(len(vector_BZ), -1, self.config.d_model))
-
-
-def _layer(head: HeadConfig) -> int | None:
-    """Return which encoder block a head reads; None for the last one."""
-    return None if isinstance(head, DecoderConfig) else head.layer

@@ -32,10 +32,7 @@ def keep_tasks(model: Seq2Seq, tasks: Sequence[Task], inventories: Inventories) 
 def kept_columns(model: Seq2Seq, smaller: Seq2Seq) -> Int[np.ndarray, " Z"]:
     """Return which numbers of a model's task vectors those of the smaller model are."""
     if model.modulator is None or smaller.modulator is None:
-        width = model.config.d_model * max(1, model.prefix_length)
-        if isinstance(model.tcn, TaskTokens):
-            width = len(model.tcn.token_NP[0]) * model.config.d_model
-        return np.arange(width)
+        return np.arange(model.vector_width)
     return model.modulator.columns([name for name, _ in smaller.modulator.stacks])
 
 

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +32,6 @@ from taskaware.files.strict_json import load, to_json
 from taskaware.files.tensors import read_tensors, tensor_names, to_bytes
 from taskaware.models.building import abstract_for
 from taskaware.models.seq2seq import Seq2Seq
-from taskaware.modulation.tcn import ExplicitTCN, ImplicitTCN, TaskTokens
 from taskaware.pretrained.hub import from_hub, the_hub
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
 from taskaware.search.answers import as_text, ctc_weight
@@ -348,24 +347,9 @@ def _require_vectors_fit(path: Path, vectors: TaskVectors, config: _Config, mode
             f"{path}: expected the task vectors of {', '.join(expected)} of this model, found "
             f"those of {', '.join(names)} of {'this' if names != expected else 'another'} model"
         )
-    width, stored = vector_width(model), vectors.array.shape[1]
+    width, stored = model.vector_width, vectors.array.shape[1]
     if stored != width:
         raise UsageError(f"{path}: expected vectors of {width} numbers, found {stored}")
-
-
-def vector_width(model: Seq2Seq) -> int:
-    """Return Z, the width of a conditioned model's task vectors."""
-    match model.tcn:
-        case ExplicitTCN():
-            return model.tcn.kernel_NZ.shape[1]
-        case TaskTokens():
-            return len(model.tcn.token_NP[0]) * model.config.d_model
-        case ImplicitTCN():
-            return model.tcn.head.out_features
-        case None:
-            return 0
-        case _:
-            assert_never(model.tcn)
 
 
 def _require_digest(path: Path, expected: str) -> None:

@@ -10,7 +10,7 @@ from support.command_line import ENGLISH, GERMAN
 from taskaware.config import Decoding, ModelConfig, Task, TCNConfig
 from taskaware.data.tokenizer import Tokenizer, train_tokenizer
 from taskaware.models.building import build_for
-from taskaware.pretrained.model import Pretrained, digest, vector_width
+from taskaware.pretrained.model import Pretrained, digest
 from taskaware.pretrained.vectors import TaskVector, TaskVectors
 
 TASKS = (
@@ -44,7 +44,7 @@ def random_model(folder, **changes):
                 TaskVector(
                     name=task.name,
                     vector=tuple(
-                        random.normal(size=vector_width(model)).astype(np.float32).tolist()
+                        random.normal(size=model.vector_width).astype(np.float32).tolist()
                     ),
                     examples=("u1", "u2"),
                 )
