@@ -27,7 +27,8 @@ def read_inventories(tasks: Sequence[Task], model: ModelConfig) -> dict[str, Inv
         if writes_tokens(head, task):
             continue
         for folder in task.data:
-            corpora.setdefault(folder, PreparedCorpus(folder))
+            if folder not in corpora:
+                corpora[folder] = PreparedCorpus(folder)
         folders = folders_with("train", task, {folder: corpora[folder] for folder in task.data})
         rows = [r for folder in folders for r in corpora[folder].rows("train") if serves(r, task)]
         if not rows:
