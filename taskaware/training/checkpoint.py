@@ -234,7 +234,7 @@ class Checkpoints:
             os.replace(self._record(step, "json"), part)
         for folder in (str(step), f"{step}.orbax-checkpoint-tmp"):
             if (self.folder / folder).exists():
-                _delete(self.folder / folder)
+                _delete_folder(self.folder / folder)
         part.unlink(missing_ok=True)
 
     def _set_aside(self, step: int) -> None:
@@ -265,7 +265,7 @@ class Checkpoints:
         )
 
 
-def _delete(folder: Path) -> None:
+def _delete_folder(folder: Path) -> None:
     """Delete a folder in which a write that failed may still be giving back its locks."""
     while folder.exists():
         with contextlib.suppress(FileNotFoundError):
